@@ -1,0 +1,1 @@
+"""Mask Scoring R-CNN on the lines of maskrcnn-benchmark."""

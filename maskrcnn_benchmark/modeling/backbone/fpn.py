@@ -1,0 +1,66 @@
+"""Feature Pyramid Network (Lin et al., CVPR 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskrcnn_benchmark.layers import Conv2d
+from maskrcnn_benchmark.modeling.make_layers import NormMaker, kaiming_uniform
+
+
+def _conv(
+    in_channels: int, out_channels: int, kernel: int, norm: NormMaker | None, relu: bool
+) -> nn.Module:
+    conv = Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=norm is None)
+    kaiming_uniform(conv)
+    layers: list[nn.Module] = [conv]
+    if norm is not None:
+        layers.append(norm(out_channels))
+    if relu:
+        layers.append(nn.ReLU(inplace=True))
+    return conv if len(layers) == 1 else nn.Sequential(*layers)
+
+
+class FPN(nn.Module):
+    """Lateral 1x1 convolutions, a top-down path by nearest upsampling, 3x3 convolutions.
+
+    A last level is added by taking every second cell of the coarsest one, for the RPN's largest
+    anchors.
+
+    Args:
+        in_channels_list: channels of the body's levels, finest first.
+        out_channels: channels of all levels of the pyramid.
+        norm: norm after each convolution, if any.
+        relu: ReLU after each convolution.
+    """
+
+    def __init__(
+        self,
+        in_channels_list: Sequence[int],
+        out_channels: int,
+        *,
+        norm: NormMaker | None = None,
+        relu: bool = False,
+    ) -> None:
+        super().__init__()
+        self.num_levels = len(in_channels_list)
+        for level, in_channels in enumerate(in_channels_list, start=1):
+            inner = _conv(in_channels, out_channels, 1, norm, relu)
+            self.add_module(f"fpn_inner{level}", inner)
+            self.add_module(f"fpn_layer{level}", _conv(out_channels, out_channels, 3, norm, relu))
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Map levels ``[N, C_i, H_i, W_i]``, finest first, to one level more of equal channels."""
+        levels: list[Tensor] = []
+        top_down: Tensor | None = None
+        for number in range(self.num_levels, 0, -1):
+            lateral = self.get_submodule(f"fpn_inner{number}")(features[number - 1])
+            if top_down is not None:
+                lateral = lateral + F.interpolate(top_down, size=lateral.shape[-2:], mode="nearest")
+            top_down = lateral
+            levels.insert(0, self.get_submodule(f"fpn_layer{number}")(lateral))
+        levels.append(F.max_pool2d(levels[-1], kernel_size=1, stride=2))
+        return levels

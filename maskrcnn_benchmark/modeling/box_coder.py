@@ -1,0 +1,50 @@
+"""Boxes as offsets from reference boxes (R-CNN's parametrisation, Faster R-CNN eq. 2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET, box_sizes
+
+# exp(dw) is bounded so that a box is at most 1000 / 16 times its reference
+BBOX_XFORM_CLIP = math.log(1000.0 / 16)
+
+
+class BoxCoder:
+    """Encode boxes as ``dx, dy, dw, dh`` with respect to reference boxes, and decode.
+
+    Args:
+        weights: factors of ``dx, dy, dw, dh``.
+        bbox_xform_clip: upper bound of ``dw`` and ``dh`` when decoding.
+    """
+
+    def __init__(self, weights: Sequence[float], bbox_xform_clip: float = BBOX_XFORM_CLIP) -> None:
+        self.weights = tuple(weights)
+        self.bbox_xform_clip = bbox_xform_clip
+
+    @staticmethod
+    def _centres_and_sizes(boxes: Tensor) -> tuple[Tensor, Tensor]:
+        sizes = torch.stack(box_sizes(boxes), dim=1)
+        return boxes[:, :2] + 0.5 * sizes, sizes
+
+    def encode(self, reference_boxes: Tensor, proposals: Tensor) -> Tensor:
+        """Return the offsets ``[N, 4]`` that lead from ``proposals`` to ``reference_boxes``."""
+        centres, sizes = self._centres_and_sizes(proposals)
+        gt_centres, gt_sizes = self._centres_and_sizes(reference_boxes)
+        offsets = torch.cat([(gt_centres - centres) / sizes, torch.log(gt_sizes / sizes)], dim=1)
+        return offsets * offsets.new_tensor(self.weights)
+
+    def decode(self, rel_codes: Tensor, boxes: Tensor) -> Tensor:
+        """Return the boxes ``[N, 4K]`` that offsets ``[N, 4K]`` give from ``boxes [N, 4]``."""
+        centres, sizes = (t[:, None] for t in self._centres_and_sizes(boxes.to(rel_codes.dtype)))
+        codes = rel_codes.reshape(len(boxes), rel_codes.shape[1] // 4, 4)
+        codes = codes / codes.new_tensor(self.weights)
+        centres = codes[..., :2] * sizes + centres  # [N, K, 2]
+        sizes = torch.exp(codes[..., 2:].clamp(max=self.bbox_xform_clip)) * sizes
+        corner = centres - 0.5 * sizes
+        far_corner = centres + 0.5 * sizes - PIXEL_OFFSET
+        return torch.cat([corner, far_corner], dim=2).reshape(rel_codes.shape)

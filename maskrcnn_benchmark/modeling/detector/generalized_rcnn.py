@@ -1,0 +1,73 @@
+"""The whole model: backbone, RPN, ROI heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from maskrcnn_benchmark.modeling.roi_heads.roi_heads import CombinedROIHeads
+from maskrcnn_benchmark.modeling.rpn.rpn import RPN
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.fields import OBJECTNESS
+from maskrcnn_benchmark.structures.image_list import ImageList, to_image_list
+
+
+class GeneralizedRCNN(nn.Module):
+    """Faster, Mask or Mask Scoring R-CNN, or an RPN alone.
+
+    Args:
+        backbone: images to feature maps.
+        rpn: feature maps to proposals.
+        roi_heads: proposals to detections; None for an RPN alone.
+    """
+
+    def __init__(self, backbone: nn.Module, rpn: RPN, roi_heads: CombinedROIHeads | None) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.rpn = rpn
+        self.roi_heads = roi_heads
+
+    def forward(
+        self,
+        images: ImageList | Sequence[Tensor] | Tensor,
+        targets: Sequence[BoxList] | None = None,
+    ) -> dict[str, Tensor] | list[BoxList]:
+        """Return the losses in training, the detections of each image otherwise.
+
+        Args:
+            images: normalised images, BGR 0-255 minus the mean by default (``INPUT``), padded to a
+                multiple of ``DATALOADER.SIZE_DIVISIBILITY``.
+            targets: ground truth of each image, in the pixels of ``images``; needed in training.
+
+        Raises:
+            ValueError: targets are missing in training, or not one for each image.
+        """
+        images = to_image_list(images)
+        if not self.training:
+            return self.predict(images)
+        if targets is None or len(targets) != len(images.image_sizes):
+            given = "none" if targets is None else len(targets)
+            raise ValueError(
+                f"GeneralizedRCNN: training needs a target for each image, got {given} for "
+                f"{len(images.image_sizes)} images"
+            )
+        return self.losses(images, targets)
+
+    def losses(self, images: ImageList, targets: Sequence[BoxList]) -> dict[str, Tensor]:
+        """Return the losses of the RPN and of the ROI heads by name."""
+        features = self.backbone(images.tensors)
+        output = self.rpn(features)
+        losses = self.rpn.losses(images, output, targets)
+        if self.roi_heads is not None:
+            proposals = self.rpn.train_proposals(images, output)
+            losses.update(self.roi_heads.losses(features, proposals, targets))
+        return losses
+
+    def predict(self, images: ImageList) -> list[BoxList]:
+        """Return the detections of each image, or of an RPN alone the proposals by objectness."""
+        features = self.backbone(images.tensors)
+        proposals = self.rpn.predict(images, self.rpn(features))
+        if self.roi_heads is not None:
+            return self.roi_heads.predict(features, proposals)
+        return [p[p.get_field(OBJECTNESS).argsort(descending=True)] for p in proposals]

@@ -1,0 +1,80 @@
+"""Convolutions and linear layers with their initial weights, with or without GroupNorm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.layers import Conv2d
+
+NormMaker = Callable[[int], nn.Module]
+
+
+def group_norm(
+    channels: int, *, num_groups: int = 32, dim_per_group: int = -1, eps: float = 1e-5
+) -> nn.GroupNorm:
+    """Return GroupNorm with ``num_groups`` groups, or groups of ``dim_per_group`` if it is > 0.
+
+    Raises:
+        ValueError: the channels cannot be divided so, or both numbers are given.
+    """
+    if dim_per_group > 0 and num_groups > 0:
+        raise ValueError(
+            f"MODEL.GROUP_NORM: set DIM_PER_GP={dim_per_group} or NUM_GROUPS={num_groups} "
+            "and the other to -1"
+        )
+    groups = channels // dim_per_group if dim_per_group > 0 else num_groups
+    if groups <= 0 or channels % groups or (dim_per_group > 0 and channels % dim_per_group):
+        raise ValueError(
+            f"MODEL.GROUP_NORM: {channels} channels do not divide into groups "
+            f"(NUM_GROUPS={num_groups}, DIM_PER_GP={dim_per_group})"
+        )
+    return nn.GroupNorm(groups, channels, eps)
+
+
+def make_group_norm(cfg: CfgNode) -> NormMaker:
+    """Return what makes the GroupNorm of ``MODEL.GROUP_NORM`` for a number of channels."""
+    group = cfg.MODEL.GROUP_NORM
+    return partial(
+        group_norm, num_groups=group.NUM_GROUPS, dim_per_group=group.DIM_PER_GP, eps=group.EPSILON
+    )
+
+
+def kaiming_uniform(layer: nn.Conv2d | nn.Linear) -> None:
+    """Initialise like Caffe2's XavierFill: uniform with variance 1 / fan_in; bias 0."""
+    nn.init.kaiming_uniform_(layer.weight, a=1)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def kaiming_normal(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Initialise like Caffe2's MSRAFill: normal with variance 2 / fan_out; bias 0."""
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def conv3x3(
+    in_channels: int,
+    out_channels: int,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    norm: NormMaker | None = None,
+) -> nn.Module:
+    """Return a 3x3 convolution of a head, and its norm if there is one (then without bias)."""
+    conv = Conv2d(
+        in_channels, out_channels, 3, stride, dilation, dilation=dilation, bias=norm is None
+    )
+    kaiming_normal(conv)
+    return conv if norm is None else nn.Sequential(conv, norm(out_channels))
+
+
+def linear(in_features: int, out_features: int, *, norm: NormMaker | None = None) -> nn.Module:
+    """Return a linear layer of a head, and its norm if there is one (then without bias)."""
+    layer = nn.Linear(in_features, out_features, bias=norm is None)
+    kaiming_uniform(layer)
+    return layer if norm is None else nn.Sequential(layer, norm(out_features))

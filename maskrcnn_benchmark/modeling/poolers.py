@@ -1,0 +1,87 @@
+"""Pool the features of boxes from the level of the pyramid that fits their size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from maskrcnn_benchmark.layers import ROIAlign
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.box_ops import box_area
+
+
+class LevelMapper:
+    """Tell the level of the pyramid of each box (FPN, eq. 1).
+
+    Args:
+        k_min: first level.
+        k_max: last level.
+        canonical_scale: side in pixels of a box that belongs to ``canonical_level``.
+        canonical_level: see above.
+        eps: added to the ratio inside the logarithm.
+    """
+
+    def __init__(
+        self,
+        k_min: int,
+        k_max: int,
+        canonical_scale: int = 224,
+        canonical_level: int = 4,
+        eps: float = 1e-6,
+    ) -> None:
+        self.k_min, self.k_max = k_min, k_max
+        self.s0, self.lvl0, self.eps = canonical_scale, canonical_level, eps
+
+    def __call__(self, boxes: Tensor) -> Tensor:
+        """Return int64 ``[N]``: levels counted from ``k_min``, for boxes ``[N, 4]``."""
+        side = box_area(boxes).sqrt()
+        levels = torch.floor(self.lvl0 + torch.log2(side / self.s0 + self.eps))
+        return levels.clamp(self.k_min, self.k_max).long() - self.k_min
+
+
+class Pooler(nn.Module):
+    """ROIAlign over the levels of a feature pyramid.
+
+    Args:
+        output_size: ``(height, width)`` of the result.
+        scales: scale of each level, image to feature; powers of 1/2.
+        sampling_ratio: samples along each side of a cell, 0 to choose by the box.
+    """
+
+    def __init__(
+        self, output_size: tuple[int, int], scales: Sequence[float], sampling_ratio: int
+    ) -> None:
+        super().__init__()
+        self.output_size = output_size
+        self.poolers = nn.ModuleList(
+            ROIAlign(output_size, spatial_scale=scale, sampling_ratio=sampling_ratio)
+            for scale in scales
+        )
+        self.map_levels = LevelMapper(round(-math.log2(scales[0])), round(-math.log2(scales[-1])))
+
+    @staticmethod
+    def to_rois(boxes: Sequence[BoxList]) -> Tensor:
+        """Return ``[R, 5]``: the image's number in the batch, then the box's corners."""
+        corners = torch.cat([b.xyxy() for b in boxes])
+        numbers = torch.cat([torch.full_like(b.bbox[:, :1], i) for i, b in enumerate(boxes)])
+        return torch.cat([numbers, corners], dim=1)
+
+    def forward(self, features: Sequence[Tensor], boxes: Sequence[BoxList]) -> Tensor:
+        """Pool the boxes of all images: ``[R, C, *output_size]`` in the order of ``boxes``.
+
+        Args:
+            features: ``[N, C, H, W]`` of each level; levels beyond the scales are not used.
+            boxes: boxes of each of the N images.
+        """
+        rois = self.to_rois(boxes)
+        if len(self.poolers) == 1:
+            return self.poolers[0](features[0], rois)
+        levels = self.map_levels(rois[:, 1:])
+        pooled = features[0].new_zeros(len(rois), features[0].shape[1], *self.output_size)
+        for level, (feature, pooler) in enumerate(zip(features, self.poolers, strict=False)):
+            chosen = (levels == level).nonzero().flatten()
+            pooled = pooled.index_add(0, chosen, pooler(feature, rois[chosen]))
+        return pooled

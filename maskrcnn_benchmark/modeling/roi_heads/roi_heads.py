@@ -1,0 +1,144 @@
+"""The ROI heads together: boxes, masks, and the quality of the masks."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.modeling.matcher import Matcher
+from maskrcnn_benchmark.modeling.roi_heads.box_head import build_box_head
+from maskrcnn_benchmark.modeling.roi_heads.mask_head import (
+    build_mask_head,
+    mask_loss,
+    select_class,
+)
+from maskrcnn_benchmark.modeling.roi_heads.mask_targets import build_mask_targets, mask_iou_target
+from maskrcnn_benchmark.modeling.roi_heads.maskiou_head import (
+    build_maskiou_head,
+    maskiou_loss,
+    select_iou,
+)
+from maskrcnn_benchmark.modeling.roi_heads.sampling import ProposalSampler, SampledProposals
+from maskrcnn_benchmark.modeling.sampler import BalancedPositiveNegativeSampler
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.fields import (
+    LABELS,
+    MASK,
+    MASK_IOUS,
+    MASK_SCORES,
+    SCORES,
+)
+from maskrcnn_benchmark.structures.mask_paste import Masker
+
+
+class CombinedROIHeads(nn.ModuleDict):
+    """Box head, and if the model has them mask head and MaskIoU head.
+
+    Args:
+        heads: ``box``, and optionally ``mask`` and ``maskiou``.
+        sampler: draws the proposals to train on.
+        maskiou_loss_weight: factor of ``loss_maskiou``.
+        masker: pastes the predicted masks into the image, if the model is to do that.
+    """
+
+    def __init__(
+        self,
+        heads: dict[str, nn.Module],
+        *,
+        sampler: ProposalSampler,
+        maskiou_loss_weight: float = 1.0,
+        masker: Masker | None = None,
+    ) -> None:
+        super().__init__(OrderedDict(heads))
+        self.sampler = sampler
+        self.maskiou_loss_weight = maskiou_loss_weight
+        self.masker = masker
+
+    def losses(
+        self, features: Sequence[Tensor], proposals: Sequence[BoxList], targets: Sequence[BoxList]
+    ) -> dict[str, Tensor]:
+        """Return the losses of all heads.
+
+        Args:
+            features: ``[N, C, H, W]`` of each level.
+            proposals: of each of the N images.
+            targets: ground truth of each image, with ``labels`` and, for masks, ``masks``.
+        """
+        sampled = self.sampler(proposals, targets)
+        losses = self["box"].losses(self["box"](features, sampled.boxes), sampled)
+        if "mask" in self:
+            losses.update(self._mask_losses(features, sampled.foreground(), targets))
+        return losses
+
+    def _mask_losses(
+        self, features: Sequence[Tensor], positives: SampledProposals, targets: Sequence[BoxList]
+    ) -> dict[str, Tensor]:
+        labels = positives.all_labels()
+        output = self["mask"](features, positives.boxes)
+        logits = select_class(output.logits, labels)  # [R, M, M]
+        gt = build_mask_targets(targets, positives, logits.shape[-1])
+        losses = {"loss_mask": mask_loss(logits, gt.masks)}
+        if "maskiou" in self:
+            # neither the masks nor the features are detached: the quality of a mask teaches the
+            # mask head and the backbone too, as in the original
+            pred_ious = self["maskiou"](output.roi_features, logits.sigmoid())
+            target = mask_iou_target(logits.detach(), gt)
+            loss = maskiou_loss(pred_ious, labels, target)
+            losses["loss_maskiou"] = self.maskiou_loss_weight * loss
+        return losses
+
+    def predict(self, features: Sequence[Tensor], proposals: Sequence[BoxList]) -> list[BoxList]:
+        """Return the detections of each image.
+
+        They have ``scores`` and ``labels``; with a mask head ``mask``, the probabilities
+        ``[N, 1, M, M]`` (``[N, 1, H, W]`` where the model pastes them); with a MaskIoU head
+        ``mask_ious`` and ``mask_scores = scores * mask_ious``.
+        """
+        detections = self["box"].detections(self["box"](features, proposals), proposals)
+        if "mask" in self:
+            self._add_masks(features, detections)
+        return detections
+
+    def _add_masks(self, features: Sequence[Tensor], detections: list[BoxList]) -> None:
+        counts = [len(d) for d in detections]
+        labels = torch.cat([d.get_field(LABELS) for d in detections])
+        output = self["mask"](features, detections)
+        masks = select_class(output.logits, labels).sigmoid()  # [R, M, M]
+        for image, mask in zip(detections, masks[:, None].split(counts), strict=True):
+            image.add_field(MASK, mask)
+        if "maskiou" in self:
+            ious = select_iou(self["maskiou"](output.roi_features, masks), labels)
+            for image, mask_ious in zip(detections, ious.split(counts), strict=True):
+                image.add_field(MASK_IOUS, mask_ious)
+                image.add_field(MASK_SCORES, image.get_field(SCORES) * mask_ious)
+        if self.masker is not None:
+            for image in detections:
+                pasted = self.masker.forward_single_image(image.get_field(MASK), image)
+                image.add_field(MASK, pasted.to(masks.device))
+
+
+def build_roi_heads(cfg: CfgNode, in_channels: int) -> CombinedROIHeads:
+    """Build the heads that the config asks for over feature maps of ``in_channels``."""
+    heads: dict[str, nn.Module] = {"box": build_box_head(cfg, in_channels)}
+    if cfg.MODEL.MASK_ON:
+        heads["mask"] = build_mask_head(cfg, in_channels)
+    if cfg.MODEL.MASKIOU_ON:
+        heads["maskiou"] = build_maskiou_head(cfg, in_channels)
+    options = cfg.MODEL.ROI_HEADS
+    mask_options = cfg.MODEL.ROI_MASK_HEAD
+    pastes = cfg.MODEL.MASK_ON and mask_options.POSTPROCESS_MASKS
+    return CombinedROIHeads(
+        heads,
+        sampler=ProposalSampler(
+            Matcher(options.FG_IOU_THRESHOLD, options.BG_IOU_THRESHOLD),
+            BalancedPositiveNegativeSampler(
+                options.BATCH_SIZE_PER_IMAGE, options.POSITIVE_FRACTION
+            ),
+        ),
+        maskiou_loss_weight=cfg.MODEL.MASKIOU_LOSS_WEIGHT,
+        masker=Masker(mask_options.POSTPROCESS_MASKS_THRESHOLD, padding=1) if pastes else None,
+    )

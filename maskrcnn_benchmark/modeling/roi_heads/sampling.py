@@ -1,0 +1,99 @@
+"""Match proposals with ground truth, once, and draw those that the ROI heads are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from maskrcnn_benchmark.modeling.matcher import Matcher
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.box_ops import box_iou
+from maskrcnn_benchmark.structures.fields import LABELS
+
+Sampler = Callable[[Sequence[Tensor]], tuple[list[Tensor], list[Tensor]]]
+
+
+@dataclass(frozen=True)
+class SampledProposals:
+    """Proposals of N images with what they were matched with.
+
+    Attributes:
+        boxes: proposals of each image, R_i boxes without fields.
+        labels: int64 ``[R_i]`` of each image: class of the ground truth, 0 for background.
+        matched_gt: int64 ``[R_i]`` of each image: number of the ground truth in the image, 0 for
+            background.
+        gt_boxes: corners ``[R_i, 4]`` of that ground truth; in an image without any, the proposals.
+    """
+
+    boxes: list[BoxList]
+    labels: list[Tensor]
+    matched_gt: list[Tensor]
+    gt_boxes: list[Tensor]
+
+    def __getitem__(self, chosen: Sequence[Tensor]) -> SampledProposals:
+        """Return the chosen rows (indices or bool) of each image."""
+        return SampledProposals(
+            [b[c] for b, c in zip(self.boxes, chosen, strict=True)],
+            [label[c] for label, c in zip(self.labels, chosen, strict=True)],
+            [m[c] for m, c in zip(self.matched_gt, chosen, strict=True)],
+            [g[c] for g, c in zip(self.gt_boxes, chosen, strict=True)],
+        )
+
+    def foreground(self) -> SampledProposals:
+        """Return the rows that are not background."""
+        return self[[(label > 0).nonzero().flatten() for label in self.labels]]
+
+    def all_labels(self) -> Tensor:
+        """Return the labels of all images, int64 ``[R]``."""
+        return torch.cat(self.labels)
+
+
+def append_gt_boxes(proposals: Sequence[BoxList], targets: Sequence[BoxList]) -> list[BoxList]:
+    """Add the ground truth to the proposals, so that there are positives from the start on."""
+    return [
+        BoxList(torch.cat([p.bbox, t.bbox.to(p.bbox.dtype)]), p.size)
+        for p, t in zip(proposals, targets, strict=True)
+    ]
+
+
+class ProposalSampler:
+    """Append the ground truth, match, sample.
+
+    Args:
+        matcher: matches proposals with ground truth by IoU.
+        sampler: draws positives and negatives; an argument so that a fixed draw can be put in.
+    """
+
+    def __init__(self, matcher: Matcher, sampler: Sampler) -> None:
+        self.matcher = matcher
+        self.sampler = sampler
+
+    def match(self, proposals: Sequence[BoxList], targets: Sequence[BoxList]) -> SampledProposals:
+        """Match all proposals; the labels of those between the thresholds are -1."""
+        labels, matched_gt, gt_boxes = [], [], []
+        for boxes, target in zip(proposals, targets, strict=True):
+            matches = self.matcher(box_iou(target.bbox, boxes.bbox))
+            matched = matches.clamp(min=0)
+            if len(target) == 0:
+                label, gt = torch.zeros_like(matches), boxes.bbox
+            else:
+                label, gt = target.get_field(LABELS).long()[matched], target.bbox[matched]
+            label = label.masked_fill(matches == Matcher.BELOW_LOW_THRESHOLD, 0)
+            labels.append(label.masked_fill(matches == Matcher.BETWEEN_THRESHOLDS, -1))
+            matched_gt.append(matched)
+            gt_boxes.append(gt)
+        return SampledProposals(list(proposals), labels, matched_gt, gt_boxes)
+
+    @torch.no_grad()
+    def __call__(
+        self, proposals: Sequence[BoxList], targets: Sequence[BoxList]
+    ) -> SampledProposals:
+        """Return the drawn proposals, positive and negative mixed, in the proposals' order."""
+        matched = self.match(append_gt_boxes(proposals, targets), targets)
+        positives, negatives = self.sampler(matched.labels)
+        return matched[
+            [(p | n).nonzero().flatten() for p, n in zip(positives, negatives, strict=True)]
+        ]

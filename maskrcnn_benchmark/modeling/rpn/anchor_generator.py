@@ -1,0 +1,124 @@
+"""Anchors: the boxes that the RPN scores and refines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+
+def generate_cell_anchors(
+    stride: int, sizes: Sequence[float], aspect_ratios: Sequence[float]
+) -> Tensor:
+    """Return the anchors ``[A, 4]`` of the cell at the origin, aspect ratio slowest, size fastest.
+
+    A square of the stride is given each ratio height / width with whole-pixel sides, which are
+    then scaled: trained weights depend on that rounding (the legacy of Faster R-CNN).
+    """
+    ratios = np.asarray(aspect_ratios, dtype=np.float64)
+    widths = np.round(np.sqrt(stride * stride / ratios))
+    heights = np.round(widths * ratios)
+    scales = np.asarray(sizes, dtype=np.float64) / stride
+    sides = np.stack([widths, heights], axis=1)[:, None] * scales[None, :, None]  # [ratio, size, 2]
+    half = 0.5 * (sides.reshape(-1, 2) - 1)
+    centre = 0.5 * (stride - 1)
+    return torch.from_numpy(np.concatenate([centre - half, centre + half], axis=1)).float()
+
+
+class _BufferList(nn.Module):
+    """Buffers numbered from 0; the names belong to the format of checkpoints."""
+
+    def __init__(self, buffers: Sequence[Tensor]) -> None:
+        super().__init__()
+        for number, buffer in enumerate(buffers):
+            self.register_buffer(str(number), buffer)
+
+    def __iter__(self):  # noqa: ANN204
+        return iter(self._buffers.values())
+
+
+class AnchorGenerator(nn.Module):
+    """Anchors of all levels.
+
+    Args:
+        sizes: anchor sides in pixels: one a level, or all of them on a single level.
+        aspect_ratios: heights / widths.
+        anchor_strides: stride in pixels of each level.
+        straddle_thresh: pixels by which an anchor may reach out of the image and still be trained;
+            below 0 there is no limit.
+
+    Raises:
+        ValueError: the numbers of sizes and strides do not fit.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[float] = (128, 256, 512),
+        aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        anchor_strides: Sequence[int] = (8, 16, 32),
+        straddle_thresh: float = 0,
+    ) -> None:
+        super().__init__()
+        if len(anchor_strides) == 1:
+            sizes_per_level = [tuple(sizes)]
+        elif len(anchor_strides) == len(sizes):
+            sizes_per_level = [(size,) for size in sizes]
+        else:
+            raise ValueError(
+                f"MODEL.RPN: {len(sizes)} ANCHOR_SIZES for {len(anchor_strides)} ANCHOR_STRIDE"
+            )
+        self.strides = tuple(anchor_strides)
+        self.straddle_thresh = straddle_thresh
+        self.cell_anchors = _BufferList(
+            [
+                generate_cell_anchors(stride, level_sizes, aspect_ratios)
+                for stride, level_sizes in zip(self.strides, sizes_per_level, strict=True)
+            ]
+        )
+
+    def num_anchors_per_location(self) -> list[int]:
+        """Return the number of anchors of a cell, for each level."""
+        return [len(cell) for cell in self.cell_anchors]
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Return the anchors ``[H * W * A, 4]`` of each level ``[N, C, H, W]``: y, x, anchor."""
+        if len(features) != len(self.strides):
+            raise ValueError(
+                f"MODEL.RPN: {len(self.strides)} ANCHOR_STRIDE for {len(features)} feature maps"
+            )
+        return [
+            self._grid(feature.shape[-2:], stride, cell)
+            for feature, stride, cell in zip(features, self.strides, self.cell_anchors, strict=True)
+        ]
+
+    @staticmethod
+    def _grid(size: Sequence[int], stride: int, cell: Tensor) -> Tensor:
+        ys, xs = (torch.arange(side, device=cell.device) * stride for side in size)
+        y, x = torch.meshgrid(ys, xs, indexing="ij")
+        shifts = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)
+        return (shifts + cell).reshape(-1, 4)
+
+    def visibility(self, anchors: Tensor, image_size: tuple[int, int]) -> Tensor:
+        """Tell (bool ``[K]``) which anchors ``[K, 4]`` are trained in an image.
+
+        Args:
+            anchors: corners in pixels.
+            image_size: ``(height, width)`` before padding.
+        """
+        if self.straddle_thresh < 0:
+            return torch.ones(len(anchors), dtype=torch.bool, device=anchors.device)
+        height, width = image_size
+        low, limit = -self.straddle_thresh, self.straddle_thresh
+        x1, y1, x2, y2 = anchors.unbind(dim=1)
+        return (x1 >= low) & (y1 >= low) & (x2 < width + limit) & (y2 < height + limit)
+
+
+def make_anchor_generator(cfg: CfgNode) -> AnchorGenerator:
+    """Build the anchors of ``MODEL.RPN``."""
+    options = cfg.MODEL.RPN
+    return AnchorGenerator(
+        options.ANCHOR_SIZES, options.ASPECT_RATIOS, options.ANCHOR_STRIDE, options.STRADDLE_THRESH
+    )

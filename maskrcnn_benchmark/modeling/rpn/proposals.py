@@ -1,0 +1,142 @@
+"""From the RPN's output to proposals.
+
+Letters: N images, L levels, A anchors of a cell, K anchors of a level or of all levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from maskrcnn_benchmark.layers import batched_nms
+from maskrcnn_benchmark.modeling.box_coder import BoxCoder
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.box_ops import box_sizes, clip_boxes
+from maskrcnn_benchmark.structures.fields import OBJECTNESS
+
+
+@dataclass(frozen=True)
+class RPNOutput:
+    """What the RPN says of each anchor.
+
+    Attributes:
+        objectness: logits ``[N, A, H, W]`` of each level.
+        deltas: offsets ``[N, 4A, H, W]`` of each level, channel ``4 a + k``.
+        anchors: corners ``[H * W * A, 4]`` of each level, the same for all images.
+    """
+
+    objectness: list[Tensor]
+    deltas: list[Tensor]
+    anchors: list[Tensor]
+
+    def flat_objectness(self) -> list[Tensor]:
+        """Return logits ``[N, H * W * A]`` of each level in the order of the anchors."""
+        return [o.permute(0, 2, 3, 1).flatten(1) for o in self.objectness]
+
+    def flat_deltas(self) -> list[Tensor]:
+        """Return offsets ``[N, H * W * A, 4]`` of each level in the order of the anchors."""
+        return [d.unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2).flatten(1, 3) for d in self.deltas]
+
+
+@dataclass(frozen=True)
+class ProposalLimits:
+    """How many proposals survive.
+
+    Attributes:
+        pre_nms_top_n: the best of each level and image that enter NMS.
+        post_nms_top_n: the best of each level and image that leave it.
+        fpn_post_nms_top_n: the best over all levels (not applied to a single level).
+        per_batch: whether the last number counts over the whole batch, as the original's training
+            does, or for each image.
+    """
+
+    pre_nms_top_n: int
+    post_nms_top_n: int
+    fpn_post_nms_top_n: int
+    per_batch: bool
+
+
+@torch.no_grad()
+def select_proposals(
+    output: RPNOutput,
+    image_sizes: Sequence[tuple[int, int]],
+    limits: ProposalLimits,
+    *,
+    box_coder: BoxCoder,
+    nms_thresh: float,
+    min_size: float,
+) -> list[BoxList]:
+    """Decode the best anchors, drop small and overlapping boxes, keep the best of all levels.
+
+    Args:
+        output: see ``RPNOutput``.
+        image_sizes: ``(height, width)`` of each image before padding.
+        limits: see ``ProposalLimits``.
+        box_coder: decodes the offsets.
+        nms_thresh: boxes of one level that overlap by more are suppressed.
+        min_size: boxes (clipped to the image) with a smaller side in pixels are dropped.
+
+    Returns:
+        Proposals of each image with field ``objectness``: by score at inference over several
+        levels, else level by level.
+    """
+    levels = list(zip(output.flat_objectness(), output.flat_deltas(), output.anchors, strict=True))
+    candidates = [_decode_best(*level, limits.pre_nms_top_n, box_coder) for level in levels]
+    proposals = []
+    for image, (height, width) in enumerate(image_sizes):
+        boxes = torch.cat([clip_boxes(b[image], (width, height)) for b, _ in candidates])
+        scores = torch.cat([s[image] for _, s in candidates])
+        counts = [s.shape[1] for _, s in candidates]
+        groups = torch.repeat_interleave(
+            torch.arange(len(counts), device=boxes.device),
+            torch.tensor(counts, device=boxes.device),
+        )
+        widths, heights = box_sizes(boxes)
+        large = ((widths >= min_size) & (heights >= min_size)).nonzero().flatten()
+        kept = batched_nms(boxes[large], scores[large], groups[large], nms_thresh)
+        kept = _best_of_each(large[kept.sort().values], groups, limits.post_nms_top_n)
+        boxlist = BoxList(boxes[kept], (width, height))
+        boxlist.add_field(OBJECTNESS, scores[kept])
+        proposals.append(boxlist)
+    if len(levels) == 1:
+        return proposals
+    if limits.per_batch:
+        return _best_of_batch(proposals, limits.fpn_post_nms_top_n)
+    return [_best_of_image(p, limits.fpn_post_nms_top_n) for p in proposals]
+
+
+def _decode_best(
+    objectness: Tensor, deltas: Tensor, anchors: Tensor, top_n: int, box_coder: BoxCoder
+) -> tuple[Tensor, Tensor]:
+    """Return boxes ``[N, k, 4]`` and scores ``[N, k]`` of the best k anchors, by score."""
+    scores, order = objectness.sigmoid().topk(min(top_n, objectness.shape[1]), dim=1)
+    chosen = deltas.gather(1, order[..., None].expand(-1, -1, 4))
+    boxes = box_coder.decode(chosen.reshape(-1, 4), anchors[order].reshape(-1, 4))
+    return boxes.reshape(chosen.shape), scores
+
+
+def _best_of_each(kept: Tensor, groups: Tensor, top_n: int) -> Tensor:
+    """Keep the first ``top_n`` of each group, ``kept`` being grouped and sorted by score."""
+    group = groups[kept]
+    first = torch.searchsorted(group, group)
+    rank = torch.arange(len(kept), device=kept.device) - first
+    return kept[rank < top_n]
+
+
+def _best_of_batch(proposals: list[BoxList], top_n: int) -> list[BoxList]:
+    """Keep the best ``top_n`` over all images, in their order."""
+    counts = [len(p) for p in proposals]
+    scores = torch.cat([p.get_field(OBJECTNESS) for p in proposals])
+    best = scores.topk(min(top_n, len(scores))).indices
+    keep = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
+    keep[best] = True
+    return [p[k] for p, k in zip(proposals, keep.split(counts), strict=True)]
+
+
+def _best_of_image(proposals: BoxList, top_n: int) -> BoxList:
+    """Keep the best ``top_n``, by score."""
+    scores = proposals.get_field(OBJECTNESS)
+    return proposals[scores.topk(min(top_n, len(scores))).indices]

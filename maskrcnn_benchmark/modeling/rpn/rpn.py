@@ -1,0 +1,159 @@
+"""Region Proposal Network (Ren et al., NeurIPS 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.layers import Conv2d
+from maskrcnn_benchmark.modeling.box_coder import BoxCoder
+from maskrcnn_benchmark.modeling.matcher import Matcher
+from maskrcnn_benchmark.modeling.rpn.anchor_generator import AnchorGenerator, make_anchor_generator
+from maskrcnn_benchmark.modeling.rpn.loss import anchor_targets, rpn_losses
+from maskrcnn_benchmark.modeling.rpn.proposals import ProposalLimits, RPNOutput, select_proposals
+from maskrcnn_benchmark.modeling.sampler import BalancedPositiveNegativeSampler
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.image_list import ImageList
+
+Sampler = Callable[[Sequence[Tensor]], tuple[list[Tensor], list[Tensor]]]
+
+
+class RPNHead(nn.Module):
+    """A 3x3 convolution, then objectness and box offsets by 1x1, the same on all levels."""
+
+    def __init__(self, in_channels: int, num_anchors: int) -> None:
+        super().__init__()
+        self.conv = Conv2d(in_channels, in_channels, 3, padding=1)
+        self.cls_logits = Conv2d(in_channels, num_anchors, 1)
+        self.bbox_pred = Conv2d(in_channels, num_anchors * 4, 1)
+        for layer in (self.conv, self.cls_logits, self.bbox_pred):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return logits ``[N, A, H, W]`` and offsets ``[N, 4A, H, W]`` of each level."""
+        hidden = [F.relu(self.conv(feature)) for feature in features]
+        return [self.cls_logits(h) for h in hidden], [self.bbox_pred(h) for h in hidden]
+
+
+class RPN(nn.Module):
+    """Scores anchors and selects proposals.
+
+    Args:
+        head: see ``RPNHead``.
+        anchor_generator: makes the anchors.
+        matcher: matches anchors with ground truth for the losses.
+        sampler: draws the anchors that the losses see.
+        train_limits: numbers of proposals in training.
+        test_limits: numbers of proposals at inference.
+        nms_thresh: see ``select_proposals``.
+        min_size: see ``select_proposals``.
+    """
+
+    def __init__(
+        self,
+        head: nn.Module,
+        anchor_generator: AnchorGenerator,
+        *,
+        matcher: Matcher,
+        sampler: Sampler,
+        train_limits: ProposalLimits,
+        test_limits: ProposalLimits,
+        nms_thresh: float,
+        min_size: float,
+    ) -> None:
+        super().__init__()
+        self.anchor_generator = anchor_generator
+        self.head = head
+        self.box_coder = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
+        self.matcher = matcher
+        self.sampler = sampler
+        self.train_limits = train_limits
+        self.test_limits = test_limits
+        self.nms_thresh = nms_thresh
+        self.min_size = min_size
+
+    def forward(self, features: Sequence[Tensor]) -> RPNOutput:
+        """Score the anchors of the levels ``[N, C, H, W]``."""
+        objectness, deltas = self.head(features)
+        return RPNOutput(objectness, deltas, self.anchor_generator(features))
+
+    def _select(
+        self, output: RPNOutput, image_sizes: Sequence[tuple[int, int]], limits: ProposalLimits
+    ) -> list[BoxList]:
+        return select_proposals(
+            output,
+            image_sizes,
+            limits,
+            box_coder=self.box_coder,
+            nms_thresh=self.nms_thresh,
+            min_size=self.min_size,
+        )
+
+    def train_proposals(self, images: ImageList, output: RPNOutput) -> list[BoxList]:
+        """Return the proposals of each image in the numbers of training."""
+        return self._select(output, images.image_sizes, self.train_limits)
+
+    def predict(self, images: ImageList, output: RPNOutput) -> list[BoxList]:
+        """Return the proposals of each image in the numbers of inference."""
+        return self._select(output, images.image_sizes, self.test_limits)
+
+    def losses(
+        self, images: ImageList, output: RPNOutput, targets: Sequence[BoxList]
+    ) -> dict[str, Tensor]:
+        """Return ``loss_objectness`` and ``loss_rpn_box_reg`` (``rpn_losses``)."""
+        anchors = torch.cat(output.anchors)
+        labels, offsets = [], []
+        for image_size, target in zip(images.image_sizes, targets, strict=True):
+            label, offset = anchor_targets(
+                anchors,
+                self.anchor_generator.visibility(anchors, image_size),
+                target.bbox,
+                matcher=self.matcher,
+                box_coder=self.box_coder,
+            )
+            labels.append(label)
+            offsets.append(offset)
+        loss_objectness, loss_box = rpn_losses(
+            torch.cat(output.flat_objectness(), dim=1).flatten(),
+            torch.cat(output.flat_deltas(), dim=1).flatten(0, 1),
+            torch.cat(labels),
+            torch.cat(offsets),
+            self.sampler(labels),
+        )
+        return {"loss_objectness": loss_objectness, "loss_rpn_box_reg": loss_box}
+
+
+def build_rpn(cfg: CfgNode, in_channels: int) -> RPN:
+    """Build ``MODEL.RPN`` over feature maps of ``in_channels``."""
+    options = cfg.MODEL.RPN
+    anchors = make_anchor_generator(cfg)
+    counts = set(anchors.num_anchors_per_location())
+    if len(counts) != 1:
+        raise ValueError(f"MODEL.RPN: levels have different numbers of anchors {sorted(counts)}")
+    return RPN(
+        RPNHead(in_channels, counts.pop()),
+        anchors,
+        matcher=Matcher(options.FG_IOU_THRESHOLD, options.BG_IOU_THRESHOLD, True),
+        sampler=BalancedPositiveNegativeSampler(
+            options.BATCH_SIZE_PER_IMAGE, options.POSITIVE_FRACTION
+        ),
+        train_limits=ProposalLimits(
+            options.PRE_NMS_TOP_N_TRAIN,
+            options.POST_NMS_TOP_N_TRAIN,
+            options.FPN_POST_NMS_TOP_N_TRAIN,
+            per_batch=True,
+        ),
+        test_limits=ProposalLimits(
+            options.PRE_NMS_TOP_N_TEST,
+            options.POST_NMS_TOP_N_TEST,
+            options.FPN_POST_NMS_TOP_N_TEST,
+            per_batch=False,
+        ),
+        nms_thresh=options.NMS_THRESH,
+        min_size=options.MIN_SIZE,
+    )

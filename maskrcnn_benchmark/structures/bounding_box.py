@@ -1,0 +1,192 @@
+"""``BoxList``: the boxes of one image and what is known of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET, box_area, clip_boxes
+
+FLIP_LEFT_RIGHT = 0
+FLIP_TOP_BOTTOM = 1
+
+Index = Tensor | slice | int | Sequence[int]
+
+
+class BoxList:
+    """N boxes of one image with named fields of length N.
+
+    Fields that are not tensors (``SegmentationMask``) have ``resize``, ``crop`` and ``transpose``
+    of their own and follow the boxes.
+
+    Args:
+        bbox: ``[N, 4]``, a tensor or nested sequence; ``x1, y1, x2, y2`` or ``x, y, width, height``
+            in pixels, inclusive (``box_ops.PIXEL_OFFSET``).
+        image_size: ``(width, height)`` of the image in whose pixels the boxes are.
+        mode: ``"xyxy"`` or ``"xywh"``.
+
+    Raises:
+        ValueError: ``bbox`` is not ``[N, 4]`` or ``mode`` is unknown.
+    """
+
+    def __init__(self, bbox: Any, image_size: tuple[int, int], mode: str = "xyxy") -> None:
+        if not isinstance(bbox, Tensor):
+            bbox = torch.as_tensor(bbox, dtype=torch.float32)
+            bbox = bbox.reshape(0, 4) if bbox.numel() == 0 else bbox
+        if bbox.ndim != 2 or bbox.shape[-1] != 4:
+            raise ValueError(f"BoxList: bbox should be [N, 4], got {list(bbox.shape)}")
+        if mode not in ("xyxy", "xywh"):
+            raise ValueError(f"BoxList: mode should be 'xyxy' or 'xywh', got {mode!r}")
+        self.bbox = bbox if bbox.is_floating_point() else bbox.float()
+        self.size = image_size
+        self.mode = mode
+        self.extra_fields: dict[str, Any] = {}
+
+    def add_field(self, name: str, value: Any) -> None:
+        """Set field ``name`` to ``value``, which has one entry a box.
+
+        Raises:
+            ValueError: the lengths differ.
+        """
+        if len(value) != len(self):
+            raise ValueError(
+                f"BoxList: field {name!r} has {len(value)} entries for {len(self)} boxes"
+            )
+        self.extra_fields[name] = value
+
+    def get_field(self, name: str) -> Any:
+        """Return field ``name``.
+
+        Raises:
+            KeyError: there is no such field; the message names those that are there.
+        """
+        if name not in self.extra_fields:
+            raise KeyError(f"BoxList: no field {name!r}; it has {sorted(self.extra_fields)}")
+        return self.extra_fields[name]
+
+    def has_field(self, name: str) -> bool:
+        """Tell whether there is a field ``name``."""
+        return name in self.extra_fields
+
+    def fields(self) -> list[str]:
+        """Return the names of the fields."""
+        return list(self.extra_fields)
+
+    def xyxy(self) -> Tensor:
+        """Return the boxes ``[N, 4]`` as corners, whatever the mode."""
+        if self.mode == "xyxy":
+            return self.bbox
+        corner, sizes = self.bbox[:, :2], self.bbox[:, 2:]
+        return torch.cat([corner, corner + (sizes - PIXEL_OFFSET).clamp(min=0)], dim=1)
+
+    def _with_boxes(self, corners: Tensor, size: tuple[int, int]) -> BoxList:
+        """Return a list in this list's mode with boxes given as corners and no fields."""
+        if self.mode == "xywh":
+            sizes = corners[:, 2:] - corners[:, :2] + PIXEL_OFFSET
+            corners = torch.cat([corners[:, :2], sizes], dim=1)
+        return BoxList(corners, size, self.mode)
+
+    def convert(self, mode: str) -> BoxList:
+        """Return the same boxes in ``mode``, with the same fields."""
+        if mode == self.mode:
+            return self
+        boxes = BoxList(self.bbox, self.size, mode)  # checks the mode
+        boxes.bbox = boxes._with_boxes(self.xyxy(), self.size).bbox
+        boxes.extra_fields = dict(self.extra_fields)
+        return boxes
+
+    def resize(self, size: tuple[int, int]) -> BoxList:
+        """Scale to an image of ``(width, height)``."""
+        ratio_w, ratio_h = (
+            float(new) / float(old) for new, old in zip(size, self.size, strict=True)
+        )
+        if ratio_w == ratio_h:
+            # legacy: numbers of the current mode are scaled as they are, x2 - x1 + 1 is not
+            boxes = BoxList(self.bbox * ratio_w, size, self.mode)
+        else:
+            corners = self.xyxy()
+            ratios = corners.new_tensor([ratio_w, ratio_h, ratio_w, ratio_h])
+            boxes = self._with_boxes(corners * ratios, size)
+        for name, value in self.extra_fields.items():
+            boxes.add_field(name, value if isinstance(value, Tensor) else value.resize(size))
+        return boxes
+
+    def transpose(self, method: int) -> BoxList:
+        """Flip the image: ``FLIP_LEFT_RIGHT`` or ``FLIP_TOP_BOTTOM``."""
+        width, height = self.size
+        x1, y1, x2, y2 = self.xyxy().unbind(dim=1)
+        if method == FLIP_LEFT_RIGHT:
+            x1, x2 = width - x2 - PIXEL_OFFSET, width - x1 - PIXEL_OFFSET
+        elif method == FLIP_TOP_BOTTOM:
+            # legacy: one pixel off from the horizontal rule; recorded, so kept
+            y1, y2 = height - y2, height - y1
+        else:
+            raise ValueError(f"BoxList: unknown flip {method!r}")
+        boxes = self._with_boxes(torch.stack([x1, y1, x2, y2], dim=1), self.size)
+        for name, value in self.extra_fields.items():
+            boxes.add_field(name, value if isinstance(value, Tensor) else value.transpose(method))
+        return boxes
+
+    def crop(self, box: Sequence[float]) -> BoxList:
+        """Cut out ``box`` (``x1, y1, x2, y2``); boxes left without area stay."""
+        size = (box[2] - box[0], box[3] - box[1])
+        corners = self.xyxy()
+        moved = corners - corners.new_tensor([box[0], box[1], box[0], box[1]])
+        limits = corners.new_tensor([*size, *size])
+        boxes = self._with_boxes(moved.clamp(min=0).minimum(limits), size)  # type: ignore[arg-type]
+        for name, value in self.extra_fields.items():
+            boxes.add_field(name, value if isinstance(value, Tensor) else value.crop(box))
+        return boxes
+
+    def clip_to_image(self, remove_empty: bool = True) -> BoxList:
+        """Move the boxes into the image; drop those with ``x2 <= x1`` or ``y2 <= y1`` if asked."""
+        corners = clip_boxes(self.xyxy(), self.size)
+        boxes = self._with_boxes(corners, self.size)
+        boxes.extra_fields = dict(self.extra_fields)
+        if not remove_empty:
+            return boxes
+        return boxes[(corners[:, 2:] > corners[:, :2]).all(dim=1)]
+
+    def area(self) -> Tensor:
+        """Return the areas ``[N]`` in square pixels."""
+        return self.bbox[:, 2] * self.bbox[:, 3] if self.mode == "xywh" else box_area(self.bbox)
+
+    def to(self, device: torch.device | str) -> BoxList:
+        """Move boxes and tensor fields to ``device``; masks stay on the host."""
+        boxes = BoxList(self.bbox.to(device), self.size, self.mode)
+        for name, value in self.extra_fields.items():
+            boxes.add_field(name, value.to(device) if hasattr(value, "to") else value)
+        return boxes
+
+    def copy_with_fields(self, fields: str | Iterable[str], skip_missing: bool = False) -> BoxList:
+        """Return the same boxes with the named fields alone.
+
+        Raises:
+            KeyError: a field is missing and ``skip_missing`` is False.
+        """
+        boxes = BoxList(self.bbox, self.size, self.mode)
+        for name in [fields] if isinstance(fields, str) else fields:
+            if self.has_field(name) or not skip_missing:
+                boxes.add_field(name, self.get_field(name))
+        return boxes
+
+    def __getitem__(self, index: Index) -> BoxList:
+        if isinstance(index, int):
+            index = [index]
+        boxes = BoxList(self.bbox[index], self.size, self.mode)
+        for name, value in self.extra_fields.items():
+            boxes.add_field(name, value[index])
+        return boxes
+
+    def __len__(self) -> int:
+        return self.bbox.shape[0]
+
+    def __repr__(self) -> str:
+        width, height = self.size
+        return (
+            f"BoxList(num_boxes={len(self)}, image_width={width}, image_height={height}, "
+            f"mode={self.mode}, fields={self.fields()})"
+        )

@@ -1,0 +1,64 @@
+"""Operations on one or several ``BoxList``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from maskrcnn_benchmark.layers import nms
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.box_ops import box_iou, box_sizes
+
+
+def boxlist_nms(
+    boxlist: BoxList, nms_thresh: float, max_proposals: int = -1, score_field: str = "scores"
+) -> BoxList:
+    """Drop boxes that overlap a better one by more than ``nms_thresh``.
+
+    The best ``max_proposals`` (all if <= 0) survive, in the order that they had in ``boxlist``.
+    ``nms_thresh <= 0`` disables it.
+    """
+    if nms_thresh <= 0:
+        return boxlist
+    keep = nms(boxlist.xyxy(), boxlist.get_field(score_field), nms_thresh)
+    if max_proposals > 0:
+        keep = keep[:max_proposals]
+    return boxlist[keep.sort().values]
+
+
+def remove_small_boxes(boxlist: BoxList, min_size: float) -> BoxList:
+    """Keep the boxes whose width and height (inclusive, in pixels) are >= ``min_size``."""
+    widths, heights = box_sizes(boxlist.xyxy())
+    return boxlist[(widths >= min_size) & (heights >= min_size)]
+
+
+def boxlist_iou(boxlist1: BoxList, boxlist2: BoxList) -> Tensor:
+    """Return the IoU ``[N, M]`` of two lists over the same image.
+
+    Raises:
+        ValueError: their image sizes differ.
+    """
+    if boxlist1.size != boxlist2.size:
+        raise ValueError(f"boxlist_iou: image sizes differ: {boxlist1} and {boxlist2}")
+    return box_iou(boxlist1.xyxy(), boxlist2.xyxy())
+
+
+def cat_boxlist(boxlists: Sequence[BoxList]) -> BoxList:
+    """Concatenate lists over the same image that have the same mode and fields.
+
+    Raises:
+        ValueError: sizes, modes or fields differ, or there is no list.
+    """
+    if not boxlists:
+        raise ValueError("cat_boxlist: needs at least one BoxList")
+    first = boxlists[0]
+    for other in boxlists[1:]:
+        same = other.size == first.size and other.mode == first.mode
+        if not same or set(other.fields()) != set(first.fields()):
+            raise ValueError(f"cat_boxlist: {first} and {other} do not fit together")
+    result = BoxList(torch.cat([b.bbox for b in boxlists]), first.size, first.mode)
+    for name in first.fields():
+        result.add_field(name, torch.cat([b.get_field(name) for b in boxlists]))
+    return result

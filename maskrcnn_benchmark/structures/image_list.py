@@ -1,0 +1,57 @@
+"""A batch of images of different sizes in one padded tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class ImageList:
+    """Images padded with zeros at the right and the bottom.
+
+    Attributes:
+        tensors: ``[N, C, H, W]``.
+        image_sizes: ``(height, width)`` of each image before padding.
+    """
+
+    tensors: Tensor
+    image_sizes: list[tuple[int, int]]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> ImageList:
+        """Move the pixels to ``device``."""
+        return ImageList(self.tensors.to(device, non_blocking=non_blocking), self.image_sizes)
+
+
+def to_image_list(
+    tensors: ImageList | Tensor | Sequence[Tensor], size_divisible: int = 0
+) -> ImageList:
+    """Pad images to a common size, a multiple of ``size_divisible`` if it is > 0.
+
+    Args:
+        tensors: an ``ImageList`` (returned as it is), a batch ``[N, C, H, W]``, an image
+            ``[C, H, W]`` or a sequence of images.
+        size_divisible: see above; FPN needs 32.
+
+    Raises:
+        TypeError: ``tensors`` is something else.
+        ValueError: there is no image.
+    """
+    if isinstance(tensors, ImageList):
+        return tensors
+    if isinstance(tensors, Tensor):
+        tensors = [tensors] if tensors.ndim == 3 else list(tensors)
+    if not isinstance(tensors, Sequence) or not all(isinstance(t, Tensor) for t in tensors):
+        raise TypeError(f"to_image_list: expected tensors [C, H, W], got {type(tensors).__name__}")
+    if not tensors:
+        raise ValueError("to_image_list: needs at least one image")
+    step = max(size_divisible, 1)
+    height, width = (math.ceil(max(t.shape[d] for t in tensors) / step) * step for d in (1, 2))
+    batch = tensors[0].new_zeros(len(tensors), tensors[0].shape[0], height, width)
+    for padded, image in zip(batch, tensors, strict=True):
+        padded[:, : image.shape[1], : image.shape[2]].copy_(image)
+    return ImageList(batch, [(t.shape[1], t.shape[2]) for t in tensors])

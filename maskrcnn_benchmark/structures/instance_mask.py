@@ -1,0 +1,210 @@
+"""The mask of one instance: polygons or a bitmap.
+
+Both kinds answer the same questions: flip, crop, resize, rasterise, and the area inside a box.
+Coordinates are continuous pixels with pixel ``i`` covering ``[i, i + 1)``, as in COCO.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from maskrcnn_benchmark.structures.bounding_box import FLIP_LEFT_RIGHT
+
+Box = Sequence[float]
+Bitmap = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Polygons:
+    """A mask that is the union of polygons: float32 arrays ``x0, y0, x1, y1, ...``."""
+
+    polygons: list[NDArray[np.float32]]
+
+    def transpose(self, method: int, size: tuple[float, float]) -> Polygons:
+        """Flip in an image of ``size = (width, height)``."""
+        axis = 0 if method == FLIP_LEFT_RIGHT else 1
+        flipped = [p.copy() for p in self.polygons]
+        for polygon in flipped:
+            polygon[axis::2] = np.float32(size[axis]) - polygon[axis::2] - 1
+        return Polygons(flipped)
+
+    def crop(self, box: Box) -> Polygons:
+        """Move the origin to the corner of ``box``; vertices outside of it stay."""
+        corner = np.array([box[0], box[1]], dtype=np.float32)
+        return Polygons([p - np.tile(corner, len(p) // 2) for p in self.polygons])
+
+    def scale(self, ratio_w: float, ratio_h: float) -> Polygons:
+        """Multiply the coordinates."""
+        ratios = np.array([ratio_w, ratio_h], dtype=np.float32)
+        return Polygons([p * np.tile(ratios, len(p) // 2) for p in self.polygons])
+
+    def _rles(self, height: int, width: int) -> list[dict[str, Any]]:
+        return coco_mask.frPyObjects([p.tolist() for p in self.polygons], height, width)
+
+    def to_rle(self, height: int, width: int) -> dict[str, Any]:
+        """Rasterise the union on a canvas of whole pixels by COCO's rule."""
+        return coco_mask.merge(self._rles(height, width))
+
+    def rasterize(self, height: int, width: int) -> Bitmap:
+        """Return ``[height, width]`` of 0 and 1: the union of the polygons."""
+        return coco_mask.decode(self.to_rle(height, width))
+
+    def rasterize_in(self, box: Box, side: int) -> Bitmap:
+        """Return ``[side, side]``: the part in ``box``, stretched to a square.
+
+        The box's size is floored at 1 pixel and has no +1 (section 4 of the original's mask
+        targets: a legacy that trained weights depend on).
+        """
+        width, height = _floored_size(box)
+        return self.crop(box).scale(side / width, side / height).rasterize(side, side)
+
+    def _summed_area(self, corner: Box, width: int, height: int) -> float:
+        if width <= 0 or height <= 0:
+            return 0.0
+        return float(coco_mask.area(self.crop(corner)._rles(height, width)).sum())
+
+    def visible_fraction(self, box: Box, size: tuple[int, int]) -> float:
+        """Return the share of the instance's pixels that lies in ``box``.
+
+        Areas are summed over polygons, not over their union, and canvases are truncated to whole
+        pixels, as the original does: the result may pass 1 slightly. NaN without any area.
+
+        Args:
+            box: ``x1, y1, x2, y2``.
+            size: ``(width, height)`` of the image.
+        """
+        vertices = np.concatenate(self.polygons).reshape(-1, 2)
+        low = np.minimum(vertices.min(axis=0), np.trunc(box[:2]))
+        high = np.maximum(vertices.max(axis=0), np.trunc(box[2:]) + 1)
+        limits = np.array(size, dtype=np.float32) - 1
+        low, high = np.clip(low, 0, limits), np.clip(high, 0, limits)
+        extent = (high - low).astype(int)
+        whole = self._summed_area(low, extent[0], extent[1])
+        inside = self._summed_area(box, int(box[2] - box[0]), int(box[3] - box[1]))
+        return inside / whole if whole > 0 else float("nan")
+
+
+@dataclass(frozen=True)
+class BinaryMask:
+    """A mask of pixels ``[height, width]``, 0 or 1: what RLE and holes need."""
+
+    pixels: Bitmap
+
+    def transpose(self, method: int, size: tuple[float, float]) -> BinaryMask:
+        """Flip in an image of ``size``."""
+        del size
+        flipped = self.pixels[:, ::-1] if method == FLIP_LEFT_RIGHT else self.pixels[::-1]
+        return BinaryMask(np.ascontiguousarray(flipped))
+
+    def _sample(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> Bitmap:
+        """Read the pixels under a grid of points; outside the image there is nothing."""
+        cols, rows = np.floor(xs).astype(int), np.floor(ys).astype(int)
+        height, width = self.pixels.shape
+        in_cols, in_rows = (cols >= 0) & (cols < width), (rows >= 0) & (rows < height)
+        if not in_cols.any() or not in_rows.any():
+            return np.zeros((len(rows), len(cols)), dtype=np.uint8)
+        picked = self.pixels[np.ix_(rows.clip(0, height - 1), cols.clip(0, width - 1))]
+        return picked * np.outer(in_rows, in_cols).astype(np.uint8)
+
+    def _stretch(self, box: Box, width: int, height: int) -> Bitmap:
+        """Sample ``box`` at the centres of ``width x height`` cells."""
+        box_w, box_h = _floored_size(box)
+        xs = box[0] + (np.arange(width) + 0.5) * (box_w / width)
+        ys = box[1] + (np.arange(height) + 0.5) * (box_h / height)
+        return self._sample(xs, ys)
+
+    def crop(self, box: Box) -> BinaryMask:
+        """Cut out ``box``, at least one pixel of it."""
+        width, height = max(int(box[2] - box[0]), 1), max(int(box[3] - box[1]), 1)
+        xs, ys = box[0] + np.arange(width) + 0.5, box[1] + np.arange(height) + 0.5
+        return BinaryMask(self._sample(xs, ys))
+
+    def scale(self, ratio_w: float, ratio_h: float) -> BinaryMask:
+        """Resize by the nearest pixel."""
+        height, width = self.pixels.shape
+        new_w, new_h = max(round(width * ratio_w), 1), max(round(height * ratio_h), 1)
+        return BinaryMask(self._stretch((0, 0, width, height), new_w, new_h))
+
+    def to_rle(self, height: int, width: int) -> dict[str, Any]:
+        """Encode on a canvas of ``height x width`` pixels."""
+        return coco_mask.encode(np.asfortranarray(self.rasterize(height, width)))
+
+    def rasterize(self, height: int, width: int) -> Bitmap:
+        """Return the pixels, cut or padded with zeros to ``[height, width]``."""
+        if self.pixels.shape == (height, width):
+            return self.pixels
+        return self._sample(np.arange(width) + 0.5, np.arange(height) + 0.5)
+
+    def rasterize_in(self, box: Box, side: int) -> Bitmap:
+        """Return ``[side, side]``: the part in ``box``, stretched to a square.
+
+        Cells take the pixel under their centre, which is what rasterising polygons does.
+        """
+        return self._stretch(box, side, side)
+
+    def visible_fraction(self, box: Box, size: tuple[int, int]) -> float:
+        """Return the share of the instance's pixels that lies in ``box``; NaN without any."""
+        del size
+        whole = int(self.pixels.sum())
+        if int(box[2] - box[0]) <= 0 or int(box[3] - box[1]) <= 0:
+            return 0.0 if whole else float("nan")
+        return int(self.crop(box).pixels.sum()) / whole if whole else float("nan")
+
+
+InstanceMask = Polygons | BinaryMask
+
+
+def _floored_size(box: Box) -> tuple[float, float]:
+    """Return the width and height of a box without +1, at least 1."""
+    return max(float(box[2] - box[0]), 1.0), max(float(box[3] - box[1]), 1.0)
+
+
+def make_instance_mask(annotation: Any, size: tuple[int, int]) -> InstanceMask:
+    """Read one instance's mask in any form that COCO knows.
+
+    Args:
+        annotation: a list of polygons (flat ``x0, y0, x1, y1, ...``), a COCO RLE dict with
+            compressed or plain counts, a 0/1 array ``[height, width]``, or a mask made before.
+        size: ``(width, height)`` of the image.
+
+    Raises:
+        ValueError: no usable polygon, or RLE or array of another size than the image.
+    """
+    if isinstance(annotation, Polygons | BinaryMask):
+        return annotation
+    if isinstance(annotation, dict):
+        pixels = _decode_rle(annotation)
+    elif isinstance(annotation, np.ndarray) and annotation.ndim == 2:
+        pixels = (annotation != 0).astype(np.uint8)
+    else:
+        return _read_polygons(annotation)
+    if pixels.shape != (size[1], size[0]):
+        raise ValueError(
+            f"mask of {pixels.shape[1]} x {pixels.shape[0]} in an image of {size[0]} x {size[1]}"
+        )
+    return BinaryMask(pixels)
+
+
+def _decode_rle(annotation: dict[str, Any]) -> Bitmap:
+    if isinstance(annotation["counts"], list):
+        height, width = annotation["size"]
+        annotation = coco_mask.frPyObjects(annotation, height, width)
+    return coco_mask.decode(annotation)
+
+
+def _read_polygons(annotation: Any) -> Polygons:
+    polygons = [np.asarray(p, dtype=np.float32).reshape(-1) for p in annotation]
+    usable = [p for p in polygons if len(p) >= 6 and len(p) % 2 == 0 and np.isfinite(p).all()]
+    if not usable:
+        lengths = [len(p) for p in polygons]
+        raise ValueError(
+            f"no polygon with 3 finite vertices or more: {len(polygons)} polygons with "
+            f"{lengths} coordinates"
+        )
+    return Polygons(usable)

@@ -1,0 +1,88 @@
+"""The masks of all instances of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from maskrcnn_benchmark.structures.instance_mask import InstanceMask, make_instance_mask
+
+
+class SegmentationMask:
+    """N instance masks over one image, polygons and bitmaps mixed. They live on the host.
+
+    Args:
+        instances: one of the forms of ``make_instance_mask`` for each instance.
+        size: ``(width, height)`` of the image.
+
+    Raises:
+        ValueError: an instance has no usable mask; the message tells which.
+    """
+
+    def __init__(self, instances: Sequence[Any], size: tuple[int, int]) -> None:
+        self.size = size
+        self.instances: list[InstanceMask] = []
+        for number, instance in enumerate(instances):
+            try:
+                self.instances.append(make_instance_mask(instance, size))
+            except ValueError as error:
+                raise ValueError(f"SegmentationMask: instance {number}: {error}") from error
+
+    def transpose(self, method: int) -> SegmentationMask:
+        """Flip: ``FLIP_LEFT_RIGHT`` or ``FLIP_TOP_BOTTOM``."""
+        return SegmentationMask([m.transpose(method, self.size) for m in self.instances], self.size)
+
+    def crop(self, box: Sequence[float]) -> SegmentationMask:
+        """Cut out ``box`` (``x1, y1, x2, y2``). Polygons are moved, their vertices not clipped."""
+        size = (box[2] - box[0], box[3] - box[1])
+        return SegmentationMask([m.crop(box) for m in self.instances], size)  # type: ignore[arg-type]
+
+    def resize(self, size: tuple[int, int]) -> SegmentationMask:
+        """Scale to an image of ``(width, height)``; a side of less than a pixel counts as one."""
+        ratio_w, ratio_h = (
+            float(new) / max(float(old), 1) for new, old in zip(size, self.size, strict=True)
+        )
+        return SegmentationMask([m.scale(ratio_w, ratio_h) for m in self.instances], size)
+
+    def to(self, *args: Any, **kwargs: Any) -> SegmentationMask:
+        """Return itself: masks stay on the host."""
+        del args, kwargs
+        return self
+
+    def decode(self) -> NDArray[np.uint8]:
+        """Return the masks as 0 and 1, ``[N, height, width]``."""
+        width, height = (int(side) for side in self.size)
+        masks = np.zeros((len(self), height, width), dtype=np.uint8)
+        for canvas, instance in zip(masks, self.instances, strict=True):
+            canvas[:] = instance.rasterize(height, width)
+        return masks
+
+    def to_rles(self) -> list[dict[str, Any]]:
+        """Return each mask as compressed COCO RLE with ``counts`` as str, ready for json."""
+        width, height = (int(side) for side in self.size)
+        rles = [dict(m.to_rle(height, width)) for m in self.instances]
+        return [{**rle, "counts": rle["counts"].decode("ascii")} for rle in rles]
+
+    def __getitem__(self, index: Tensor | slice | int | Sequence[int]) -> SegmentationMask:
+        if isinstance(index, int):
+            index = [index]
+        if isinstance(index, slice):
+            return SegmentationMask(self.instances[index], self.size)
+        index = torch.as_tensor(index)
+        if index.dtype in (torch.bool, torch.uint8):
+            index = index.nonzero().flatten()
+        return SegmentationMask([self.instances[i] for i in index.tolist()], self.size)
+
+    def __iter__(self) -> Iterator[SegmentationMask]:
+        return (self[i] for i in range(len(self)))
+
+    def __len__(self) -> int:
+        return len(self.instances)
+
+    def __repr__(self) -> str:
+        return f"SegmentationMask(num_instances={len(self)}, size={self.size})"

@@ -1,0 +1,12 @@
+"""Settings shared by all tests: two threads, a fixed seed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed() -> None:
+    torch.set_num_threads(2)
+    torch.manual_seed(0)

@@ -1,0 +1,88 @@
+"""Whole models with the weights and images of the recorded runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.config import cfg as defaults
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.image_list import ImageList, to_image_list
+from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
+from tests.helpers.polygons import unflatten
+
+ROOT = Path(__file__).parents[2]
+PIXEL_MEAN = (102.9801, 115.9465, 122.7717)
+FROZEN_BN = ("bn1", "bn2", "bn3", "downsample.1")
+
+
+def load_config(name: str, overrides: Sequence[Any] = ()) -> CfgNode:
+    cfg = defaults.clone()
+    cfg.merge_from_file(str(ROOT / "configs" / name))
+    cfg.merge_from_list(["MODEL.DEVICE", "cpu", *overrides])
+    return cfg
+
+
+def _value(key: str, tensor: Tensor, seed: int, gains: Sequence[Sequence[Any]]) -> Tensor | None:
+    """Return the recorded value of one entry, None where it keeps its own."""
+    parent, _, leaf = key.rpartition(".")
+    if parent.endswith(FROZEN_BN):
+        ones = leaf in ("weight", "running_var")
+        return torch.ones_like(tensor) if ones else torch.zeros_like(tensor)
+    if "cell_anchors" in key:
+        return None
+    if tensor.ndim < 2:
+        std = 0.05
+    else:
+        transposed = key.endswith("conv5_mask.weight")
+        fan_in = tensor.shape[0] if transposed else math.prod(tensor.shape[1:])
+        gain = next((g for suffix, g in gains if key.endswith(suffix)), math.sqrt(2))
+        std = gain / math.sqrt(fan_in)
+    draw = np.random.RandomState(seed).standard_normal(tuple(tensor.shape)) * std  # noqa: NPY002
+    return torch.from_numpy(draw.astype(np.float32))
+
+
+def set_recorded_weights(model: nn.Module, base_seed: int, rule: Mapping[str, Any]) -> None:
+    state = model.state_dict()
+    for number, key in enumerate(sorted(state)):
+        value = _value(key, state[key], base_seed + number, rule["gains"])
+        if value is not None:
+            state[key].copy_(value)
+
+
+def recorded_model(arguments: Mapping[str, Any]) -> nn.Module:
+    cfg = load_config(arguments["config"], arguments["overrides"])
+    model = build_detection_model(cfg)
+    set_recorded_weights(model, arguments["base_seed"], arguments["weight_rule"])
+    for key, (total, first, last) in arguments.get("weight_check_sum_first_last", {}).items():
+        flat = model.state_dict()[key].double().flatten()
+        assert abs(flat.sum() - total) <= 1e-3 + 1e-5 * abs(total), key
+        assert abs(flat[0] - first) < 1e-6 and abs(flat[-1] - last) < 1e-6, key
+    return model
+
+
+def recorded_image(arrays: Mapping[str, np.ndarray], number: int) -> Tensor:
+    bgr = arrays[f"image_{number}"][:, :, ::-1].astype(np.float32) / 255 * 255
+    pixels = torch.from_numpy(bgr.copy()).permute(2, 0, 1)
+    return pixels - torch.tensor(PIXEL_MEAN)[:, None, None]
+
+
+def recorded_images(arrays: Mapping[str, np.ndarray], numbers: Sequence[int]) -> ImageList:
+    return to_image_list([recorded_image(arrays, n) for n in numbers], size_divisible=32)
+
+
+def recorded_target(arrays: Mapping[str, np.ndarray], number: int) -> BoxList:
+    height, width = arrays[f"image_{number}"].shape[:2]
+    target = BoxList(torch.from_numpy(arrays[f"gt_boxes_{number}"]), (width, height))
+    target.add_field("labels", torch.from_numpy(arrays[f"gt_labels_{number}"]))
+    polygons = unflatten(arrays, f"poly{number}")
+    target.add_field("masks", SegmentationMask(polygons, (width, height)))
+    return target

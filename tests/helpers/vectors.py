@@ -1,0 +1,21 @@
+"""The numbers recorded from the original code, in ``tests/reference``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+REFERENCE = Path(__file__).parent.parent / "reference"
+
+
+def load_vector(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the description and the arrays of one recorded case, ``{}`` where it has no arrays."""
+    meta = json.loads((REFERENCE / "vectors" / f"{name}.json").read_text())
+    path = REFERENCE / "vectors" / f"{name}.npz"
+    if not path.exists():
+        return meta, {}
+    with np.load(path) as arrays:
+        return meta, dict(arrays)

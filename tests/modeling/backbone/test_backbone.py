@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from maskrcnn_benchmark.layers import FrozenBatchNorm2d
+from maskrcnn_benchmark.modeling.backbone.fpn import FPN
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.modeling.make_layers import group_norm
+from tests.helpers.recorded_model import load_config
+from tests.helpers.vectors import REFERENCE, load_vector
+
+
+def test_fpn():
+    meta, arrays = load_vector("fpn")
+    arguments = meta["arguments"]
+    fpn = FPN(arguments["in_channels"], arguments["out_channels"])
+    fpn.load_state_dict({k[2:]: torch.from_numpy(v) for k, v in arrays.items() if k[:2] == "w:"})
+    levels = fpn([torch.from_numpy(arrays[f"c{i}"]) for i in (2, 3, 4, 5)])
+    for level, number in zip(levels, (2, 3, 4, 5, 6), strict=True):
+        np.testing.assert_allclose(level.detach(), arrays[f"p{number}"], atol=1e-5)
+
+
+STATE_DICTS = {
+    "e2e_ms_rcnn_R_50_FPN_1x": "e2e_ms_rcnn_R_50_FPN_1x.yaml",
+    "e2e_ms_rcnn_R_101_FPN_1x": "e2e_ms_rcnn_R_101_FPN_1x.yaml",
+    "caffe2__e2e_mask_rcnn_R_50_FPN_1x_caffe2": "e2e_mask_rcnn_R_50_FPN_1x.yaml",
+    "caffe2__e2e_mask_rcnn_R_101_FPN_1x_caffe2": "e2e_mask_rcnn_R_101_FPN_1x.yaml",
+    "caffe2__e2e_faster_rcnn_R_50_FPN_1x_caffe2": "e2e_faster_rcnn_R_50_FPN_1x.yaml",
+    "caffe2__e2e_faster_rcnn_R_101_FPN_1x_caffe2": "e2e_faster_rcnn_R_101_FPN_1x.yaml",
+    "upstream__gn_baselines__e2e_mask_rcnn_R_50_FPN_1x_gn": (
+        "gn_baselines/e2e_mask_rcnn_R_50_FPN_1x_gn.yaml"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STATE_DICTS)
+def test_parameter_names_shapes_and_order(name):
+    recorded = json.loads((REFERENCE / "state_dicts" / f"{name}.json").read_text())
+    model = build_detection_model(load_config(STATE_DICTS[name]))
+    entries = [
+        [key, list(t.shape), str(t.dtype).removeprefix("torch.")]
+        for key, t in model.state_dict().items()
+    ]
+    assert entries == recorded["state_dict"]
+    trainable = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert trainable == recorded["named_parameters_order_trainable"]
+
+
+def test_thin_widths():
+    cfg = load_config(
+        "e2e_ms_rcnn_R_50_FPN_1x.yaml",
+        ["MODEL.RESNETS.WIDTH_PER_GROUP", 32, "MODEL.RESNETS.RES2_OUT_CHANNELS", 128],
+    )
+    body = build_detection_model(cfg).backbone.body
+    assert body.layer4[0].conv2.weight.shape == (256, 256, 3, 3)
+    assert body.stage_channels == [128, 256, 512, 1024]
+    frozen = [m for m in body.modules() if isinstance(m, FrozenBatchNorm2d)]
+    assert len(frozen) == 53
+
+
+def test_errors_name_the_key():
+    with pytest.raises(ValueError, match="CONV_BODY 'R-49-FPN' is unknown"):
+        build_detection_model(
+            load_config("e2e_ms_rcnn_R_50_FPN_1x.yaml", ["MODEL.BACKBONE.CONV_BODY", "R-49-FPN"])
+        )
+    with pytest.raises(ValueError, match="GROUP_NORM: 48 channels do not divide"):
+        group_norm(48, num_groups=32)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from maskrcnn_benchmark.modeling.box_coder import BoxCoder
+from maskrcnn_benchmark.modeling.matcher import Matcher
+from maskrcnn_benchmark.modeling.roi_heads.box_head import (
+    BoxOutput,
+    DetectionLimits,
+    box_losses,
+    select_detections,
+)
+from maskrcnn_benchmark.modeling.roi_heads.sampling import ProposalSampler
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from tests.helpers.first_n_sampler import FirstNSampler
+from tests.helpers.vectors import load_vector
+
+NO_BOXES = torch.zeros(0, 4)
+
+
+@pytest.mark.parametrize("case", ["a", "b"])
+def test_targets_and_losses(case):
+    meta, arrays = load_vector("box_loss")
+    arguments = meta["arguments"]
+    coder = BoxCoder(arguments["weights"])
+    sizes = [tuple(s) for s in arguments["image_sizes_wh"]]
+    targets = [BoxList(torch.from_numpy(arrays[f"gt_{i}"]), sizes[i]) for i in range(2)]
+    for i, target in enumerate(targets):
+        target.add_field("labels", torch.from_numpy(arrays[f"gt_labels_{i}"]))
+    proposals = [BoxList(torch.from_numpy(arrays[f"proposals_{i}"]), sizes[i]) for i in range(2)]
+    sampler = ProposalSampler(
+        Matcher(arguments[case]["fg"], arguments[case]["bg"]),
+        FirstNSampler(arguments["batch_size_per_image"], arguments["positive_fraction"]),
+    )
+    matched = sampler.match(proposals, targets)
+    drawn = sampler.sampler(matched.labels)
+    sampled = matched[[(p | n).nonzero().flatten() for p, n in zip(*drawn, strict=True)]]
+    for i in range(2):
+        np.testing.assert_array_equal(matched.labels[i], arrays[f"labels_{case}_{i}"])
+        encoded = coder.encode(matched.gt_boxes[i], proposals[i].bbox)
+        np.testing.assert_allclose(encoded, arrays[f"reg_targets_{case}_{i}"], rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(sampled.boxes[i].bbox, arrays[f"sampled_boxes_{case}_{i}"])
+        np.testing.assert_array_equal(sampled.labels[i], arrays[f"sampled_labels_{case}_{i}"])
+    logits = torch.from_numpy(arrays[f"logits_{case}"]).requires_grad_()
+    deltas = torch.from_numpy(arrays[f"regression_{case}"]).requires_grad_()
+    regression = coder.encode(
+        torch.cat(sampled.gt_boxes), torch.cat([b.bbox for b in sampled.boxes])
+    )
+    losses = box_losses(BoxOutput(logits, deltas), sampled.all_labels(), regression)
+    np.testing.assert_allclose(losses[0].item(), arrays[f"loss_classifier_{case}"], rtol=1e-5)
+    np.testing.assert_allclose(losses[1].item(), arrays[f"loss_box_reg_{case}"], rtol=1e-5)
+    sum(losses).backward()
+    np.testing.assert_allclose(logits.grad, arrays[f"grad_logits_{case}"], atol=1e-6)
+    np.testing.assert_allclose(deltas.grad, arrays[f"grad_reg_{case}"], atol=1e-6)
+
+
+def test_losses_of_nothing_are_zero_with_a_gradient():
+    logits, deltas = torch.zeros(0, 5, requires_grad=True), torch.zeros(0, 20, requires_grad=True)
+    losses = box_losses(BoxOutput(logits, deltas), torch.zeros(0, dtype=torch.int64), NO_BOXES)
+    assert [loss.item() for loss in losses] == [0, 0]
+    sum(losses).backward()
+    assert logits.grad is not None and deltas.grad is not None
+
+
+def test_sampling_without_ground_truth_gives_background():
+    sampler = ProposalSampler(Matcher(0.5, 0.5), FirstNSampler(2, 0.25))
+    proposals = [BoxList([[0, 0, 5, 5], [1, 1, 9, 9], [2, 2, 8, 8]], (20, 20))]
+    target = BoxList([], (20, 20))
+    target.add_field("labels", torch.zeros(0))
+    sampled = sampler(proposals, [target])
+    assert sampled.labels[0].tolist() == [0, 0]
+    assert sampled.labels[0].dtype == torch.int64
+    assert len(sampled.foreground().boxes[0]) == 0
+    nothing = sampler([target], [target])
+    assert len(nothing.boxes[0]) == 0
+
+
+@pytest.mark.parametrize(
+    "case", load_vector("box_postprocess")[0]["arguments"]["cases"], ids=lambda c: str(c["case"])
+)
+def test_detections(case):
+    _, arrays = load_vector("box_postprocess")
+    number = case["case"]
+    limits = DetectionLimits(case["score_thresh"], case["nms"], case["detections_per_img"])
+    logits = torch.from_numpy(arrays[f"logits_{number}"])
+    deltas = torch.from_numpy(arrays[f"regression_{number}"])
+    first = 0
+    for image in range(case["num_images"]):
+        proposals = torch.from_numpy(arrays[f"proposals_{number}_{image}"])
+        rows = slice(first, first + len(proposals))
+        first += len(proposals)
+        boxes = BoxCoder(case["reg_weights"]).decode(deltas[rows], proposals)
+        detections = select_detections(
+            boxes.unflatten(1, (-1, 4)),
+            logits[rows].softmax(dim=1),
+            tuple(case["image_sizes_wh"][image]),
+            limits,
+        )
+        np.testing.assert_array_equal(
+            detections.get_field("labels"), arrays[f"labels_{number}_{image}"]
+        )
+        np.testing.assert_allclose(detections.bbox, arrays[f"boxes_{number}_{image}"], atol=1e-3)
+        np.testing.assert_allclose(
+            detections.get_field("scores"), arrays[f"scores_{number}_{image}"], atol=1e-6
+        )
+
+
+def test_no_proposals_no_detections():
+    detections = select_detections(
+        torch.zeros(0, 7, 4), torch.zeros(0, 7), (10, 10), DetectionLimits(0.05, 0.5, 100)
+    )
+    assert len(detections) == 0
+    assert detections.get_field("labels").dtype == torch.int64

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from maskrcnn_benchmark.modeling.box_coder import BoxCoder
+from maskrcnn_benchmark.modeling.matcher import Matcher
+from maskrcnn_benchmark.modeling.roi_heads.sampling import append_gt_boxes
+from maskrcnn_benchmark.modeling.rpn.anchor_generator import AnchorGenerator
+from maskrcnn_benchmark.modeling.rpn.loss import anchor_targets, rpn_losses
+from maskrcnn_benchmark.modeling.rpn.proposals import ProposalLimits, RPNOutput, select_proposals
+from maskrcnn_benchmark.modeling.rpn.rpn import RPNHead
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from tests.helpers.first_n_sampler import FirstNSampler
+from tests.helpers.vectors import load_vector
+
+
+@pytest.mark.parametrize(
+    "name", ["anchors_c4", "anchors_fpn", "anchors_straddle_10", "anchors_straddle_neg"]
+)
+def test_anchors(name):
+    meta, arrays = load_vector(name)
+    arguments = meta["arguments"]
+    generator = AnchorGenerator(
+        arguments["sizes"],
+        arguments["aspect_ratios"],
+        arguments["anchor_strides"],
+        arguments["straddle_thresh"],
+    )
+    assert generator.num_anchors_per_location() == arguments["num_anchors_per_location"]
+    for level, cell in enumerate(generator.cell_anchors):
+        np.testing.assert_array_equal(cell.numpy(), arrays[f"cell_anchors_{level}"])
+    features = [torch.zeros(1, 1, *size) for size in arguments["feature_sizes_hw"]]
+    for level, anchors in enumerate(generator(features)):
+        np.testing.assert_array_equal(anchors.numpy(), arrays[f"anchors_level{level}"])
+        for image, size in enumerate(arguments["image_sizes_hw"]):
+            visible = generator.visibility(anchors, tuple(size))
+            expected = arrays[f"visible_img{image}_level{level}"].astype(bool)
+            np.testing.assert_array_equal(visible.numpy(), expected)
+
+
+def test_anchor_errors():
+    with pytest.raises(ValueError, match="2 ANCHOR_SIZES for 3 ANCHOR_STRIDE"):
+        AnchorGenerator((32, 64), (1.0,), (4, 8, 16))
+    with pytest.raises(ValueError, match="2 ANCHOR_STRIDE for 1 feature maps"):
+        AnchorGenerator((32, 64), (1.0,), (4, 8))([torch.zeros(1, 1, 2, 2)])
+
+
+def test_head():
+    _, arrays = load_vector("rpn_head")
+    head = RPNHead(6, 3)
+    head.load_state_dict({k[2:]: torch.from_numpy(v) for k, v in arrays.items() if k[:2] == "w:"})
+    logits, deltas = head([torch.from_numpy(arrays[f"f{i}"]) for i in range(2)])
+    for i in range(2):
+        np.testing.assert_allclose(logits[i].detach(), arrays[f"logits_{i}"], atol=1e-5)
+        np.testing.assert_allclose(deltas[i].detach(), arrays[f"bbox_{i}"], atol=1e-5)
+
+
+def recorded_output(arguments, arrays, levels, requires_grad=False):
+    generator = AnchorGenerator(
+        [arguments["anchor_sizes"][i] for i in levels],
+        arguments["ratios"],
+        [arguments["strides"][i] for i in levels],
+    )
+    objectness = [torch.from_numpy(arrays[f"objectness_{i}"].copy()) for i in levels]
+    deltas = [torch.from_numpy(arrays[f"regression_{i}"].copy()) for i in levels]
+    for tensor in objectness + deltas:
+        tensor.requires_grad_(requires_grad)
+    return generator, RPNOutput(objectness, deltas, generator(objectness))
+
+
+def image_boxes(arguments, boxes, image):
+    height, width = arguments["image_sizes_hw"][image]
+    return BoxList(torch.from_numpy(boxes), (width, height))
+
+
+def sorted_rows(boxes):
+    return boxes[np.lexsort(boxes.round(3).T)]
+
+
+@pytest.mark.parametrize(
+    "run", load_vector("rpn_postprocess")[0]["arguments"]["runs"], ids=lambda run: run["key"]
+)
+def test_proposals(run):
+    meta, arrays = load_vector("rpn_postprocess")
+    arguments = meta["arguments"]
+    _, output = recorded_output(arguments, arrays, run["levels"])
+    sizes = [tuple(s) for s in arguments["image_sizes_hw"]]
+    limits = ProposalLimits(
+        run["pre_nms_top_n"],
+        run["post_nms_top_n"],
+        run["fpn_post_nms_top_n"],
+        per_batch=run["mode"] == "train",
+    )
+    proposals = select_proposals(
+        output,
+        sizes,
+        limits,
+        box_coder=BoxCoder((1, 1, 1, 1)),
+        nms_thresh=run["nms_thresh"],
+        min_size=run["min_size"],
+    )
+    scores = [p.get_field("objectness") for p in proposals]
+    if run["with_targets"]:
+        targets = [image_boxes(arguments, arrays[f"gt_{i}"], i) for i in range(2)]
+        proposals = append_gt_boxes(proposals, targets)
+        scores = [torch.cat([s, torch.ones(len(t))]) for s, t in zip(scores, targets, strict=True)]
+    for i in range(2):
+        np.testing.assert_allclose(proposals[i].bbox, arrays[f"{run['key']}_boxes_{i}"], atol=1e-3)
+        np.testing.assert_allclose(scores[i], arrays[f"{run['key']}_objectness_{i}"], atol=1e-5)
+
+
+def test_loss_and_gradients():
+    meta, arrays = load_vector("rpn_loss")
+    arguments = meta["arguments"]
+    generator, output = recorded_output(arguments, arrays, [0, 1, 2], requires_grad=True)
+    anchors = torch.cat(output.anchors)
+    matcher = Matcher(arguments["fg_iou"], arguments["bg_iou"], allow_low_quality_matches=True)
+    labels, offsets = [], []
+    for i in range(2):
+        visible = generator.visibility(anchors, tuple(arguments["image_sizes_hw"][i]))
+        label, offset = anchor_targets(
+            anchors,
+            visible,
+            torch.from_numpy(arrays[f"gt_{i}"]),
+            matcher=matcher,
+            box_coder=BoxCoder((1, 1, 1, 1)),
+        )
+        np.testing.assert_array_equal(label, arrays[f"labels_{i}"])
+        np.testing.assert_allclose(offset, arrays[f"regression_targets_{i}"], rtol=1e-4, atol=1e-5)
+        labels.append(label)
+        offsets.append(offset)
+    sampler = FirstNSampler(arguments["batch_size_per_image"], arguments["positive_fraction"])
+    sampled = sampler(labels)
+    for i in range(2):
+        np.testing.assert_array_equal(sampled[0][i], arrays[f"pos_{i}"])
+        np.testing.assert_array_equal(sampled[1][i], arrays[f"neg_{i}"])
+    loss_objectness, loss_box = rpn_losses(
+        torch.cat(output.flat_objectness(), dim=1).flatten(),
+        torch.cat(output.flat_deltas(), dim=1).flatten(0, 1),
+        torch.cat(labels),
+        torch.cat(offsets),
+        sampled,
+    )
+    np.testing.assert_allclose(loss_objectness.item(), arrays["loss_objectness"], rtol=1e-5)
+    np.testing.assert_allclose(loss_box.item(), arrays["loss_rpn_box_reg"], rtol=1e-5)
+    (loss_objectness + 2 * loss_box).backward()
+    for level in range(3):
+        for tensor, name in (
+            (output.objectness[level], "obj"),
+            (output.deltas[level], "reg"),
+        ):
+            np.testing.assert_allclose(tensor.grad, arrays[f"grad_{name}_{level}"], atol=1e-6)
+
+
+def test_no_ground_truth_and_no_anchor():
+    anchors = torch.tensor([[0.0, 0, 9, 9], [5, 5, 30, 30]])
+    labels, offsets = anchor_targets(
+        anchors,
+        torch.tensor([True, False]),
+        torch.zeros(0, 4),
+        matcher=Matcher(0.7, 0.3, True),
+        box_coder=BoxCoder((1, 1, 1, 1)),
+    )
+    assert labels.tolist() == [0, -1]
+    assert offsets.tolist() == [[0] * 4] * 2
+    objectness = torch.zeros(2, requires_grad=True)
+    deltas = torch.zeros(2, 4, requires_grad=True)
+    nothing = ([torch.zeros(2, dtype=torch.bool)], [torch.zeros(2, dtype=torch.bool)])
+    losses = rpn_losses(objectness, deltas, labels, offsets, nothing)
+    assert [loss.item() for loss in losses] == [0, 0]
+    sum(losses).backward()
+    assert objectness.grad is not None and deltas.grad is not None
