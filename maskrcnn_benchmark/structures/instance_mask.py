@@ -102,7 +102,7 @@ class BinaryMask:
         flipped = self.pixels[:, ::-1] if method == FLIP_LEFT_RIGHT else self.pixels[::-1]
         return BinaryMask(np.ascontiguousarray(flipped))
 
-    def _sample(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> Bitmap:
+    def _sample(self, xs: NDArray[np.floating[Any]], ys: NDArray[np.floating[Any]]) -> Bitmap:
         """Read the pixels under a grid of points; outside the image there is nothing."""
         cols, rows = np.floor(xs).astype(int), np.floor(ys).astype(int)
         height, width = self.pixels.shape

@@ -10,22 +10,30 @@ from maskrcnn_benchmark.modeling.backbone.resnet import build_resnet
 from maskrcnn_benchmark.modeling.make_layers import make_group_norm
 
 
-def build_backbone(cfg: CfgNode) -> nn.Sequential:
-    """Build ``MODEL.BACKBONE``: images ``[N, 3, H, W]`` to a list of feature maps.
+class Backbone(nn.Sequential):
+    """Body and, if there is one, FPN: images ``[N, 3, H, W]`` to a list of feature maps.
 
-    The result has ``out_channels``, the channels of each map.
+    Args:
+        modules: ``body`` and ``fpn``.
+        out_channels: channels of each feature map.
     """
+
+    def __init__(self, modules: OrderedDict[str, nn.Module], out_channels: int) -> None:
+        super().__init__(modules)
+        self.out_channels = out_channels
+
+
+def build_backbone(cfg: CfgNode) -> Backbone:
+    """Build ``MODEL.BACKBONE``."""
     body = build_resnet(cfg)
     modules: OrderedDict[str, nn.Module] = OrderedDict(body=body)
-    if cfg.MODEL.BACKBONE.CONV_BODY.endswith("-FPN"):
-        modules["fpn"] = FPN(
-            body.stage_channels,
-            cfg.MODEL.BACKBONE.OUT_CHANNELS,
-            norm=make_group_norm(cfg) if cfg.MODEL.FPN.USE_GN else None,
-            relu=cfg.MODEL.FPN.USE_RELU,
-        )
-    backbone = nn.Sequential(modules)
-    backbone.out_channels = (
-        cfg.MODEL.BACKBONE.OUT_CHANNELS if "fpn" in modules else body.stage_channels[-1]
+    if not cfg.MODEL.BACKBONE.CONV_BODY.endswith("-FPN"):
+        return Backbone(modules, body.stage_channels[-1])
+    out_channels = cfg.MODEL.BACKBONE.OUT_CHANNELS
+    modules["fpn"] = FPN(
+        body.stage_channels,
+        out_channels,
+        norm=make_group_norm(cfg) if cfg.MODEL.FPN.USE_GN else None,
+        relu=cfg.MODEL.FPN.USE_RELU,
     )
-    return backbone
+    return Backbone(modules, out_channels)

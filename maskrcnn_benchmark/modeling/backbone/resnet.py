@@ -16,6 +16,23 @@ from maskrcnn_benchmark.modeling.make_layers import NormMaker, kaiming_uniform, 
 BLOCK_COUNTS = {"R-50": (3, 4, 6, 3), "R-101": (3, 4, 23, 3)}
 
 
+def conv_norm(conv: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
+    """Return ``norm(conv(x))``; a frozen norm is folded into the convolution's weights."""
+    if not isinstance(norm, FrozenBatchNorm2d) or not isinstance(conv, nn.Conv2d):
+        return norm(conv(x))
+    scale, shift = norm.scale_and_shift()
+    weight = conv.weight * scale[:, None, None, None].to(conv.weight)
+    return F.conv2d(
+        x,
+        weight,
+        shift.to(conv.weight),
+        conv.stride,
+        conv.padding,  # type: ignore[arg-type]
+        conv.dilation,
+        conv.groups,
+    )
+
+
 @dataclass(frozen=True)
 class BlockSpec:
     """What the blocks of all stages have in common."""
@@ -58,7 +75,7 @@ class Stem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images ``[N, 3, H, W]`` to ``[N, C, H/4, W/4]``."""
-        return F.max_pool2d(F.relu_(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
+        return F.max_pool2d(F.relu_(conv_norm(self.conv1, self.bn1, x)), 3, stride=2, padding=1)
 
 
 class Bottleneck(nn.Module):
@@ -75,7 +92,7 @@ class Bottleneck(nn.Module):
         dilation: int = 1,
     ) -> None:
         super().__init__()
-        self.downsample: nn.Module | None = None
+        self.downsample: nn.Sequential | None = None
         if in_channels != out_channels:
             self.downsample = nn.Sequential(
                 _conv(in_channels, out_channels, 1, stride=stride), spec.norm(out_channels)
@@ -98,11 +115,14 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, C_in, H, W]`` to ``[N, C_out, H/stride, W/stride]``."""
-        out = F.relu_(self.bn1(self.conv1(x)))
-        out = F.relu_(self.bn2(self.conv2(out)))
-        out = self.bn3(self.conv3(out))
-        shortcut = x if self.downsample is None else self.downsample(x)
-        return F.relu_(out + shortcut)
+        out = F.relu_(conv_norm(self.conv1, self.bn1, x))
+        out = F.relu_(conv_norm(self.conv2, self.bn2, out))
+        out = conv_norm(self.conv3, self.bn3, out)
+        if self.downsample is None:
+            shortcut = x
+        else:
+            shortcut = conv_norm(self.downsample[0], self.downsample[1], x)
+        return F.relu_(out.add_(shortcut))
 
 
 class ResNet(nn.Module):

@@ -224,7 +224,10 @@ class ROIBoxHead(nn.Module):
         ]
 
 
-def build_box_feature_extractor(cfg: CfgNode, in_channels: int) -> nn.Module:
+BoxFeatureExtractor = FPN2MLPFeatureExtractor | FPNXconv1fcFeatureExtractor
+
+
+def build_box_feature_extractor(cfg: CfgNode, in_channels: int) -> BoxFeatureExtractor:
     """Build ``MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR``.
 
     Raises:

@@ -86,22 +86,6 @@ def select_iou(pred_ious: Tensor, labels: Tensor) -> Tensor:
     return pred_ious.gather(1, labels[:, None])[:, 0]
 
 
-def maskiou_loss(pred_ious: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean of ``0.5 * (predicted - target)^2`` over the ROIs whose target is > 0.
-
-    A mask that misses the instance altogether (target 0) is left out, as in the original.
-
-    Args:
-        pred_ious: ``[R, K]``.
-        labels: int64 ``[R]``.
-        targets: ``[R]`` (``mask_iou_target``).
-    """
-    counted = targets > 0
-    difference = select_iou(pred_ious, labels) - targets
-    total = 0.5 * (difference.square() * counted).sum()
-    return total / counted.sum().clamp(min=1)
-
-
 def build_maskiou_head(cfg: CfgNode, in_channels: int) -> ROIMaskIoUHead:
     """Build the MaskIoU head over ROI features of ``in_channels``."""
     options = cfg.MODEL.ROI_MASK_HEAD

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.layers import mask_iou_loss
 from maskrcnn_benchmark.modeling.matcher import Matcher
-from maskrcnn_benchmark.modeling.roi_heads.box_head import build_box_head
+from maskrcnn_benchmark.modeling.roi_heads.box_head import ROIBoxHead, build_box_head
 from maskrcnn_benchmark.modeling.roi_heads.mask_head import (
+    MaskOutput,
+    ROIMaskHead,
     build_mask_head,
     mask_loss,
     select_class,
 )
 from maskrcnn_benchmark.modeling.roi_heads.mask_targets import build_mask_targets, mask_iou_target
 from maskrcnn_benchmark.modeling.roi_heads.maskiou_head import (
+    ROIMaskIoUHead,
     build_maskiou_head,
-    maskiou_loss,
     select_iou,
 )
 from maskrcnn_benchmark.modeling.roi_heads.sampling import ProposalSampler, SampledProposals
@@ -35,11 +37,13 @@ from maskrcnn_benchmark.structures.fields import (
 from maskrcnn_benchmark.structures.mask_paste import Masker
 
 
-class CombinedROIHeads(nn.ModuleDict):
+class CombinedROIHeads(nn.Module):
     """Box head, and if the model has them mask head and MaskIoU head.
 
     Args:
-        heads: ``box``, and optionally ``mask`` and ``maskiou``.
+        box: classes and boxes.
+        mask: masks, if the model predicts any.
+        maskiou: quality of the masks; needs ``mask``.
         sampler: draws the proposals to train on.
         maskiou_loss_weight: factor of ``loss_maskiou``.
         masker: pastes the predicted masks into the image, if the model is to do that.
@@ -47,13 +51,18 @@ class CombinedROIHeads(nn.ModuleDict):
 
     def __init__(
         self,
-        heads: dict[str, nn.Module],
+        box: ROIBoxHead,
+        mask: ROIMaskHead | None,
+        maskiou: ROIMaskIoUHead | None,
         *,
         sampler: ProposalSampler,
         maskiou_loss_weight: float = 1.0,
         masker: Masker | None = None,
     ) -> None:
-        super().__init__(OrderedDict(heads))
+        super().__init__()
+        self.box = box
+        self.mask = mask
+        self.maskiou = maskiou
         self.sampler = sampler
         self.maskiou_loss_weight = maskiou_loss_weight
         self.masker = masker
@@ -69,25 +78,26 @@ class CombinedROIHeads(nn.ModuleDict):
             targets: ground truth of each image, with ``labels`` and, for masks, ``masks``.
         """
         sampled = self.sampler(proposals, targets)
-        losses = self["box"].losses(self["box"](features, sampled.boxes), sampled)
-        if "mask" in self:
-            losses.update(self._mask_losses(features, sampled.foreground(), targets))
+        losses = self.box.losses(self.box(features, sampled.boxes), sampled)
+        if self.mask is not None:
+            positives = sampled.foreground()
+            output = self.mask(features, positives.boxes)
+            losses.update(self._mask_losses(output, positives, targets))
         return losses
 
     def _mask_losses(
-        self, features: Sequence[Tensor], positives: SampledProposals, targets: Sequence[BoxList]
+        self, output: MaskOutput, positives: SampledProposals, targets: Sequence[BoxList]
     ) -> dict[str, Tensor]:
         labels = positives.all_labels()
-        output = self["mask"](features, positives.boxes)
         logits = select_class(output.logits, labels)  # [R, M, M]
         gt = build_mask_targets(targets, positives, logits.shape[-1])
         losses = {"loss_mask": mask_loss(logits, gt.masks)}
-        if "maskiou" in self:
+        if self.maskiou is not None:
             # neither the masks nor the features are detached: the quality of a mask teaches the
             # mask head and the backbone too, as in the original
-            pred_ious = self["maskiou"](output.roi_features, logits.sigmoid())
+            pred_ious = self.maskiou(output.roi_features, logits.sigmoid())
             target = mask_iou_target(logits.detach(), gt)
-            loss = maskiou_loss(pred_ious, labels, target)
+            loss = mask_iou_loss(select_iou(pred_ious, labels), target)
             losses["loss_maskiou"] = self.maskiou_loss_weight * loss
         return losses
 
@@ -98,20 +108,19 @@ class CombinedROIHeads(nn.ModuleDict):
         ``[N, 1, M, M]`` (``[N, 1, H, W]`` where the model pastes them); with a MaskIoU head
         ``mask_ious`` and ``mask_scores = scores * mask_ious``.
         """
-        detections = self["box"].detections(self["box"](features, proposals), proposals)
-        if "mask" in self:
-            self._add_masks(features, detections)
+        detections = self.box.detections(self.box(features, proposals), proposals)
+        if self.mask is not None:
+            self._add_masks(self.mask(features, detections), detections)
         return detections
 
-    def _add_masks(self, features: Sequence[Tensor], detections: list[BoxList]) -> None:
+    def _add_masks(self, output: MaskOutput, detections: list[BoxList]) -> None:
         counts = [len(d) for d in detections]
         labels = torch.cat([d.get_field(LABELS) for d in detections])
-        output = self["mask"](features, detections)
         masks = select_class(output.logits, labels).sigmoid()  # [R, M, M]
         for image, mask in zip(detections, masks[:, None].split(counts), strict=True):
             image.add_field(MASK, mask)
-        if "maskiou" in self:
-            ious = select_iou(self["maskiou"](output.roi_features, masks), labels)
+        if self.maskiou is not None:
+            ious = select_iou(self.maskiou(output.roi_features, masks), labels)
             for image, mask_ious in zip(detections, ious.split(counts), strict=True):
                 image.add_field(MASK_IOUS, mask_ious)
                 image.add_field(MASK_SCORES, image.get_field(SCORES) * mask_ious)
@@ -123,16 +132,13 @@ class CombinedROIHeads(nn.ModuleDict):
 
 def build_roi_heads(cfg: CfgNode, in_channels: int) -> CombinedROIHeads:
     """Build the heads that the config asks for over feature maps of ``in_channels``."""
-    heads: dict[str, nn.Module] = {"box": build_box_head(cfg, in_channels)}
-    if cfg.MODEL.MASK_ON:
-        heads["mask"] = build_mask_head(cfg, in_channels)
-    if cfg.MODEL.MASKIOU_ON:
-        heads["maskiou"] = build_maskiou_head(cfg, in_channels)
     options = cfg.MODEL.ROI_HEADS
     mask_options = cfg.MODEL.ROI_MASK_HEAD
     pastes = cfg.MODEL.MASK_ON and mask_options.POSTPROCESS_MASKS
     return CombinedROIHeads(
-        heads,
+        build_box_head(cfg, in_channels),
+        build_mask_head(cfg, in_channels) if cfg.MODEL.MASK_ON else None,
+        build_maskiou_head(cfg, in_channels) if cfg.MODEL.MASKIOU_ON else None,
         sampler=ProposalSampler(
             Matcher(options.FG_IOU_THRESHOLD, options.BG_IOU_THRESHOLD),
             BalancedPositiveNegativeSampler(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -36,8 +36,8 @@ class _BufferList(nn.Module):
         for number, buffer in enumerate(buffers):
             self.register_buffer(str(number), buffer)
 
-    def __iter__(self):  # noqa: ANN204
-        return iter(self._buffers.values())
+    def __iter__(self) -> Iterator[Tensor]:
+        return self.buffers()
 
 
 class AnchorGenerator(nn.Module):

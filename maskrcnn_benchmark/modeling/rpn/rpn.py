@@ -32,7 +32,7 @@ class RPNHead(nn.Module):
         self.bbox_pred = Conv2d(in_channels, num_anchors * 4, 1)
         for layer in (self.conv, self.cls_logits, self.bbox_pred):
             nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.get_parameter("bias"))
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Return logits ``[N, A, H, W]`` and offsets ``[N, 4A, H, W]`` of each level."""

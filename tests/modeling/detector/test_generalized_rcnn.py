@@ -149,9 +149,7 @@ def test_recorded_sampling_and_mask_targets(train_case):
         np.testing.assert_allclose(with_gt, arrays[f"im{i}_proposals"], **BOXES)
         np.testing.assert_allclose(sampled.boxes[i].bbox, arrays[f"im{i}_sampled_boxes"], **BOXES)
         np.testing.assert_array_equal(sampled.labels[i], arrays[f"im{i}_sampled_labels"])
-        offsets = model.roi_heads["box"].box_coder.encode(
-            sampled.gt_boxes[i], sampled.boxes[i].bbox
-        )
+        offsets = model.roi_heads.box.box_coder.encode(sampled.gt_boxes[i], sampled.boxes[i].bbox)
         np.testing.assert_allclose(offsets, arrays[f"im{i}_reg_targets"], rtol=1e-3, atol=1e-2)
         np.testing.assert_array_equal(positives.labels[i], arrays[f"im{i}_mask_labels"])
         assert (masks.numpy() != arrays[f"im{i}_mask_targets"]).mean() < 1e-3
@@ -159,7 +157,7 @@ def test_recorded_sampling_and_mask_targets(train_case):
 
 
 def test_the_maskiou_loss_alone_reaches_mask_head_and_pyramid(train_case):
-    """The norms of the original, REPORT section 4; the totals above would not show their absence."""
+    """The norms of the original; the totals above would not show their absence."""
     _, _, model, images, targets = train_case
     model.zero_grad()
     model(images, targets)["loss_maskiou"].backward()

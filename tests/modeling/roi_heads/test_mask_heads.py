@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from maskrcnn_benchmark.layers import mask_iou_loss
 from maskrcnn_benchmark.modeling.matcher import Matcher
 from maskrcnn_benchmark.modeling.roi_heads.mask_head import mask_loss, select_class
 from maskrcnn_benchmark.modeling.roi_heads.mask_targets import (
@@ -17,7 +18,6 @@ from maskrcnn_benchmark.modeling.roi_heads.maskiou_head import (
     MaskIoUFeatureExtractor,
     MaskIoUPredictor,
     ROIMaskIoUHead,
-    maskiou_loss,
     select_iou,
 )
 from maskrcnn_benchmark.modeling.roi_heads.sampling import ProposalSampler, SampledProposals
@@ -88,7 +88,7 @@ def test_mask_and_maskiou_targets_and_losses(name):
     np.testing.assert_allclose(iou_target, arrays["maskiou_targets"], rtol=1e-5, atol=1e-7)
 
     pred = torch.from_numpy(arrays["pred_maskiou"]).requires_grad_()
-    loss = maskiou_loss(pred, labels, iou_target)
+    loss = mask_iou_loss(select_iou(pred, labels), iou_target)
     np.testing.assert_allclose(loss.item(), arrays["loss_maskiou"], rtol=1e-5)
     np.testing.assert_allclose(2.5 * loss.item(), arrays["loss_maskiou_w2_5"], rtol=1e-5)
     loss.backward()
@@ -110,7 +110,7 @@ def test_nothing_costs_nothing_and_stays_connected():
     gt = MaskTargets(torch.zeros(0, 28, 28), torch.zeros(0))
     head = ROIMaskIoUHead(MaskIoUFeatureExtractor(8, 14), MaskIoUPredictor(1024, 5))
     pred = head(torch.zeros(0, 8, 14, 14), selected.sigmoid())
-    loss_maskiou = maskiou_loss(pred, labels, mask_iou_target(selected.detach(), gt))
+    loss_maskiou = mask_iou_loss(select_iou(pred, labels), mask_iou_target(selected.detach(), gt))
     total = mask_loss(selected, gt.masks) + loss_maskiou
     assert total.item() == 0
     total.backward()
@@ -120,7 +120,7 @@ def test_nothing_costs_nothing_and_stays_connected():
 
 def test_zero_targets_do_not_count():
     pred = torch.tensor([[0.0, 0.9], [0.0, 0.5]], requires_grad=True)
-    loss = maskiou_loss(pred, torch.tensor([1, 1]), torch.tensor([0.0, 0.7]))
+    loss = mask_iou_loss(select_iou(pred, torch.tensor([1, 1])), torch.tensor([0.0, 0.7]))
     assert loss.item() == pytest.approx(0.5 * 0.2**2)
 
 

@@ -1,0 +1,59 @@
+# make venv | test | demo | lint | nightly | clean. Needs python3 >= 3.10 and, for the extension, a
+# C++20 compiler; without a compiler everything runs on the slower fallback.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+ITERATIONS ?= 800
+TESTS ?= tests
+
+bin := .venv/bin
+stamp := .venv/up-to-date
+cpp := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+
+.PHONY: help venv test demo lint nightly clean
+
+help: ## Show what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+venv: $(stamp) ## Make .venv with torch, the package and its extension; reused when up to date
+
+$(stamp): pyproject.toml setup.py $(cpp)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
+	  echo "error: needs Python 3.10 or later, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || true);" \
+	    "say which to use: make PYTHON=/path/to/python3" >&2
+	  exit 1
+	}
+	if [ ! -x $(bin)/python ]; then $(PYTHON) -m venv .venv; fi
+	$(bin)/python -m pip install --quiet --upgrade pip "setuptools>=77" wheel
+	echo "Installing PyTorch and the other packages into .venv (minutes on the first time)"
+	$(bin)/python -m pip install --quiet "torch>=2.10" "torchvision>=0.25" ninja
+	$(bin)/python -m pip install --quiet --no-build-isolation -e ".[dev]"
+	$(bin)/python -c 'from maskrcnn_benchmark.layers import has_extension as has; \
+	  print("The extension is built." if has() else "WARNING: no extension; is there a C++20 compiler? The slower fallback is used.")'
+	touch $@
+
+test: $(stamp) ## Set up, then run the whole test suite but the slow part
+	@$(bin)/python -m pytest -n 2 -m "not slow" $(TESTS)
+
+demo: $(stamp) ## Set up, then train a small model on drawn data and show it (ITERATIONS=800)
+	@$(bin)/python tools/quickstart.py --iterations $(ITERATIONS)
+
+lint: $(stamp) ## Check style, types and layout
+	@$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	find csrc \( -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' \) -print0 \
+	  | xargs -0 $(bin)/clang-format --dry-run -Werror
+
+nightly: test ## The tests, the slow ones too, and the demo at its full length
+	@$(bin)/python -m pytest -m slow tests || [ $$? -eq 5 ]
+	$(bin)/python tools/quickstart.py --iterations $(ITERATIONS) --output output/nightly
+
+clean: ## Remove what was built and the demo's output, but not .venv
+	@rm -rf build output/demo output/nightly *.egg-info
+	find maskrcnn_benchmark -name '*.so' -delete
+	rm -f $(stamp)

@@ -1,0 +1,112 @@
+// What every op does to its arguments before the loop: look at them, complain, make them
+// contiguous.
+#pragma once
+
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+#include <torch/headeronly/util/BFloat16.h>
+#include <torch/headeronly/util/Half.h>
+
+#include <cstdint>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace maskrcnn {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+// Throws std::runtime_error (RuntimeError in Python) with the message "op: part part ...".
+template <typename... Parts>
+void check(bool condition, const char* op, const Parts&... parts) {
+  if (condition) return;
+  std::ostringstream message;
+  message << op << ": ";
+  (message << ... << parts);
+  throw std::runtime_error(message.str());
+}
+
+inline std::string shape_of(const Tensor& tensor) {
+  std::ostringstream text;
+  text << "[";
+  for (int64_t d = 0; d < tensor.dim(); ++d) text << (d ? ", " : "") << tensor.size(d);
+  text << "]";
+  return text.str();
+}
+
+inline void check_same_device(const char* op, const char* name, const Tensor& tensor,
+                              const Tensor& reference) {
+  check(tensor.is_cuda() == reference.is_cuda() && tensor.is_cpu() == reference.is_cpu() &&
+            tensor.get_device_index() == reference.get_device_index(),
+        op, "expected ", name, " on the device of the first argument");
+}
+
+// Calls body(T{}) with the C++ type T of a floating `type`.
+template <typename Body>
+auto dispatch_floating(const char* op, const char* name, ScalarType type, const Body& body) {
+  switch (type) {
+    case ScalarType::Float:
+      return body(float{});
+    case ScalarType::Double:
+      return body(double{});
+    case ScalarType::Half:
+      return body(torch::headeronly::Half{});
+    case ScalarType::BFloat16:
+      return body(torch::headeronly::BFloat16{});
+    default:
+      throw std::runtime_error(std::string(op) + ": expected " + name + " of a floating type");
+  }
+}
+
+// The dtype of maskrcnn::Accumulator for values of the given dtype.
+inline ScalarType accumulator_type(ScalarType type) {
+  return type == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
+}
+
+// A contiguous tensor of the given dtype, the tensor itself where it is one.
+inline Tensor contiguous_as(const Tensor& tensor, ScalarType type) {
+  return torch::stable::contiguous(tensor.scalar_type() == type ? tensor
+                                                                : torch::stable::to(tensor, type));
+}
+
+// A new tensor full of zeros, of the device of `like`.
+inline Tensor zeros(const Tensor& like, torch::headeronly::IntHeaderOnlyArrayRef size,
+                    ScalarType type) {
+  return torch::stable::new_zeros(like, size, type);
+}
+
+inline void check_rois(const char* op, const Tensor& rois, const Tensor& reference) {
+  check(rois.dim() == 2 && rois.size(1) == 5, op, "expected rois [K, 5], got ", shape_of(rois));
+  check_same_device(op, "rois", rois, reference);
+  dispatch_floating(op, "rois", rois.scalar_type(), [](auto) {});
+}
+
+inline void check_features(const char* op, const Tensor& input) {
+  check(input.dim() == 4, op, "expected input [N, C, H, W], got ", shape_of(input));
+  check(input.size(2) > 0 && input.size(3) > 0, op, "expected input with H, W > 0, got ",
+        shape_of(input));
+}
+
+inline void check_pooled_size(const char* op, int64_t height, int64_t width) {
+  check(height > 0 && width > 0, op, "expected output_size > 0, got (", height, ", ", width, ")");
+}
+
+inline void check_gradient(const char* op, const Tensor& grad, const Tensor& rois) {
+  check(grad.dim() == 4 && grad.size(0) == rois.size(0), op, "expected grad [", rois.size(0),
+        ", C, pooled_height, pooled_width], got ", shape_of(grad));
+  check_rois(op, rois, grad);
+}
+
+// CPU only: on CUDA this would wait for the device, and the kernels answer NaN there.
+template <typename A>
+void check_batch_indices(const char* op, const A* rois, int64_t count, int64_t images) {
+  for (int64_t k = 0; k < count; ++k) {
+    const A image = rois[5 * k];
+    check(image >= 0 && image < images, op, "expected rois[:, 0] in [0, ", images, "), got ", image,
+          " in row ", k);
+  }
+}
+
+}  // namespace maskrcnn

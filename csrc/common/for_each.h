@@ -1,0 +1,63 @@
+// The two loops of this library: parallel on the CPU, grid-stride on CUDA.
+#pragma once
+
+#include <torch/csrc/stable/ops.h>
+
+#include <cstdint>
+#include <type_traits>
+
+#if defined(__CUDACC__)
+#include <cuda_runtime.h>
+#include <torch/csrc/stable/accelerator.h>
+#include <torch/csrc/stable/macros.h>
+#endif
+
+namespace maskrcnn {
+
+// Calls body(i) for i in [0, count) on the threads of torch, at least `grain` of them a thread.
+// A body writes to nothing that another index touches, so the result does not depend on the number
+// of threads, and it never throws: an exception may not leave a parallel region.
+template <typename Body>
+void for_each_on_cpu(int64_t count, int64_t grain, const Body& body) {
+  static_assert(std::is_nothrow_invocable_v<const Body&, int64_t>, "mark the body noexcept");
+  torch::stable::parallel_for(0, count, grain, [&body](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) body(i);
+  });
+}
+
+#if defined(__CUDACC__)
+
+constexpr int kThreadsPerBlock = 256;
+constexpr int64_t kMaxBlocks = 1 << 16;
+
+template <typename Body>
+__global__ void for_each_kernel(int64_t count, const Body body) {
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  for (int64_t i = first; i < count; i += stride) body(i);
+}
+
+// Starts a kernel on the device of `like` and the stream that torch works on there.
+template <typename... Parameters, typename... Arguments>
+void launch(void (*kernel)(Parameters...), int64_t blocks, const torch::stable::Tensor& like,
+            const Arguments&... arguments) {
+  const int32_t device = like.get_device_index();
+  const torch::stable::accelerator::DeviceGuard guard(device);
+  void* stream = nullptr;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream));
+  kernel<<<static_cast<unsigned int>(blocks), kThreadsPerBlock, 0,
+           static_cast<cudaStream_t>(stream)>>>(arguments...);
+  STD_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
+// Calls body(i) for i in [0, count), a thread each, on the device of `like`.
+template <typename Body>
+void for_each_on_cuda(int64_t count, const torch::stable::Tensor& like, const Body& body) {
+  if (count == 0) return;
+  const int64_t blocks = (count + kThreadsPerBlock - 1) / kThreadsPerBlock;
+  launch(for_each_kernel<Body>, blocks < kMaxBlocks ? blocks : kMaxBlocks, like, count, body);
+}
+
+#endif  // __CUDACC__
+
+}  // namespace maskrcnn

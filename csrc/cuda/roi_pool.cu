@@ -1,0 +1,29 @@
+#include <torch/csrc/stable/library.h>
+
+#include "../common/for_each.h"
+#include "../common/roi_pool_op.h"
+
+namespace maskrcnn {
+namespace {
+
+// A thread has one element of the pooled tensor.
+struct CudaLoops {
+  template <typename T>
+  static void forward(const RoiPoolForward<T>& forward, const Tensor& like) {
+    for_each_on_cuda(forward.op.pooled_elements(), like, forward);
+  }
+
+  template <typename T>
+  static void backward(const RoiPoolBackward<T>& backward, const Tensor& like) {
+    for_each_on_cuda(backward.count * backward.channels * backward.bins, like, backward);
+  }
+};
+
+}  // namespace
+}  // namespace maskrcnn
+
+STABLE_TORCH_LIBRARY_IMPL(maskrcnn_benchmark, CUDA, m) {
+  using namespace maskrcnn;
+  m.impl("roi_pool", TORCH_BOX(&roi_pool<CudaLoops>));
+  m.impl("roi_pool_backward", TORCH_BOX(&roi_pool_backward<CudaLoops>));
+}

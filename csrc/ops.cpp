@@ -1,0 +1,42 @@
+// The one registration file: the schema of every op, and the Python module that carries them.
+// Kernels are registered by the files of cpu/ and cuda/, fakes and gradients by
+// maskrcnn_benchmark/layers/_ops.py.
+#include <Python.h>
+#include <torch/csrc/stable/library.h>
+
+STABLE_TORCH_LIBRARY(maskrcnn_benchmark, m) {
+  // boxes [N, 4] and groups [N] in the order (group, descending score) -> keep [N] bool
+  m.def("nms(Tensor boxes, Tensor groups, float threshold, float pixel_offset) -> Tensor");
+
+  // input [N, C, H, W], rois [K, 5] -> [K, C, pooled_height, pooled_width]
+  m.def(
+      "roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, "
+      "SymInt pooled_width, int sampling_ratio, bool aligned) -> Tensor");
+  // grad [K, C, pooled_height, pooled_width] -> [images, C, height, width]
+  m.def(
+      "roi_align_backward(Tensor grad, Tensor rois, float spatial_scale, int sampling_ratio, "
+      "bool aligned, SymInt images, SymInt height, SymInt width) -> Tensor");
+
+  // -> the pooled values, and the flat position of each in its plane (-1: none), int32
+  m.def(
+      "roi_pool(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, "
+      "SymInt pooled_width) -> (Tensor, Tensor)");
+  m.def(
+      "roi_pool_backward(Tensor grad, Tensor rois, Tensor argmax, SymInt images, SymInt height, "
+      "SymInt width) -> Tensor");
+}
+
+#if defined(USE_CUDA)
+constexpr int kWithCuda = 1;
+#else
+constexpr int kWithCuda = 0;
+#endif
+
+// An empty module: importing it loads this library, which registers the ops.
+PyMODINIT_FUNC PyInit__C() {
+  static PyModuleDef definition = {
+      PyModuleDef_HEAD_INIT, "_C", nullptr, -1, nullptr, nullptr, nullptr, nullptr, nullptr};
+  PyObject* module = PyModule_Create(&definition);
+  if (module != nullptr) PyModule_AddIntConstant(module, "WITH_CUDA", kWithCuda);
+  return module;
+}

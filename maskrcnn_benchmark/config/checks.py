@@ -1,0 +1,229 @@
+"""Validation across keys: what would only show up deep inside a run is said at its start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from yacs.config import CfgNode
+
+# Backbones that can be built: depth, and which features they hand on.
+CONV_BODIES = tuple(
+    f"{depth}-{kind}" for depth in ("R-50", "R-101") for kind in ("C4", "C5", "FPN")
+)
+TRANS_FUNCS = ("BottleneckWithFixedBatchNorm", "BottleneckWithGN")
+STEM_FUNCS = ("StemWithFixedBatchNorm", "StemWithGN")
+CONV5 = "ResNet50Conv5ROIFeatureExtractor"
+FPN_BOX_EXTRACTORS = ("FPN2MLPFeatureExtractor", "FPNXconv1fcFeatureExtractor")
+FPN_MASK_EXTRACTORS = ("MaskRCNNFPNFeatureExtractor",)
+
+
+def check_config(cfg: CfgNode) -> None:
+    """Refuse a configuration whose keys contradict each other.
+
+    Args:
+        cfg: the whole tree, after all merging.
+
+    Raises:
+        ValueError: lists everything that is wrong, and what to set.
+    """
+    checks = [_check_switches, _check_backbone, _check_levels, _check_rpn, _check_thresholds]
+    checks += [_check_input, _check_datasets, _check_solver, _check_counts]
+    if not cfg.MODEL.RPN_ONLY:
+        checks += [_check_box_head]
+        checks += [_check_mask_head] if cfg.MODEL.MASK_ON else []
+    problems = [problem for check in checks for problem in check(cfg)]
+    if problems:
+        raise ValueError("the configuration does not fit together:\n  " + "\n  ".join(problems))
+
+
+def _uses_fpn(cfg: CfgNode) -> bool:
+    return bool(cfg.MODEL.BACKBONE.CONV_BODY.endswith("-FPN"))
+
+
+def _one_of(cfg: CfgNode, key: str, known: tuple[str, ...]) -> Iterator[str]:
+    """Require the value of ``key`` to be among ``known``."""
+    value = _get(cfg, key)
+    if value not in known:
+        yield f"{key} is {value!r}; it must be one of {', '.join(known)}"
+
+
+def _get(cfg: CfgNode, key: str) -> Any:
+    """Return the value of a full key."""
+    node: Any = cfg
+    for name in key.split("."):
+        node = getattr(node, name)
+    return node
+
+
+def _check_switches(cfg: CfgNode) -> Iterator[str]:
+    model = cfg.MODEL
+    yield from _one_of(cfg, "MODEL.META_ARCHITECTURE", ("GeneralizedRCNN",))
+    if model.MASKIOU_ON and not model.MASK_ON:
+        yield "MODEL.MASKIOU_ON scores masks: set MODEL.MASK_ON True, or MODEL.MASKIOU_ON False"
+    if model.RPN_ONLY and model.MASK_ON:
+        yield "MODEL.RPN_ONLY has no mask head: set MODEL.MASK_ON and MODEL.MASKIOU_ON False"
+    if model.DEVICE.partition(":")[0] not in ("cuda", "cpu"):
+        yield f"MODEL.DEVICE is {model.DEVICE!r}; it must be cuda, cuda:N or cpu"
+
+
+def _check_backbone(cfg: CfgNode) -> Iterator[str]:
+    yield from _one_of(cfg, "MODEL.BACKBONE.CONV_BODY", CONV_BODIES)
+    yield from _one_of(cfg, "MODEL.RESNETS.TRANS_FUNC", TRANS_FUNCS)
+    yield from _one_of(cfg, "MODEL.RESNETS.STEM_FUNC", STEM_FUNCS)
+    freeze = cfg.MODEL.BACKBONE.FREEZE_CONV_BODY_AT
+    if not 0 <= freeze <= 5:
+        yield f"MODEL.BACKBONE.FREEZE_CONV_BODY_AT is {freeze}; it counts stages, from 0 to 5"
+    norm = cfg.MODEL.GROUP_NORM
+    if (norm.DIM_PER_GP > 0) == (norm.NUM_GROUPS > 0):
+        yield (
+            f"MODEL.GROUP_NORM.DIM_PER_GP is {norm.DIM_PER_GP} and NUM_GROUPS {norm.NUM_GROUPS}; "
+            "set one of them, and the other to -1"
+        )
+
+
+def _check_levels(cfg: CfgNode) -> Iterator[str]:
+    """FPN is switched on in five places; they must agree with the backbone."""
+    body, fpn = cfg.MODEL.BACKBONE.CONV_BODY, _uses_fpn(cfg)
+    sections = ("MODEL.RPN",) if cfg.MODEL.RPN_ONLY else ("MODEL.RPN", "MODEL.ROI_HEADS")
+    for section in sections:
+        if _get(cfg, f"{section}.USE_FPN") != fpn:
+            yield f"{section}.USE_FPN must be {fpn} with MODEL.BACKBONE.CONV_BODY {body}"
+    if fpn and (cfg.DATALOADER.SIZE_DIVISIBILITY < 32 or cfg.DATALOADER.SIZE_DIVISIBILITY % 32):
+        yield (
+            f"DATALOADER.SIZE_DIVISIBILITY is {cfg.DATALOADER.SIZE_DIVISIBILITY}; "
+            f"{body} needs a multiple of 32"
+        )
+    heads = [] if cfg.MODEL.RPN_ONLY else ["MODEL.ROI_BOX_HEAD"]
+    heads += ["MODEL.ROI_MASK_HEAD"] if cfg.MODEL.MASK_ON else []
+    strides = cfg.MODEL.RPN.ANCHOR_STRIDE
+    for head in heads:
+        scales = tuple(_get(cfg, f"{head}.POOLER_SCALES"))
+        expected = tuple(1.0 / stride for stride in strides[: len(scales)])
+        if not scales or (not fpn and len(scales) > 1) or scales != expected:
+            yield (
+                f"{head}.POOLER_SCALES is {scales}; with MODEL.RPN.ANCHOR_STRIDE {strides} it must "
+                f"be {'the first of ' if fpn else ''}{tuple(1.0 / stride for stride in strides)}"
+            )
+
+
+def _check_rpn(cfg: CfgNode) -> Iterator[str]:
+    rpn = cfg.MODEL.RPN
+    yield from _one_of(cfg, "MODEL.RPN.RPN_HEAD", ("SingleConvRPNHead",))
+    strides, sizes = rpn.ANCHOR_STRIDE, rpn.ANCHOR_SIZES
+    if rpn.USE_FPN and len(strides) != len(sizes):
+        yield (
+            f"MODEL.RPN.ANCHOR_STRIDE has {len(strides)} levels and MODEL.RPN.ANCHOR_SIZES "
+            f"{len(sizes)}; FPN needs one size for each stride, as (4, 8, 16, 32, 64) and "
+            "(32, 64, 128, 256, 512)"
+        )
+    if rpn.USE_FPN and len(strides) != 5:
+        yield f"MODEL.RPN.ANCHOR_STRIDE is {strides}; FPN has five levels: (4, 8, 16, 32, 64)"
+    if not rpn.USE_FPN and len(strides) != 1:
+        yield f"MODEL.RPN.ANCHOR_STRIDE is {strides}; without FPN there is one level, as (16,)"
+    if min(strides, default=0) <= 0 or min(sizes, default=0) <= 0:
+        yield f"MODEL.RPN.ANCHOR_STRIDE {strides} and ANCHOR_SIZES {sizes} must be positive"
+
+
+def _check_thresholds(cfg: CfgNode) -> Iterator[str]:
+    for section in ("MODEL.RPN", "MODEL.ROI_HEADS"):
+        node = _get(cfg, section)
+        low, high = node.BG_IOU_THRESHOLD, node.FG_IOU_THRESHOLD
+        if not 0 <= low <= high <= 1:
+            yield (
+                f"{section}.BG_IOU_THRESHOLD {low} and FG_IOU_THRESHOLD {high} must be ordered "
+                "and lie between 0 and 1"
+            )
+        fraction = node.POSITIVE_FRACTION
+        if not 0 <= fraction <= 1:
+            yield f"{section}.POSITIVE_FRACTION is {fraction}; it must lie between 0 and 1"
+    if len(cfg.MODEL.ROI_HEADS.BBOX_REG_WEIGHTS) != 4:
+        yield "MODEL.ROI_HEADS.BBOX_REG_WEIGHTS needs four numbers, for dx, dy, dw and dh"
+
+
+def _check_box_head(cfg: CfgNode) -> Iterator[str]:
+    fpn = _uses_fpn(cfg)
+    key = "MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR"
+    yield from _one_of(cfg, key, FPN_BOX_EXTRACTORS if fpn else (CONV5,))
+    predictor = "FPNPredictor" if fpn else "FastRCNNPredictor"
+    yield from _one_of(cfg, "MODEL.ROI_BOX_HEAD.PREDICTOR", (predictor,))
+    if cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES < 2:
+        yield "MODEL.ROI_BOX_HEAD.NUM_CLASSES counts the background too: it must be at least 2"
+
+
+def _check_mask_head(cfg: CfgNode) -> Iterator[str]:
+    head, fpn = cfg.MODEL.ROI_MASK_HEAD, _uses_fpn(cfg)
+    key = "MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR"
+    yield from _one_of(cfg, key, FPN_MASK_EXTRACTORS if fpn else (CONV5,))
+    yield from _one_of(cfg, "MODEL.ROI_MASK_HEAD.PREDICTOR", ("MaskRCNNC4Predictor",))
+    if fpn and head.SHARE_BOX_FEATURE_EXTRACTOR:
+        yield (
+            "MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR must be False with FPN: "
+            "the box head flattens its features"
+        )
+    shared = head.SHARE_BOX_FEATURE_EXTRACTOR and not fpn
+    pooled = cfg.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION if shared else head.POOLER_RESOLUTION
+    resolution = 2 * pooled if fpn else pooled
+    # the MaskIoU head pools the mask to the pooled feature's side, so it too needs this multiple
+    if resolution != head.RESOLUTION:
+        source = "ROI_BOX_HEAD" if shared else "ROI_MASK_HEAD"
+        yield (
+            f"MODEL.ROI_MASK_HEAD.RESOLUTION is {head.RESOLUTION}; with MODEL.{source}."
+            f"POOLER_RESOLUTION {pooled} the head's masks have the side {resolution}"
+        )
+
+
+def _check_input(cfg: CfgNode) -> Iterator[str]:
+    inputs = cfg.INPUT
+    train = inputs.MIN_SIZE_TRAIN
+    for name, smallest, largest in (
+        ("TRAIN", train if isinstance(train, tuple) else (train,), inputs.MAX_SIZE_TRAIN),
+        ("TEST", (inputs.MIN_SIZE_TEST,), inputs.MAX_SIZE_TEST),
+    ):
+        if not smallest or not all(type(size) is int and 0 < size <= largest for size in smallest):
+            yield (
+                f"INPUT.MIN_SIZE_{name} is {', '.join(map(str, smallest))}; it must be whole, "
+                f"positive and at most INPUT.MAX_SIZE_{name}, {largest}"
+            )
+    if len(inputs.PIXEL_MEAN) != 3 or len(inputs.PIXEL_STD) != 3 or 0 in inputs.PIXEL_STD:
+        yield "INPUT.PIXEL_MEAN and INPUT.PIXEL_STD need three numbers each, the std not zero"
+    if not 0 <= inputs.HORIZONTAL_FLIP_PROB_TRAIN <= 1:
+        yield "INPUT.HORIZONTAL_FLIP_PROB_TRAIN must lie between 0 and 1"
+
+
+def _check_datasets(cfg: CfgNode) -> Iterator[str]:
+    for name, entry in cfg.DATASETS.CUSTOM.items():
+        if not isinstance(entry, CfgNode) or set(entry) != {"ANN_FILE", "IMG_DIR"}:
+            yield f"DATASETS.CUSTOM.{name} needs ANN_FILE and IMG_DIR, and nothing else"
+    for key in ("DATASETS.TRAIN", "DATASETS.TEST"):
+        names = _get(cfg, key)
+        if not all(isinstance(name, str) and name for name in names):
+            yield f"{key} is {names}; it must hold names of data sets"
+
+
+def _check_solver(cfg: CfgNode) -> Iterator[str]:
+    solver = cfg.SOLVER
+    yield from _one_of(cfg, "SOLVER.WARMUP_METHOD", ("constant", "linear"))
+    if list(solver.STEPS) != sorted(solver.STEPS):
+        yield f"SOLVER.STEPS is {solver.STEPS}; it must not decrease"
+    if solver.BASE_LR <= 0:
+        yield f"SOLVER.BASE_LR is {solver.BASE_LR}; it must be positive"
+
+
+def _check_counts(cfg: CfgNode) -> Iterator[str]:
+    """Keys that count something and need at least one of it."""
+    for key in (
+        "SOLVER.IMS_PER_BATCH",
+        "SOLVER.MAX_ITER",
+        "SOLVER.CHECKPOINT_PERIOD",
+        "TEST.IMS_PER_BATCH",
+        "MODEL.RPN.BATCH_SIZE_PER_IMAGE",
+        "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE",
+        "MODEL.RESNETS.NUM_GROUPS",
+        "MODEL.RESNETS.WIDTH_PER_GROUP",
+    ):
+        value = _get(cfg, key)
+        if value < 1:
+            yield f"{key} is {value}; it must be at least 1"
+    if cfg.DATALOADER.NUM_WORKERS < 0:
+        yield "DATALOADER.NUM_WORKERS must not be negative"

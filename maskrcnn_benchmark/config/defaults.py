@@ -1,0 +1,296 @@
+"""Every configuration key with its default.
+
+Names and defaults are those of the original Mask Scoring R-CNN; the group normalisation keys and
+``INPUT.HORIZONTAL_FLIP_PROB_TRAIN`` are maskrcnn-benchmark's. A YAML file and the trailing
+``KEY VALUE`` pairs of a command override them; ``checks.py`` refuses what does not fit together.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from maskrcnn_benchmark.config.node import CfgNode
+
+_C = CfgNode()
+
+# ---------------------------------------------------------------------------------------------
+# MODEL
+# ---------------------------------------------------------------------------------------------
+_C.MODEL = CfgNode()
+# Only the region proposal network; no box, mask or MaskIoU head
+_C.MODEL.RPN_ONLY = False
+# Predict instance masks
+_C.MODEL.MASK_ON = False
+# Predict the quality of each mask (Mask Scoring R-CNN); needs MASK_ON
+_C.MODEL.MASKIOU_ON = False
+# Device to run on: "cuda", "cuda:N" or "cpu"
+_C.MODEL.DEVICE = "cuda"
+# The detector class
+_C.MODEL.META_ARCHITECTURE = "GeneralizedRCNN"
+# Weight of loss_maskiou in the sum of the losses
+_C.MODEL.MASKIOU_LOSS_WEIGHT = 1.0
+# Initial weights: a path, a URL or a catalog:// name; "" starts from random weights. An
+# OUTPUT_DIR/last_checkpoint takes precedence
+_C.MODEL.WEIGHT = ""
+# Folder that downloaded weights are kept in
+_C.MODEL.PRETRAINED_MODELS = "pretrained_models"
+
+# -- backbone --------------------------------------------------------------------
+_C.MODEL.BACKBONE = CfgNode()
+# Backbone: R-50-C4, R-50-C5, R-101-C4, R-101-C5, R-50-FPN or R-101-FPN
+_C.MODEL.BACKBONE.CONV_BODY = "R-50-C4"
+# Stages kept at their initial weights: 0 none, 1 the stem, 2 the stem and layer1, ...
+_C.MODEL.BACKBONE.FREEZE_CONV_BODY_AT = 2
+# Channels of the features that the backbone hands on (256 for FPN)
+_C.MODEL.BACKBONE.OUT_CHANNELS = 256 * 4
+
+# -- ResNe(X)t --------------------------------------------------------------------
+_C.MODEL.RESNETS = CfgNode()
+# Groups of the 3x3 convolutions; more than 1 makes it a ResNeXt
+_C.MODEL.RESNETS.NUM_GROUPS = 1
+# Width of each group in the first stage
+_C.MODEL.RESNETS.WIDTH_PER_GROUP = 64
+# Put the stride into the first 1x1 convolution of a block (MSRA's weights) or into the 3x3 one
+# (torchvision's, ResNeXt's)
+_C.MODEL.RESNETS.STRIDE_IN_1X1 = True
+# Residual block: BottleneckWithFixedBatchNorm or BottleneckWithGN
+_C.MODEL.RESNETS.TRANS_FUNC = "BottleneckWithFixedBatchNorm"
+# Stem: StemWithFixedBatchNorm or StemWithGN
+_C.MODEL.RESNETS.STEM_FUNC = "StemWithFixedBatchNorm"
+# Dilation of the last stage when it serves as the box head
+_C.MODEL.RESNETS.RES5_DILATION = 1
+# Output channels of the first stage; each further stage doubles them
+_C.MODEL.RESNETS.RES2_OUT_CHANNELS = 256
+# Output channels of the stem
+_C.MODEL.RESNETS.STEM_OUT_CHANNELS = 64
+
+# -- feature pyramid --------------------------------------------------------------------
+_C.MODEL.FPN = CfgNode()
+# Group normalisation after each convolution of the pyramid
+_C.MODEL.FPN.USE_GN = False
+# ReLU after each convolution of the pyramid
+_C.MODEL.FPN.USE_RELU = False
+
+# -- group normalisation --------------------------------------------------------------------
+_C.MODEL.GROUP_NORM = CfgNode()
+# Channels per group; -1 when the number of groups is given instead
+_C.MODEL.GROUP_NORM.DIM_PER_GP = -1
+# Number of groups; -1 when the channels per group are given instead
+_C.MODEL.GROUP_NORM.NUM_GROUPS = 32
+# Added to the variance
+_C.MODEL.GROUP_NORM.EPSILON = 1e-5
+
+# -- region proposal network --------------------------------------------------------------------
+_C.MODEL.RPN = CfgNode()
+# Propose from all levels of a feature pyramid
+_C.MODEL.RPN.USE_FPN = False
+# Anchor sides in pixels of the resized image; one per level with FPN
+_C.MODEL.RPN.ANCHOR_SIZES = (32, 64, 128, 256, 512)
+# Stride in pixels of each feature level; one without FPN
+_C.MODEL.RPN.ANCHOR_STRIDE = (16,)
+# Height / width of the anchors
+_C.MODEL.RPN.ASPECT_RATIOS = (0.5, 1.0, 2.0)
+# Leave anchors out of training that reach this many pixels beyond the image; -1 leaves none out
+_C.MODEL.RPN.STRADDLE_THRESH = 0
+_C.MODEL.RPN.widen("STRADDLE_THRESH", float)
+# An anchor with at least this IoU is foreground
+_C.MODEL.RPN.FG_IOU_THRESHOLD = 0.7
+# An anchor with less than this IoU is background; those between are ignored
+_C.MODEL.RPN.BG_IOU_THRESHOLD = 0.3
+# Anchors per image in the loss
+_C.MODEL.RPN.BATCH_SIZE_PER_IMAGE = 256
+# Share of foreground among them, at most
+_C.MODEL.RPN.POSITIVE_FRACTION = 0.5
+# Proposals (per level with FPN) kept by score before NMS
+_C.MODEL.RPN.PRE_NMS_TOP_N_TRAIN = 12000
+_C.MODEL.RPN.PRE_NMS_TOP_N_TEST = 6000
+# Proposals (per level with FPN) kept after NMS
+_C.MODEL.RPN.POST_NMS_TOP_N_TRAIN = 2000
+_C.MODEL.RPN.POST_NMS_TOP_N_TEST = 1000
+# NMS suppresses proposals above this IoU
+_C.MODEL.RPN.NMS_THRESH = 0.7
+# Drop proposals with a side below this many pixels of the resized image
+_C.MODEL.RPN.MIN_SIZE = 0
+# Proposals kept over all levels of the pyramid: of the whole batch in training, of each image in
+# testing
+_C.MODEL.RPN.FPN_POST_NMS_TOP_N_TRAIN = 2000
+_C.MODEL.RPN.FPN_POST_NMS_TOP_N_TEST = 2000
+# The head class
+_C.MODEL.RPN.RPN_HEAD = "SingleConvRPNHead"
+
+# -- RoI heads --------------------------------------------------------------------
+_C.MODEL.ROI_HEADS = CfgNode()
+# Pool from the levels of a feature pyramid
+_C.MODEL.ROI_HEADS.USE_FPN = False
+# A proposal with at least this IoU is foreground
+_C.MODEL.ROI_HEADS.FG_IOU_THRESHOLD = 0.5
+# A proposal with less than this IoU is background
+_C.MODEL.ROI_HEADS.BG_IOU_THRESHOLD = 0.5
+# Weights of dx, dy, dw, dh in the box regression targets
+_C.MODEL.ROI_HEADS.BBOX_REG_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+# Proposals per image in the losses
+_C.MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE = 512
+# Share of foreground among them, at most
+_C.MODEL.ROI_HEADS.POSITIVE_FRACTION = 0.25
+# Detections with a class score up to this are dropped
+_C.MODEL.ROI_HEADS.SCORE_THRESH = 0.05
+# NMS within a class suppresses detections above this IoU
+_C.MODEL.ROI_HEADS.NMS = 0.5
+# Detections kept per image; 0 or less keeps all
+_C.MODEL.ROI_HEADS.DETECTIONS_PER_IMG = 100
+
+# -- box head --------------------------------------------------------------------
+_C.MODEL.ROI_BOX_HEAD = CfgNode()
+# FPN2MLPFeatureExtractor or FPNXconv1fcFeatureExtractor (FPN); ResNet50Conv5ROIFeatureExtractor
+# (C4)
+_C.MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR = "ResNet50Conv5ROIFeatureExtractor"
+# FPNPredictor (FPN) or FastRCNNPredictor (C4)
+_C.MODEL.ROI_BOX_HEAD.PREDICTOR = "FastRCNNPredictor"
+# Side of the pooled feature
+_C.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION = 14
+# Samples per bin and axis in RoIAlign; 0 adapts to the size of the box
+_C.MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO = 0
+# 1 / stride of each feature level pooled from
+_C.MODEL.ROI_BOX_HEAD.POOLER_SCALES = (1.0 / 16,)
+# Classes, the background included
+_C.MODEL.ROI_BOX_HEAD.NUM_CLASSES = 81
+# Width of the fully connected layers
+_C.MODEL.ROI_BOX_HEAD.MLP_HEAD_DIM = 1024
+# Group normalisation in the head
+_C.MODEL.ROI_BOX_HEAD.USE_GN = False
+# Dilation, width and number of the convolutions of FPNXconv1fcFeatureExtractor
+_C.MODEL.ROI_BOX_HEAD.DILATION = 1
+_C.MODEL.ROI_BOX_HEAD.CONV_HEAD_DIM = 256
+_C.MODEL.ROI_BOX_HEAD.NUM_STACKED_CONVS = 4
+
+# -- mask head --------------------------------------------------------------------
+_C.MODEL.ROI_MASK_HEAD = CfgNode()
+# MaskRCNNFPNFeatureExtractor (FPN) or ResNet50Conv5ROIFeatureExtractor (C4)
+_C.MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR = "ResNet50Conv5ROIFeatureExtractor"
+# The predictor class
+_C.MODEL.ROI_MASK_HEAD.PREDICTOR = "MaskRCNNC4Predictor"
+# Side of the pooled feature
+_C.MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION = 14
+# Samples per bin and axis in RoIAlign; 0 adapts to the size of the box
+_C.MODEL.ROI_MASK_HEAD.POOLER_SAMPLING_RATIO = 0
+# 1 / stride of each feature level pooled from
+_C.MODEL.ROI_MASK_HEAD.POOLER_SCALES = (1.0 / 16,)
+# Width of fully connected layers of a mask head; no present head has any
+_C.MODEL.ROI_MASK_HEAD.MLP_HEAD_DIM = 1024
+# Widths of the convolutions before the upsampling
+_C.MODEL.ROI_MASK_HEAD.CONV_LAYERS = (256, 256, 256, 256)
+# Side of the predicted mask: twice POOLER_RESOLUTION with FPN, POOLER_RESOLUTION with C4
+_C.MODEL.ROI_MASK_HEAD.RESOLUTION = 14
+# Use the box head's feature extractor (C4)
+_C.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR = True
+# Paste the masks into the image inside the model
+_C.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS = False
+# Probability above which a pasted pixel belongs to the mask
+_C.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS_THRESHOLD = 0.5
+# Dilation of the convolutions before the upsampling
+_C.MODEL.ROI_MASK_HEAD.DILATION = 1
+# Group normalisation in the head
+_C.MODEL.ROI_MASK_HEAD.USE_GN = False
+
+# ---------------------------------------------------------------------------------------------
+# INPUT
+# ---------------------------------------------------------------------------------------------
+_C.INPUT = CfgNode()
+# Short side of the image in training, in pixels; of several, one is drawn for each image
+_C.INPUT.MIN_SIZE_TRAIN = 800
+_C.INPUT.widen("MIN_SIZE_TRAIN", tuple)
+# Long side of the image in training, at most
+_C.INPUT.MAX_SIZE_TRAIN = 1333
+# Short side of the image in testing
+_C.INPUT.MIN_SIZE_TEST = 800
+# Long side of the image in testing, at most
+_C.INPUT.MAX_SIZE_TEST = 1333
+# Subtracted from and divided into the pixels, in the channel order that TO_BGR255 gives
+_C.INPUT.PIXEL_MEAN = [102.9801, 115.9465, 122.7717]
+_C.INPUT.PIXEL_STD = [1.0, 1.0, 1.0]
+# Feed BGR of 0 ... 255 (Caffe2's weights); otherwise RGB of 0 ... 1
+_C.INPUT.TO_BGR255 = True
+# Probability of mirroring a training image left to right
+_C.INPUT.HORIZONTAL_FLIP_PROB_TRAIN = 0.5
+
+# ---------------------------------------------------------------------------------------------
+# DATASETS
+# ---------------------------------------------------------------------------------------------
+_C.DATASETS = CfgNode()
+# Data sets to train on, by name (config/paths_catalog.py or CUSTOM)
+_C.DATASETS.TRAIN = ()
+# Data sets to test on
+_C.DATASETS.TEST = ()
+# Your own data in COCO format: NAME: {ANN_FILE: path of the json, IMG_DIR: folder of the images}
+_C.DATASETS.CUSTOM = CfgNode(new_allowed=True)
+
+# ---------------------------------------------------------------------------------------------
+# DATALOADER
+# ---------------------------------------------------------------------------------------------
+_C.DATALOADER = CfgNode()
+# Processes that load data, beside each training process; 0 loads in the training process
+_C.DATALOADER.NUM_WORKERS = 4
+# Pad the batch to a multiple of this many pixels; FPN needs 32
+_C.DATALOADER.SIZE_DIVISIBILITY = 0
+# Put landscape and portrait images into separate batches, which saves padding
+_C.DATALOADER.ASPECT_RATIO_GROUPING = True
+# Leave training images without any annotation out
+_C.DATALOADER.FILTER_EMPTY = True
+
+# ---------------------------------------------------------------------------------------------
+# SOLVER
+# ---------------------------------------------------------------------------------------------
+_C.SOLVER = CfgNode()
+# Iterations to train for
+_C.SOLVER.MAX_ITER = 40000
+# Learning rate after the warm-up, for a batch of IMS_PER_BATCH images
+_C.SOLVER.BASE_LR = 0.001
+# Biases learn at this multiple of the rate
+_C.SOLVER.BIAS_LR_FACTOR = 2
+_C.SOLVER.widen("BIAS_LR_FACTOR", float)
+# Momentum of SGD
+_C.SOLVER.MOMENTUM = 0.9
+# L2 decay of the weights
+_C.SOLVER.WEIGHT_DECAY = 0.0005
+# L2 decay of the biases
+_C.SOLVER.WEIGHT_DECAY_BIAS = 0
+_C.SOLVER.widen("WEIGHT_DECAY_BIAS", float)
+# The rate is multiplied by GAMMA at each of the STEPS
+_C.SOLVER.GAMMA = 0.1
+_C.SOLVER.STEPS = (30000,)
+# The first WARMUP_ITERS iterations start at WARMUP_FACTOR times the rate
+_C.SOLVER.WARMUP_FACTOR = 1.0 / 3
+_C.SOLVER.WARMUP_ITERS = 500
+# How the rate gets from there to 1: "linear" or "constant" (a jump)
+_C.SOLVER.WARMUP_METHOD = "linear"
+# A checkpoint is written every so many iterations
+_C.SOLVER.CHECKPOINT_PERIOD = 10000
+# Images in a batch, over all training processes
+_C.SOLVER.IMS_PER_BATCH = 16
+
+# ---------------------------------------------------------------------------------------------
+# TEST
+# ---------------------------------------------------------------------------------------------
+_C.TEST = CfgNode()
+# Results to hold the evaluation to: [[task, metric, mean, std], ...], task "bbox" or "segm"
+_C.TEST.EXPECTED_RESULTS = []
+# How many std a result may be away from its mean
+_C.TEST.EXPECTED_RESULTS_SIGMA_TOL = 4
+_C.TEST.widen("EXPECTED_RESULTS_SIGMA_TOL", float)
+# Images in a batch, over all processes
+_C.TEST.IMS_PER_BATCH = 8
+
+# ---------------------------------------------------------------------------------------------
+# The rest
+# ---------------------------------------------------------------------------------------------
+# Initial weights, order of the data, augmentation and sampling all follow from this number
+_C.SEED = 0
+# Checkpoints, logs and results go here
+_C.OUTPUT_DIR = "models/"
+# File with the DatasetCatalog and ModelCatalog
+_C.PATHS_CATALOG = str(Path(__file__).with_name("paths_catalog.py"))
+
+# maskrcnn-benchmark's later name of the same number
+_C.register_renamed_key("MODEL.RESNETS.BACKBONE_OUT_CHANNELS", "MODEL.BACKBONE.OUT_CHANNELS")
+
+cfg = _C.as_defaults()

@@ -1,0 +1,231 @@
+"""yacs' ``CfgNode``, kinder when it merges: numbers convert, typing errors get a suggestion."""
+
+from __future__ import annotations
+
+from ast import literal_eval
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yacs.config import CfgNode as YacsNode
+
+_SET_NAMES = "__set_names__"
+_WIDER_TYPES = "__wider_types__"
+
+
+class CfgNode(YacsNode):
+    """A section of the configuration tree, with attribute access as in yacs.
+
+    It differs from yacs when values are merged (from a YAML file, a list or another tree):
+
+    * an int is taken where a float is expected, and a whole float where an int is;
+      a key may take several types (``widen``);
+    * all problems of a file are reported in one ``ValueError``; an unknown key comes with the
+      nearest known one; nothing is merged when there is a problem;
+    * a key registered with ``register_renamed_key`` is accepted under its old name;
+    * a frozen tree refuses a merge too;
+    * the tree remembers which keys differ from the defaults by the user's will (``is_set``).
+
+    Args:
+        init_dict: nested dictionary to start from.
+        key_list: names from the root to this node, for yacs' own messages.
+        new_allowed: take keys that are not there yet.
+    """
+
+    def __init__(
+        self,
+        init_dict: dict[str, Any] | None = None,
+        key_list: list[str] | None = None,
+        new_allowed: bool = False,
+    ) -> None:
+        super().__init__(init_dict, key_list, new_allowed)
+        self.__dict__[_SET_NAMES] = set()
+        self.__dict__[_WIDER_TYPES] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        self.__dict__[_SET_NAMES].add(name)
+
+    def as_defaults(self) -> CfgNode:
+        """Forget which keys were set, here and below: what stands now are the defaults."""
+        self.__dict__[_SET_NAMES].clear()
+        for child in self.values():
+            if isinstance(child, CfgNode):
+                child.as_defaults()
+        return self
+
+    def widen(self, name: str, *types: type) -> None:
+        """Let key ``name`` of this node take values of ``types`` beside its default's type."""
+        self.__dict__[_WIDER_TYPES][name] = (type(self[name]), *types)
+
+    def is_set(self, key: str) -> bool:
+        """Tell whether the user set ``key`` (for a section: anything in it).
+
+        Args:
+            key: full name from this node on, like ``"MODEL.DEVICE"``.
+
+        Raises:
+            ValueError: there is no such key.
+        """
+        node, name = self, key
+        while "." in name:
+            head, name = name.split(".", 1)
+            node = node.get(head)
+            if not isinstance(node, CfgNode):
+                raise ValueError(self._unknown(key))
+        if name not in node:
+            raise ValueError(self._unknown(key))
+        child = node[name]
+        if isinstance(child, CfgNode):
+            return any(child.is_set(below) for below in child)
+        return name in node.__dict__[_SET_NAMES]
+
+    def merge_from_file(self, cfg_filename: str | Path) -> None:
+        """Merge a YAML file.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is not YAML, or holds unknown keys or values of a wrong type.
+        """
+        path = Path(cfg_filename)
+        if not path.is_file():
+            raise FileNotFoundError(f"config file {path} does not exist")
+        self.merge_from_text(path.read_text(encoding="utf-8"), source=str(path))
+
+    def merge_from_text(self, text: str, *, source: str = "configuration text") -> None:
+        """Merge YAML text, such as ``dump()`` gives; ``source`` names it in errors."""
+        try:
+            tree = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"{source} is not valid YAML: {error}") from error
+        if not isinstance(tree, Mapping | None):
+            raise ValueError(f"{source} must hold sections like 'MODEL:', got {tree!r:.80}")
+        self._merge(list(_leaves(tree or {})), source)
+
+    def merge_from_other_cfg(self, cfg_other: Mapping[str, Any]) -> None:
+        """Merge another tree; every key in it counts as set."""
+        self._merge(list(_leaves(cfg_other)), "the given configuration")
+
+    def merge_from_list(self, cfg_list: Sequence[Any]) -> None:
+        """Merge ``[key, value, key, value, ...]``, the trailing arguments of a command.
+
+        Raises:
+            ValueError: the list has an odd length, an unknown key or a value of a wrong type.
+        """
+        if len(cfg_list) % 2:
+            raise ValueError(
+                "options must be KEY VALUE pairs separated by spaces, such as "
+                f"SOLVER.BASE_LR 0.01; got {' '.join(map(str, cfg_list))!r}"
+            )
+        pairs = zip(cfg_list[0::2], cfg_list[1::2], strict=True)
+        flat = [leaf for key, raw in pairs for leaf in _leaves({key: _decoded_section(raw)})]
+        self._merge(flat, "the options")
+
+    def _merge(self, leaves: list[tuple[str, Any]], source: str) -> None:
+        """Check all of ``(full key, raw value)``, then assign all of them."""
+        if self.is_frozen():
+            raise AttributeError(f"{source} cannot be merged: the configuration is frozen")
+        renamed = self.__dict__[YacsNode.RENAMED_KEYS]
+        changes, problems = [], []
+        for key, raw in leaves:
+            try:
+                changes += self._change(renamed.get(key, key), raw)
+            except ValueError as error:  # noqa: PERF203 - all problems at once
+                problems.append(str(error))
+        if problems:
+            raise ValueError(f"{source}: " + "\n  ".join(["", *problems]).strip())
+        for node, path, value in changes:
+            node._assign(path, value)
+
+    def _change(self, key: str, raw: Any) -> list[tuple[CfgNode, list[str], Any]]:
+        """Resolve one leaf to the assignments it asks for: none (an empty section) or one."""
+        node, path = self, key.split(".")
+        while len(path) > 1:
+            child = node.get(path[0])
+            if not isinstance(child, CfgNode):
+                break
+            node, path = child, path[1:]
+        name = path[0]
+        if node.is_new_allowed() and not (len(path) == 1 and isinstance(node.get(name), CfgNode)):
+            return [(node, path, raw)]
+        if len(path) > 1 or name not in node:
+            raise ValueError(self._unknown(key))
+        if not isinstance(node[name], CfgNode):
+            types = node.__dict__[_WIDER_TYPES].get(name, (type(node[name]),))
+            return [(node, path, _coerced(key, raw, types))]
+        if raw is not None:
+            raise ValueError(f"{key} is a section; it cannot be set to {raw!r}")
+        return []
+
+    def _assign(self, path: list[str], value: Any) -> None:
+        """Set the value at ``path`` below this node and mark it; missing sections are made."""
+        node = self
+        for name in path[:-1]:
+            if name not in node:
+                setattr(node, name, CfgNode(new_allowed=True))
+            node = node[name]
+        setattr(node, path[-1], value)
+
+    def _unknown(self, key: str) -> str:
+        """Word the refusal of an unknown key, with the nearest known one."""
+        known = [name for name, _ in _leaves(self)]
+        if not known:
+            return f"unknown key {key}"
+        leaf = key.rsplit(".", 1)[-1].upper()
+        same_leaf = [name for name in known if name.rsplit(".", 1)[-1] == leaf]
+
+        def likeness(name: str) -> float:
+            return SequenceMatcher(None, name, key.upper()).ratio()
+
+        return f"unknown key {key}; did you mean {max(same_leaf or known, key=likeness)}?"
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield ``(full key, value)`` of everything in ``tree`` that is not itself a mapping."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _literal(text: str) -> Any:
+    """Read ``text`` as a Python literal; what is none stays text."""
+    try:
+        return literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _decoded_section(raw: Any) -> Any:
+    """Turn the text of a dictionary into one; leave everything else alone."""
+    value = _literal(raw) if isinstance(raw, str) else raw
+    return value if isinstance(value, Mapping) else raw
+
+
+def _coerced(key: str, raw: Any, types: tuple[type, ...]) -> Any:
+    """Convert a raw value (of YAML or of a command line) to one of ``types``, or raise."""
+    value = _literal(raw) if isinstance(raw, str) else raw
+    if str in types and isinstance(raw, str):
+        return value if isinstance(value, str) else raw
+    if type(value) in types and not isinstance(value, tuple):
+        return value
+    if isinstance(value, list | tuple):
+        for kind in (tuple, list):
+            if kind in types:
+                return _sequence(value, kind)
+    if type(value) is int and float in types:
+        return float(value)
+    if isinstance(value, float) and value.is_integer() and int in types:
+        return int(value)
+    wanted = " or ".join(kind.__name__ for kind in types)
+    hint = f"; write ({value!r},) for a tuple of one" if tuple in types else ""
+    hint = "; write it in quotes" if str in types else hint
+    raise ValueError(f"{key} must be of type {wanted}, got {value!r}{hint}")
+
+
+def _sequence(value: list[Any] | tuple[Any, ...], kind: type) -> Any:
+    """Convert a list or tuple, and the ones inside it, to ``kind``."""
+    return kind(_sequence(item, kind) if isinstance(item, list | tuple) else item for item in value)

@@ -1,0 +1,102 @@
+"""Where data sets lie and where pretrained weights come from.
+
+``PATHS_CATALOG`` may name another file of this form: a ``DatasetCatalog`` and a ``ModelCatalog``,
+each with ``get(name)``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+class DatasetCatalog:
+    """Data set names with their files, relative to ``DATA_DIR``."""
+
+    DATA_DIR = "datasets"
+    DATASETS = {
+        "coco_2014_train": ("coco/train2014", "coco/annotations/instances_train2014.json"),
+        "coco_2014_val": ("coco/val2014", "coco/annotations/instances_val2014.json"),
+        "coco_2014_minival": ("coco/val2014", "coco/annotations/instances_minival2014.json"),
+        "coco_2014_valminusminival": (
+            "coco/val2014",
+            "coco/annotations/instances_valminusminival2014.json",
+        ),
+        "coco_2014_test": ("coco/test2014", "coco/annotations/image_info_test2014.json"),
+        "coco_2017_train": ("coco/train2017", "coco/annotations/instances_train2017.json"),
+        "coco_2017_val": ("coco/val2017", "coco/annotations/instances_val2017.json"),
+        "coco_2017_test": ("coco/test2017", "coco/annotations/image_info_test2017.json"),
+    }
+
+    @classmethod
+    def get(cls, name: str) -> dict[str, Any]:
+        """Look a data set up.
+
+        Returns:
+            ``{"factory": class name in maskrcnn_benchmark.data.datasets, "args": its arguments}``.
+
+        Raises:
+            ValueError: the name is not in the catalog.
+        """
+        if name not in cls.DATASETS:
+            raise ValueError(
+                f"unknown data set {name!r}; known: {', '.join(sorted(cls.DATASETS))}. "
+                "For your own data add it to DATASETS.CUSTOM"
+            )
+        root, ann_file = cls.DATASETS[name]
+        data_dir = Path(cls.DATA_DIR)
+        return {
+            "factory": "COCODataset",
+            "args": {"root": str(data_dir / root), "ann_file": str(data_dir / ann_file)},
+        }
+
+
+class ModelCatalog:
+    """``catalog://`` names of published Detectron weights with their addresses."""
+
+    URL = "https://dl.fbaipublicfiles.com/detectron"
+    IMAGENET = {
+        "MSRA/R-50": "ImageNetPretrained/MSRA/R-50.pkl",
+        "MSRA/R-50-GN": "ImageNetPretrained/47261647/R-50-GN.pkl",
+        "MSRA/R-101": "ImageNetPretrained/MSRA/R-101.pkl",
+        "MSRA/R-101-GN": "ImageNetPretrained/47592356/R-101-GN.pkl",
+        "FAIR/20171220/X-101-32x8d": "ImageNetPretrained/20171220/X-101-32x8d.pkl",
+    }
+    DETECTRON_FILE = (
+        "output/train/coco_2014_train%3Acoco_2014_valminusminival/generalized_rcnn/model_final.pkl"
+    )
+    # Model id and name -> time stamp and signature of the training run, part of the address.
+    DETECTRON = {
+        "35857197/e2e_faster_rcnn_R-50-C4_1x": "01_33_49.iAX0mXvW",
+        "35857345/e2e_faster_rcnn_R-50-FPN_1x": "01_36_30.cUF7QR7I",
+        "35857890/e2e_faster_rcnn_R-101-FPN_1x": "01_38_50.sNxI7sX7",
+        "36761737/e2e_faster_rcnn_X-101-32x8d-FPN_1x": "06_31_39.5MIHi1fZ",
+        "35858791/e2e_mask_rcnn_R-50-C4_1x": "01_45_57.ZgkA7hPB",
+        "35858933/e2e_mask_rcnn_R-50-FPN_1x": "01_48_14.DzEQe4wC",
+        "35861795/e2e_mask_rcnn_R-101-FPN_1x": "02_31_37.KqyEK4tT",
+        "36761843/e2e_mask_rcnn_X-101-32x8d-FPN_1x": "06_35_59.RZotkLKI",
+    }
+
+    @classmethod
+    def get(cls, name: str) -> str:
+        """Return the address of the weights called ``name`` (without ``catalog://``).
+
+        Raises:
+            ValueError: the name is not in the catalog.
+        """
+        for prefix, addresses in cls._tables().items():
+            key = name.removeprefix(prefix)
+            if name.startswith(prefix) and key in addresses:
+                return f"{cls.URL}/{addresses[key]}"
+        known = sorted(prefix + key for prefix, table in cls._tables().items() for key in table)
+        raise ValueError(f"unknown weights catalog://{name}; known: {', '.join(known)}")
+
+    @classmethod
+    def _tables(cls) -> dict[str, dict[str, str]]:
+        """Return the tables of addresses below ``URL``, by the prefix of their names."""
+        detectron = {}
+        for key, signature in cls.DETECTRON.items():
+            model_id, model = key.split("/")
+            folder = f"{model_id}/12_2017_baselines/{model}.yaml.{signature}"
+            detectron[key] = f"{folder}/{cls.DETECTRON_FILE}"
+        return {"ImageNetPretrained/": cls.IMAGENET, "Caffe2Detectron/COCO/": detectron}

@@ -1,0 +1,181 @@
+"""Data loaders as the configuration asks for them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import BatchSampler, DataLoader, Sampler, SequentialSampler
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.data import datasets
+from maskrcnn_benchmark.data.collate_batch import BatchCollator
+from maskrcnn_benchmark.data.datasets import COCODataset, ConcatDataset
+from maskrcnn_benchmark.data.samplers import (
+    DistributedSampler,
+    GroupedBatchSampler,
+    IterationBasedBatchSampler,
+)
+from maskrcnn_benchmark.data.transforms import build_transforms
+from maskrcnn_benchmark.utils.comm import get_rank, get_world_size
+from maskrcnn_benchmark.utils.imports import import_file
+
+
+def make_data_loader(
+    cfg: CfgNode, is_train: bool = True, is_distributed: bool = False, start_iter: int = 0
+) -> Any:
+    """Build the loader of ``DATASETS.TRAIN``, or those of ``DATASETS.TEST``.
+
+    A batch is ``(ImageList, targets, indices)``.
+
+    Args:
+        cfg: the configuration.
+        is_train: for training: one endless shuffled loader of ``SOLVER.MAX_ITER`` batches over all
+            data sets; otherwise one loader for each data set, in order.
+        is_distributed: give each process its share.
+        start_iter: iterations done before; the loader yields the rest of the same sequence.
+
+    Returns:
+        A ``DataLoader``, or a list of them.
+
+    Raises:
+        ValueError: no data set is named, a name is unknown, the batch cannot be divided, or the
+            data do not fit the model.
+        FileNotFoundError: a data set is not where the catalog says.
+    """
+    names = cfg.DATASETS.TRAIN if is_train else cfg.DATASETS.TEST
+    key = "DATASETS.TRAIN" if is_train else "DATASETS.TEST"
+    if not names:
+        raise ValueError(f"{key} is empty: name at least one data set, as ('coco_2017_val',)")
+    made = [build_dataset(cfg, name, is_train) for name in names]
+    if not is_train:
+        return [_make_loader(cfg, dataset, is_distributed, train=False) for dataset in made]
+    dataset = made[0] if len(made) == 1 else ConcatDataset(made)
+    _check_fit(
+        dataset,
+        names,
+        classes=None if cfg.MODEL.RPN_ONLY else cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES,
+        masks=cfg.MODEL.MASK_ON,
+    )
+    return _make_loader(cfg, dataset, is_distributed, train=True, start_iter=start_iter)
+
+
+def build_dataset(cfg: CfgNode, name: str, is_train: bool) -> COCODataset:
+    """Build one data set from ``DATASETS.CUSTOM`` or the paths catalog."""
+    if name in cfg.DATASETS.CUSTOM:
+        entry = cfg.DATASETS.CUSTOM[name]
+        factory, args = "COCODataset", {"ann_file": entry.ANN_FILE, "root": entry.IMG_DIR}
+    else:
+        catalog = import_file("paths_catalog", cfg.PATHS_CATALOG).DatasetCatalog
+        found = catalog.get(name)
+        factory, args = found["factory"], dict(found["args"])
+    if factory not in datasets.__all__:
+        raise ValueError(f"data set {name!r}: unknown factory {factory!r} in {cfg.PATHS_CATALOG}")
+    args["transforms"] = build_transforms(cfg, is_train)
+    args["remove_images_without_annotations"] = is_train and cfg.DATALOADER.FILTER_EMPTY
+    try:
+        return getattr(datasets, factory)(**args)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"data set {name!r}: {error}") from error
+
+
+def _check_fit(
+    dataset: COCODataset | ConcatDataset, names: Sequence[str], *, classes: int | None, masks: bool
+) -> None:
+    """Refuse to train a model on data that it cannot learn from.
+
+    Args:
+        dataset: to train on.
+        names: its names, for the message.
+        classes: that the model has, with background; None if it has none (an RPN alone).
+        masks: whether the model predicts masks.
+    """
+    needed = len(dataset.class_names)
+    if classes is not None and needed > classes:
+        raise ValueError(
+            f"{', '.join(names)} has {needed - 1} classes: set MODEL.ROI_BOX_HEAD.NUM_CLASSES "
+            f"{needed} (the background counts), not {classes}"
+        )
+    if masks and not dataset.has_masks:
+        raise ValueError(f"{', '.join(names)} has no masks: set MODEL.MASK_ON False")
+
+
+def _make_loader(
+    cfg: CfgNode,
+    dataset: COCODataset | ConcatDataset,
+    is_distributed: bool,
+    *,
+    train: bool,
+    start_iter: int = 0,
+) -> DataLoader[Any]:
+    """Build the loader of one data set."""
+    world_size, rank = (get_world_size(), get_rank()) if is_distributed else (1, 0)
+    sampler: Sampler[int] = SequentialSampler(dataset)
+    if train or is_distributed:
+        sampler = DistributedSampler(dataset, world_size, rank, shuffle=train, seed=cfg.SEED)
+    batch_sampler = make_batch_data_sampler(
+        dataset,
+        sampler,
+        [1] if cfg.DATALOADER.ASPECT_RATIO_GROUPING else [],
+        _images_per_process(cfg, train),
+        num_iters=cfg.SOLVER.MAX_ITER if train else None,
+        start_iter=start_iter,
+        seed=cfg.SEED,
+    )
+    return DataLoader(
+        dataset,
+        batch_sampler=batch_sampler,
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        collate_fn=BatchCollator(cfg.DATALOADER.SIZE_DIVISIBILITY),
+        pin_memory=torch.cuda.is_available() and cfg.MODEL.DEVICE.startswith("cuda"),
+        # the loader draws its workers' seeds; those of the model must not move by that
+        generator=torch.Generator().manual_seed(cfg.SEED),
+    )
+
+
+def _images_per_process(cfg: CfgNode, train: bool) -> int:
+    """Return the batch size of one process."""
+    key = "SOLVER.IMS_PER_BATCH" if train else "TEST.IMS_PER_BATCH"
+    images, world_size = (cfg.SOLVER if train else cfg.TEST).IMS_PER_BATCH, get_world_size()
+    if images % world_size:
+        raise ValueError(f"{key} {images} must be divisible by the {world_size} processes")
+    return images // world_size
+
+
+def make_batch_data_sampler(
+    dataset: Any,
+    sampler: Iterable[int],
+    aspect_grouping: Sequence[float],
+    images_per_batch: int,
+    *,
+    num_iters: int | None = None,
+    start_iter: int = 0,
+    seed: int = 0,
+) -> Any:
+    """Form batches from the order of a sampler.
+
+    Args:
+        dataset: has ``get_img_info``.
+        sampler: yields sample numbers.
+        aspect_grouping: bounds of height / width between the groups whose images do not share a
+            batch; empty for no groups. A ratio on a bound belongs above it.
+        images_per_batch: size of a batch.
+        num_iters: number of batches, over as many passes as it takes; None for one pass.
+        start_iter: of them, how many are done.
+        seed: of the samples' random draws, with ``num_iters``.
+    """
+    batch_sampler: Any = BatchSampler(sampler, images_per_batch, drop_last=False)
+    if aspect_grouping:
+        groups = _aspect_groups(dataset, aspect_grouping)
+        batch_sampler = GroupedBatchSampler(sampler, groups, images_per_batch)
+    if num_iters is not None:
+        return IterationBasedBatchSampler(batch_sampler, num_iters, start_iter, seed=seed)
+    return batch_sampler
+
+
+def _aspect_groups(dataset: Any, bounds: Sequence[float]) -> list[int]:
+    """Return the group of each image by its height / width."""
+    infos = (dataset.get_img_info(index) for index in range(len(dataset)))
+    return [bisect_right(bounds, info["height"] / info["width"]) for info in infos]

@@ -1,0 +1,30 @@
+"""Samples into a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.image_list import ImageList, to_image_list
+
+Sample = tuple[Tensor, BoxList, int]
+Batch = tuple[ImageList, tuple[BoxList, ...], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class BatchCollator:
+    """Pad the images of ``(image [3, H, W], target, index)`` samples to one size.
+
+    Attributes:
+        size_divisible: height and width of the batch become multiples of it; 0 for none.
+    """
+
+    size_divisible: int = 0
+
+    def __call__(self, samples: Sequence[Sample]) -> Batch:
+        """Return ``(ImageList, targets, indices)``."""
+        images, targets, indices = zip(*samples, strict=True)
+        return to_image_list(images, self.size_divisible), targets, indices

@@ -1,0 +1,6 @@
+"""The data sets. A ``factory`` of the paths catalog names one of these classes."""
+
+from maskrcnn_benchmark.data.datasets.coco import COCODataset
+from maskrcnn_benchmark.data.datasets.concat_dataset import ConcatDataset
+
+__all__ = ["COCODataset", "ConcatDataset"]

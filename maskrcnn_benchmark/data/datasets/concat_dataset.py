@@ -1,0 +1,53 @@
+"""Several data sets as one."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+from torch.utils.data import ConcatDataset as TorchConcatDataset
+
+from maskrcnn_benchmark.data.datasets.coco import COCODataset
+from maskrcnn_benchmark.data.seeded_index import SeededIndex
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+
+
+class ConcatDataset(TorchConcatDataset[tuple[Any, BoxList, int]]):
+    """Data sets one after the other; all must have the same classes.
+
+    Attributes:
+        class_names: as in ``COCODataset``.
+        has_masks: whether all of them have masks.
+
+    Raises:
+        ValueError: the classes differ.
+    """
+
+    def __init__(self, datasets: Sequence[COCODataset]) -> None:
+        super().__init__(datasets)
+        self.class_names = datasets[0].class_names
+        self.has_masks = all(dataset.has_masks for dataset in datasets)
+        for dataset in datasets[1:]:
+            if dataset.class_names != self.class_names:
+                raise ValueError(
+                    "data sets trained on together need the same classes in the same order, got "
+                    f"{self.class_names[1:]} and {dataset.class_names[1:]}"
+                )
+
+    def get_idxs(self, index: int) -> tuple[int, int]:
+        """Return the number of the data set that ``index`` falls into, and the index in it."""
+        number = bisect_right(self.cumulative_sizes, index)
+        return number, int(index) - (self.cumulative_sizes[number - 1] if number else 0)
+
+    def __getitem__(self, index: int) -> tuple[Any, BoxList, int]:
+        number, inner = self.get_idxs(index)
+        if isinstance(index, SeededIndex):
+            inner = SeededIndex(inner, index.seed)
+        image, target, _ = self.datasets[number][inner]
+        return image, target, int(index)
+
+    def get_img_info(self, index: int) -> dict[str, Any]:
+        """Return the entry of an image: ``id``, ``file_name``, ``height``, ``width``."""
+        number, inner = self.get_idxs(index)
+        return self.datasets[number].get_img_info(inner)  # type: ignore[attr-defined]

@@ -1,0 +1,64 @@
+"""The share of each process in a pass over the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Sized
+from itertools import cycle, islice
+
+import torch
+from torch.utils.data import Sampler
+
+
+class DistributedSampler(Sampler[int]):
+    """Contiguous equal shares of one order that all processes know; also good for one process.
+
+    The order is a function of ``seed`` and the epoch. It is padded from its start to a multiple of
+    the number of processes.
+
+    Args:
+        dataset: what to sample from; only its length matters.
+        num_replicas: number of processes.
+        rank: number of this process.
+        shuffle: draw the order anew in each epoch; otherwise it is that of the data set.
+        seed: another seed gives other orders.
+
+    Raises:
+        ValueError: the data set is empty.
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        num_replicas: int = 1,
+        rank: int = 0,
+        *,
+        shuffle: bool = True,
+        seed: int = 0,
+    ) -> None:
+        if len(dataset) == 0:
+            raise ValueError("DistributedSampler: the data set is empty")
+        self.dataset = dataset
+        self.num_replicas = num_replicas
+        self.rank = rank
+        self.shuffle = shuffle
+        self.seed = seed
+        self.epoch = 0
+        self.num_samples = -(-len(dataset) // num_replicas)  # rounded up
+
+    def __iter__(self) -> Iterator[int]:
+        length = len(self.dataset)
+        order: Sequence[int] = range(length)
+        if self.shuffle:
+            # seed 0 is the original's order, whose generator is seeded with the epoch alone
+            # (torch takes the lower 32 bits of a seed alone)
+            generator = torch.Generator().manual_seed(self.epoch + 1_000_003 * self.seed)
+            order = torch.randperm(length, generator=generator).tolist()
+        start = self.rank * self.num_samples
+        return islice(cycle(order), start, start + self.num_samples)
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of the next pass."""
+        self.epoch = epoch

@@ -1,0 +1,59 @@
+"""Batches of samples of one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from torch.utils.data import Sampler
+
+
+class GroupedBatchSampler(Sampler[list[int]]):
+    """Cut the order of a sampler into batches whose samples all belong to one group.
+
+    Each group keeps the sampler's order; batches come in the order of their first samples.
+
+    Args:
+        sampler: yields sample numbers, anew in each pass.
+        group_ids: group of each sample of the data set.
+        batch_size: samples in a batch; the last of each group may be smaller.
+        drop_uneven: leave those smaller ones out.
+    """
+
+    def __init__(
+        self,
+        sampler: Iterable[int],
+        group_ids: Sequence[int],
+        batch_size: int,
+        drop_uneven: bool = False,
+    ) -> None:
+        self.sampler = sampler
+        self.group_ids = list(group_ids)
+        self.batch_size = batch_size
+        self.drop_uneven = drop_uneven
+        self._prepared: list[list[int]] | None = None
+
+    def _prepare(self) -> list[list[int]]:
+        """Draw one pass from the sampler and form its batches."""
+        open_batches: dict[int, list[int]] = {}
+        batches = []
+        for index in self.sampler:
+            group = self.group_ids[index]
+            batch = open_batches.get(group)
+            if batch is None or len(batch) == self.batch_size:
+                batch = open_batches[group] = []
+                batches.append(batch)  # at the place of its first sample
+            batch.append(index)
+        if self.drop_uneven:
+            batches = [batch for batch in batches if len(batch) == self.batch_size]
+        return batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batches = self._prepare() if self._prepared is None else self._prepared
+        self._prepared = None
+        return iter(batches)
+
+    def __len__(self) -> int:
+        """Return the length of the next pass, which is drawn for it."""
+        if self._prepared is None:
+            self._prepared = self._prepare()
+        return len(self._prepared)

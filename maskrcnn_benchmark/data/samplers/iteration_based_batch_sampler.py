@@ -1,0 +1,55 @@
+"""A run of so many iterations out of passes over the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import Sampler
+
+from maskrcnn_benchmark.data.seeded_index import SeededIndex
+
+
+class IterationBasedBatchSampler(Sampler[list[int]]):
+    """Repeat a batch sampler until a number of iterations is reached.
+
+    At the start of each pass ``set_epoch`` of the underlying sampler, where it has one, gets the
+    iteration that the pass starts at. A run that starts at a later iteration yields exactly the
+    rest of the uninterrupted sequence (the original began a new pass there).
+
+    Args:
+        batch_sampler: yields batches of sample numbers; has an attribute ``sampler``.
+        num_iterations: iterations of the whole run.
+        start_iter: iterations done before.
+        seed: of the run; each sample number carries a seed made of it, the iteration and itself.
+    """
+
+    def __init__(
+        self, batch_sampler: Any, num_iterations: int, start_iter: int = 0, *, seed: int = 0
+    ) -> None:
+        self.batch_sampler = batch_sampler
+        self.num_iterations = num_iterations
+        self.start_iter = start_iter
+        self.seed = seed
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for iteration, batch in zip(range(self.num_iterations), self._passes(), strict=False):
+            if iteration >= self.start_iter:
+                yield [SeededIndex(i, f"{self.seed}/{iteration}/{i}") for i in batch]
+
+    def _passes(self) -> Iterator[list[int]]:
+        """Yield batches without end."""
+        iteration = 0
+        while True:
+            if hasattr(self.batch_sampler.sampler, "set_epoch"):
+                self.batch_sampler.sampler.set_epoch(iteration)
+            start = iteration
+            for batch in self.batch_sampler:
+                yield batch
+                iteration += 1
+            if iteration == start:
+                raise ValueError("there is no batch to train on: the sampler yields none")
+
+    def __len__(self) -> int:
+        """Return the iterations of the whole run, those done before included."""
+        return self.num_iterations

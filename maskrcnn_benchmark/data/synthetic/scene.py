@@ -1,0 +1,266 @@
+"""One picture of the embedded data set: a textured ground, overlapping instances, their true masks.
+
+Two things are drawn for every instance, independent of each other, of its class and of its size:
+`difficulty`, how badly its border can be seen (camouflage, blur), and `cue`, how clearly the marks
+on its body tell the class. Hence a good class score does not promise a good mask.
+
+Masks are kept `SUPERSAMPLING` times finer than the picture, as boolean [S*H, S*W].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .shapes import CLASS_NAMES, Shape, sample_shape
+from .textures import Field, Ground, Image, fractal_noise, mark_colour, smoothstep
+
+SUPERSAMPLING = 4
+_SHIFT = 4  # sub-pixel bits of cv2.fillPoly
+_MIN_VISIBLE_FRACTION = 0.3
+_MIN_VISIBLE_PIXELS = 50
+_EMPTY_SHARE, _CROWD_SHARE = 0.03, 0.05
+
+Mask = NDArray[np.bool_]
+Point = NDArray[np.float64]  # [2], (x, y)
+
+
+@dataclass
+class Instance:
+    """One object, or one crowd region, of a scene.
+
+    Attributes:
+        class_index: index into `CLASS_NAMES`.
+        difficulty: 0 (crisp border) to 1 (hardly visible border).
+        cue: 0.4 (greyish marks) to 1 (marks in the full hue of the class).
+        visible: what no other instance hides, bool [S*H, S*W].
+        area: area when nothing hides it, in fine pixels.
+        is_crowd: whether this is a region of many small objects.
+    """
+
+    class_index: int
+    difficulty: float
+    cue: float
+    visible: Mask
+    area: int
+    is_crowd: bool = False
+
+
+@dataclass
+class Scene:
+    """A picture (uint8 RGB [H, W, 3]) and its instances, from back to front."""
+
+    image: NDArray[np.uint8]
+    instances: list[Instance]
+
+
+def _draw(shape: Shape, size: tuple[int, int]) -> Mask:
+    """Rasterise a shape given in picture coordinates; `size` = (height, width) of the picture."""
+    scale = SUPERSAMPLING * 2**_SHIFT
+    canvas = np.zeros((size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING), np.uint8)
+    for polygons, value in ((shape.fills, 255), (shape.holes, 0)):
+        for polygon in polygons:
+            # pixel centres lie at integers for OpenCV, at halves here
+            fixed = np.rint(polygon * scale - 2 ** (_SHIFT - 1)).astype(np.int32)
+            cv2.fillPoly(canvas, [fixed], value, lineType=cv2.LINE_8, shift=_SHIFT)
+    return canvas > 0
+
+
+def _coverage(mask: Mask) -> Field:
+    """Share of every picture pixel that a fine mask covers, float32 [H, W]."""
+    size = (mask.shape[1] // SUPERSAMPLING, mask.shape[0] // SUPERSAMPLING)
+    covered = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA)
+    return covered.astype(np.float32) / np.float32(255)
+
+
+def _blur(field: NDArray[Any], sigma: float) -> Field:
+    return cv2.GaussianBlur(field, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE).astype(
+        np.float32
+    )
+
+
+def _blend(image: Image, colour: NDArray[np.float32], weight: Field) -> None:
+    """Move `image` towards `colour` ([3] or [H, W, 3]) by `weight` [H, W], in place."""
+    image += (colour - image) * weight[..., None]
+
+
+def _own_colour_share(
+    rng: np.random.Generator, size: tuple[int, int], difficulty: float, radius: float
+) -> Field:
+    """How much of its own colour an instance shows at each pixel; the rest looks like ground."""
+    low = 0.03 + 0.9 * (1 - difficulty) ** 1.5
+    high = 0.95 - 0.45 * difficulty
+    patches = fractal_noise(rng, size, 0.9 * radius, 2)
+    edge = -0.2 + 0.85 * difficulty
+    return low + (max(high, low) - low) * smoothstep(patches, edge - 0.12, edge + 0.12)
+
+
+def _mark_field(mask: Mask, rng: np.random.Generator) -> Field:
+    """Weight [H, W] of one to three round marks on the thickest places of a fine mask."""
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    marks = np.zeros(mask.shape, np.uint8)
+    for _ in range(int(rng.integers(1, 4))):
+        y, x = np.unravel_index(int(np.argmax(depth)), depth.shape)
+        room = float(depth[y, x]) / SUPERSAMPLING
+        if room < 1.0:
+            break
+        radius = float(np.clip(0.5 * room, 1.2, 7.0)) * SUPERSAMPLING
+        cv2.circle(marks, (int(x), int(y)), round(radius), 255, -1)
+        cv2.circle(depth, (int(x), int(y)), round(3.2 * radius), 0.0, -1)
+    return _blur(_coverage(marks > 0), 0.5)
+
+
+def _window(mask: Mask, margin: int) -> tuple[slice, slice]:
+    """Rows and columns of the picture that hold a non-empty fine mask, `margin` pixels wider."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    spans = []
+    for start, length, limit in ((y, height, mask.shape[0]), (x, width, mask.shape[1])):
+        first = start // SUPERSAMPLING - margin
+        last = -(-(start + length) // SUPERSAMPLING) + margin
+        spans.append(slice(max(first, 0), min(last, limit // SUPERSAMPLING)))
+    return spans[0], spans[1]
+
+
+def _fine(window: tuple[slice, slice]) -> tuple[slice, slice]:
+    """The window of the picture, in a fine mask."""
+    rows, columns = (slice(w.start * SUPERSAMPLING, w.stop * SUPERSAMPLING) for w in window)
+    return rows, columns
+
+
+def _paint(picture: Image, instance: Instance, ground: Ground, rng: np.random.Generator) -> None:
+    """Paint an instance over the picture, in place: shadow, body, rim, marks."""
+    window = _window(instance.visible, margin=14)
+    image, mask = picture[window], instance.visible[_fine(window)]
+    size = (image.shape[0], image.shape[1])
+    alpha = _coverage(mask)
+    radius = float(np.sqrt(instance.area / np.pi)) / SUPERSAMPLING
+
+    shift = np.array([[1, 0, rng.uniform(-5, 5)], [0, 1, rng.uniform(1, 5)]], np.float32)
+    shadow = _blur(cv2.warpAffine(alpha, shift, (size[1], size[0])), rng.uniform(1.5, 3))
+    image *= 1 - rng.uniform(0, 0.4) * shadow[..., None]
+
+    share = _own_colour_share(rng, size, instance.difficulty, radius)
+    body = ground.paint(rng, size)
+    mottle = 0.8 + 0.35 * fractal_noise(rng, size, rng.uniform(4, 16), 3)
+    _blend(body, ground.unlike(rng) * mottle[..., None], share)
+    rim = alpha - _blur(alpha, 1.6) * alpha
+    body *= 1 - 0.9 * (rim * share)[..., None]
+    _blend(image, body, _blur(alpha, 0.35 + 1.6 * instance.difficulty * rng.uniform(0.3, 1)))
+
+    colour = mark_colour(instance.class_index, len(CLASS_NAMES), instance.cue)
+    _blend(image, colour, _mark_field(mask, rng) * np.float32(0.9))
+
+
+def _clutter(image: Image, ground: Ground, rng: np.random.Generator) -> None:
+    """Unmarked soft patches, so that contrast alone does not mean an object."""
+    height, width = image.shape[:2]
+    for _ in range(int(rng.integers(2, 7))):
+        name = CLASS_NAMES[int(rng.integers(len(CLASS_NAMES)))]
+        centre = rng.uniform(0, 1, 2) * (width, height)
+        shape = sample_shape(name, rng).transformed(
+            np.eye(2) * rng.uniform(3, 0.12 * height), centre
+        )
+        alpha = _blur(_coverage(_draw(shape, (height, width))), rng.uniform(0.5, 4))
+        colour = ground.unlike(rng) * np.float32(rng.uniform(0.7, 1.1))
+        _blend(image, colour, alpha * np.float32(rng.uniform(0.15, 0.6)))
+
+
+def _position(rng: np.random.Generator, size: tuple[int, int], instances: list[Instance]) -> Point:
+    """A centre (x, y) in the picture, often close to an instance that is there already."""
+    extent = np.array([size[1], size[0]])
+    if instances and rng.random() < 0.35:
+        other = instances[int(rng.integers(len(instances)))]
+        rows, columns = _window(other.visible, margin=0)
+        centre = np.array([columns.start + columns.stop, rows.start + rows.stop]) / 2
+        centre += rng.normal(0, 0.7 * np.sqrt(other.area) / SUPERSAMPLING, 2)
+    else:
+        centre = rng.uniform(0.06, 0.94, 2) * extent
+    return np.clip(centre, 0.04 * extent, 0.96 * extent)
+
+
+def _leaves_enough(mask: Mask, instances: list[Instance]) -> bool:
+    """Whether every instance behind `mask` would stay visible enough to be annotated."""
+    for other in instances:
+        left = np.count_nonzero(other.visible & ~mask)
+        hides = left < np.count_nonzero(other.visible)
+        least = max(_MIN_VISIBLE_FRACTION * other.area, _MIN_VISIBLE_PIXELS * SUPERSAMPLING**2)
+        if hides and left < least:
+            return False
+    return True
+
+
+def _place(
+    rng: np.random.Generator, size: tuple[int, int], class_index: int, instances: list[Instance]
+) -> Mask | None:
+    """The fine mask of a new front instance, or None when no free place was found."""
+    small = min(size)
+    radius = small * float(np.exp(rng.uniform(np.log(0.06), np.log(0.28))))
+    for _ in range(8):
+        shape = sample_shape(CLASS_NAMES[class_index], rng)
+        centre = _position(rng, size, instances)
+        mask = _draw(shape.transformed(np.eye(2) * radius, centre), size)
+        if np.count_nonzero(mask) >= _MIN_VISIBLE_PIXELS * SUPERSAMPLING**2 and _leaves_enough(
+            mask, instances
+        ):
+            return mask
+    return None
+
+
+def _add(scene: list[Instance], instance: Instance, mask: Mask) -> None:
+    """Put an instance in front of the others."""
+    for other in scene:
+        other.visible &= ~mask
+    scene.append(instance)
+
+
+def _crowd(image: Image, ground: Ground, rng: np.random.Generator) -> Instance:
+    """Paint a heap of small objects of one class; they are one crowd region together."""
+    height, width = image.shape[:2]
+    class_index = int(rng.integers(len(CLASS_NAMES)))
+    centre = rng.uniform(0.25, 0.75, 2) * (width, height)
+    region = np.zeros((height * SUPERSAMPLING, width * SUPERSAMPLING), bool)
+    crowd = Instance(class_index, 0.0, 0.0, region, 0, is_crowd=True)
+    for _ in range(int(rng.integers(14, 28))):
+        offset = rng.normal(0, 1, 2) * (0.13 * width, 0.11 * height)
+        outline = sample_shape(CLASS_NAMES[class_index], rng)
+        mask = _draw(
+            outline.transformed(np.eye(2) * rng.uniform(5, 9), centre + offset), (height, width)
+        )
+        if mask.any():
+            area = int(np.count_nonzero(mask))
+            member = Instance(class_index, rng.uniform(0, 0.6), rng.uniform(0.4, 1), mask, area)
+            _paint(image, member, ground, rng)
+            region |= mask
+    crowd.area = int(np.count_nonzero(region))
+    return crowd
+
+
+def sample_scene(rng: np.random.Generator, size: tuple[int, int]) -> Scene:
+    """Draw one picture.
+
+    Args:
+        rng: source of all randomness; advanced. The same state gives the same scene.
+        size: (height, width) in pixels.
+    """
+    ground = Ground(rng)
+    image = ground.paint(rng, size)
+    image *= (0.8 + 0.35 * fractal_noise(rng, size, 0.8 * max(size), 2))[..., None]
+    _clutter(image, ground, rng)
+    instances: list[Instance] = []
+    kind = rng.random()
+    if _EMPTY_SHARE <= kind < _EMPTY_SHARE + _CROWD_SHARE:
+        instances.append(_crowd(image, ground, rng))
+    for _ in range(0 if kind < _EMPTY_SHARE else int(rng.integers(3, 10))):
+        class_index = int(rng.integers(len(CLASS_NAMES)))
+        mask = _place(rng, size, class_index, instances)
+        if mask is not None:
+            traits = (float(rng.uniform(0, 1)), float(rng.uniform(0.4, 1)))
+            instance = Instance(class_index, *traits, mask, int(np.count_nonzero(mask)))
+            _paint(image, instance, ground, rng)
+            _add(instances, instance, mask)
+    noisy = _blur(image, rng.uniform(0.3, 0.6)) + rng.normal(0, 2, image.shape)
+    return Scene(np.clip(np.rint(noisy), 0, 255).astype(np.uint8), instances)

@@ -1,0 +1,154 @@
+"""Image transforms that take the targets along.
+
+Each is called with an image, its target and a random generator, and returns image and target. The
+target may be None. Without a generator Python's global ``random`` is drawn from.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import functional as F
+
+from maskrcnn_benchmark.structures.bounding_box import FLIP_LEFT_RIGHT, BoxList
+
+Sample = tuple[Any, BoxList | None]
+
+
+class Transform(Protocol):
+    """What ``Compose`` chains."""
+
+    def __call__(
+        self, image: Any, target: BoxList | None = None, rng: random.Random | None = None
+    ) -> Sample:
+        """Return the transformed image and target."""
+
+
+class Compose:
+    """Several transforms one after the other."""
+
+    def __init__(self, transforms: Sequence[Transform]) -> None:
+        self.transforms = list(transforms)
+
+    def __call__(
+        self, image: Any, target: BoxList | None = None, rng: random.Random | None = None
+    ) -> Sample:
+        """Apply them all."""
+        for transform in self.transforms:
+            image, target = transform(image, target, rng)
+        return image, target
+
+
+def resized_size(
+    size: tuple[int, int], min_size: int, max_size: int | None = None
+) -> tuple[int, int]:
+    """Return the ``(height, width)`` that an image is resized to.
+
+    The short side becomes ``min_size``, or less so that the long side is at most ``max_size`` (but
+    for rounding: half to even for the short side, down for the long one, as in the original).
+
+    Args:
+        size: ``(width, height)`` of the image.
+        min_size: short side to have.
+        max_size: long side to have at most; None for no limit.
+    """
+    width, height = size
+    short, long = min(size), max(size)
+    if max_size is not None and long / short * min_size > max_size:
+        min_size = int(round(max_size * short / long))
+        if min_size == 0:  # a line of pixels; the original made an image without any
+            return (max_size, 1) if width < height else (1, max_size)
+    if short == min_size:
+        return height, width
+    if width < height:
+        return int(min_size * height / width), min_size
+    return min_size, int(min_size * width / height)
+
+
+class Resize:
+    """Resize a PIL image by the rule of ``resized_size``, bilinear with antialiasing.
+
+    Args:
+        min_size: short side in pixels, or several of which one is drawn for each image.
+        max_size: long side at most; None for no limit.
+    """
+
+    def __init__(self, min_size: int | Sequence[int], max_size: int | None) -> None:
+        self.min_sizes = [min_size] if isinstance(min_size, int) else list(min_size)
+        self.max_size = max_size
+
+    def __call__(
+        self,
+        image: Image.Image,
+        target: BoxList | None = None,
+        rng: random.Random | None = None,
+    ) -> Sample:
+        """Resize image and target."""
+        min_size = self.min_sizes[0]
+        if len(self.min_sizes) > 1:
+            min_size = (rng or random).choice(self.min_sizes)
+        image = F.resize(image, list(resized_size(image.size, min_size, self.max_size)))
+        return image, None if target is None else target.resize(image.size)
+
+
+class RandomHorizontalFlip:
+    """Mirror a PIL image left to right, with probability ``prob``."""
+
+    def __init__(self, prob: float = 0.5) -> None:
+        self.prob = prob
+
+    def __call__(
+        self,
+        image: Image.Image,
+        target: BoxList | None = None,
+        rng: random.Random | None = None,
+    ) -> Sample:
+        """Mirror image and target, or neither."""
+        if (rng or random).random() < self.prob:
+            image = F.hflip(image)
+            target = None if target is None else target.transpose(FLIP_LEFT_RIGHT)
+        return image, target
+
+
+class ToTensor:
+    """Make a PIL image a float tensor ``[3, H, W]``, RGB between 0 and 1."""
+
+    def __call__(
+        self,
+        image: Image.Image,
+        target: BoxList | None = None,
+        rng: random.Random | None = None,
+    ) -> Sample:
+        """Convert the image."""
+        del rng
+        return F.to_tensor(image), target
+
+
+class Normalize:
+    """Subtract the mean from a tensor ``[3, H, W]`` and divide by the standard deviation.
+
+    Args:
+        mean: of each channel, in the order of the result.
+        std: of each channel.
+        to_bgr255: first turn RGB of 0 to 1 into BGR of 0 to 255.
+    """
+
+    def __init__(
+        self, mean: Sequence[float], std: Sequence[float], *, to_bgr255: bool = True
+    ) -> None:
+        self.mean = list(mean)
+        self.std = list(std)
+        self.to_bgr255 = to_bgr255
+
+    def __call__(
+        self, image: Tensor, target: BoxList | None = None, rng: random.Random | None = None
+    ) -> Sample:
+        """Normalise the image."""
+        del rng
+        if self.to_bgr255:
+            image = image[[2, 1, 0]] * 255
+        return F.normalize(image, mean=self.mean, std=self.std), target

@@ -1,0 +1,1 @@
+"""The loops: training and inference. Model, data and optimizer come as arguments."""

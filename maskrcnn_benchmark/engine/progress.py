@@ -1,0 +1,34 @@
+"""The progress bar of a loop, on a terminal only."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from maskrcnn_benchmark.utils.comm import is_main_process
+
+
+@contextlib.contextmanager
+def progress_bar(total: int, *, start: int = 0, unit: str = "it") -> Iterator[tqdm[Any]]:
+    """Yield a bar to ``update()``; silent unless this is the main process on a terminal.
+
+    While it is shown the log's lines appear above it.
+
+    Args:
+        total: the count at the end.
+        start: the count at the beginning.
+        unit: what is counted.
+    """
+    shown = is_main_process() and sys.stderr.isatty()
+    with contextlib.ExitStack() as stack:
+        if shown:
+            stack.enter_context(logging_redirect_tqdm([logging.getLogger("maskrcnn_benchmark")]))
+        yield stack.enter_context(
+            tqdm(total=total, initial=start, unit=unit, disable=not shown, dynamic_ncols=True)
+        )

@@ -1,0 +1,180 @@
+"""COCO's metrics by pycocotools: boxes by class score, masks by mask score and by class score."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from maskrcnn_benchmark.structures import fields
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.mask_paste import Masker
+
+from .coco_format import CocoStyleDataset, Row, bbox_rows, ranked_by_class_score, segm_rows
+from .coco_results import (
+    AP_METRICS,
+    PROPOSAL_AREAS,
+    PROPOSAL_LIMITS,
+    SEGM_BY_CLASS_SCORE,
+    COCOResults,
+    check_expected_results,
+)
+from .mask_quality import mask_quality
+from .proposal_recall import evaluate_box_proposals
+
+_NO_DETECTIONS = (
+    "There is not a single detection, so every AP is 0. Usual causes: weights that were not "
+    "loaded (read what the log says after loading), another number or order of classes, "
+    "another channel order, pixel mean or image size than in training, a training that "
+    "diverged or was too short, or MODEL.ROI_HEADS.SCORE_THRESH too high."
+)
+
+
+def evaluate_coco(
+    dataset: CocoStyleDataset,
+    predictions: Sequence[BoxList],
+    *,
+    iou_types: Sequence[str] = ("bbox",),
+    box_only: bool = False,
+    output_folder: str | Path | None = None,
+    expected_results: Sequence[Sequence[Any]] = (),
+    expected_results_sigma_tol: float = 4,
+) -> COCOResults:
+    """Evaluate predictions, log the results, write the files of the original.
+
+    Args:
+        dataset: the ground truth.
+        predictions: one list per image in the order of the data set, on the CPU, in the resized
+            image (see ``coco_format``).
+        iou_types: ``bbox``, ``segm``. If the predictions have mask scores, the masks are ranked by
+            them in ``segm`` and by class score in ``segm_by_class_score``.
+        box_only: evaluate the recall of proposals instead.
+        output_folder: gets ``bbox.json``, ``segm.json``, ``coco_results.pth`` (or
+            ``box_proposals.pth``) and ``results.json``; None: no files.
+        expected_results: see ``check_expected_results``.
+        expected_results_sigma_tol: see there.
+    """
+    folder = None if output_folder is None else Path(output_folder)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    if box_only:
+        results = _evaluate_proposals(dataset, predictions)
+    else:
+        rows = detection_rows(dataset, predictions, iou_types)
+        if folder is not None:
+            _write_rows(rows, folder)
+        results = _evaluate_detections(dataset.coco, rows)
+    logging.getLogger(__name__).info(f"Results\n{results}")
+    if folder is not None:
+        name = "box_proposals.pth" if box_only else "coco_results.pth"
+        torch.save(results.results, folder / name)
+        _write_json(results, folder / "results.json")
+    check_expected_results(results, expected_results, expected_results_sigma_tol)
+    return results
+
+
+def detection_rows(
+    dataset: CocoStyleDataset, predictions: Sequence[BoxList], iou_types: Sequence[str]
+) -> dict[str, list[Row]]:
+    """Return the rows of COCO's json for each task, all in the same order.
+
+    Raises:
+        ValueError: a task is unknown, or masks are asked of predictions that have none.
+    """
+    unknown = set(iou_types) - {"bbox", "segm"}
+    if unknown:
+        raise ValueError(f"iou_types must be among bbox and segm, got {sorted(unknown)}")
+    boxes = bbox_rows(dataset, predictions)
+    rows = {"bbox": boxes} if "bbox" in iou_types else {}
+    if "segm" not in iou_types:
+        return rows
+    detected = [p for p in predictions if len(p)]
+    if not all(p.has_field(fields.MASK) for p in detected):
+        raise ValueError("segm was asked for, but the model predicts no masks (MODEL.MASK_ON)")
+    rows["segm"] = segm_rows(dataset, predictions, Masker(threshold=0.5, padding=1))
+    if any(p.has_field(fields.MASK_SCORES) for p in predictions):
+        rows[SEGM_BY_CLASS_SCORE] = ranked_by_class_score(rows["segm"], boxes)
+    return rows
+
+
+def run_coco_eval(coco: COCO, rows: Sequence[Row], iou_type: str) -> COCOeval:
+    """Return pycocotools' evaluation of ``rows``, accumulated and summarized, without its prints.
+
+    Args:
+        coco: the ground truth.
+        rows: as in COCO's json; none at all is fine.
+        iou_type: ``bbox`` or ``segm``.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        # loadRes fails on no rows, and adds keys to those that it gets
+        detections = coco.loadRes([dict(row) for row in rows]) if rows else COCO()
+        evaluation = COCOeval(coco, detections, iou_type)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation
+
+
+def class_aps(evaluation: COCOeval) -> dict[str, float]:
+    """Return the AP of each class by name, -1 for a class without ground truth."""
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # [IoU thresholds, recalls, classes]
+    aps: dict[str, float] = {}
+    for index, category in enumerate(evaluation.cocoGt.loadCats(evaluation.params.catIds)):
+        of_class = precision[:, :, index]
+        known = of_class[of_class > -1]
+        aps[category["name"]] = float(np.mean(known)) if known.size else -1.0
+    return aps
+
+
+def _evaluate_detections(coco: COCO, rows: dict[str, list[Row]]) -> COCOResults:
+    if not any(rows.values()):
+        logging.getLogger(__name__).warning(_NO_DETECTIONS)
+    results = COCOResults(*rows)
+    for task, of_task in rows.items():
+        evaluation = run_coco_eval(coco, of_task, "bbox" if task == "bbox" else "segm")
+        stats = evaluation.stats[: len(AP_METRICS)].tolist()
+        results.results[task] = dict(zip(AP_METRICS, stats, strict=True))
+        results.per_class[task] = class_aps(evaluation)
+    if SEGM_BY_CLASS_SCORE in rows and "bbox" in rows:
+        results.mask_quality = mask_quality(coco, rows["bbox"], rows["segm"])
+    return results
+
+
+def _evaluate_proposals(dataset: CocoStyleDataset, predictions: Sequence[BoxList]) -> COCOResults:
+    results = COCOResults("box_proposal")
+    for limit in PROPOSAL_LIMITS:
+        for area, suffix in PROPOSAL_AREAS.items():
+            recall = evaluate_box_proposals(dataset, predictions, area=area, limit=limit)
+            results["box_proposal"][f"AR{suffix}@{limit}"] = recall.ar
+    return results
+
+
+def _write_rows(rows: dict[str, list[Row]], folder: Path) -> None:
+    """Write ``bbox.json`` and ``segm.json``."""
+    for task in ("bbox", "segm"):
+        if task in rows:
+            (folder / f"{task}.json").write_text(json.dumps(rows[task]))
+
+
+def _write_json(results: COCOResults, path: Path) -> None:
+    """Write all numbers for other programs; null for NaN."""
+    quality = {
+        group: {name: None if math.isnan(value) else value for name, value in values.items()}
+        for group, values in results.mask_quality.items()
+    }
+    content = {
+        "results": results.results,
+        "per_class": results.per_class,
+        "mask_quality": quality,
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,117 @@
+"""Does the predicted mask IoU tell how good the mask is? Its correlation with the true mask IoU."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as mask_util
+from pycocotools.coco import COCO
+
+from .coco_format import Row
+
+Floats = NDArray[np.float64]
+Quality = dict[str, dict[str, float]]
+
+_IOU_THRESHOLD = 0.5  # of boxes: the detection found an object
+_SCORE_THRESHOLD = 0.5  # class score: the detection would be shown to a user
+
+
+def pearson(x: Floats, y: Floats) -> float:
+    """Return the linear correlation of ``x [N]`` and ``y [N]``, NaN if N < 2 or one is constant."""
+    if len(x) < 2:
+        return float("nan")
+    dx, dy = x - x.mean(), y - y.mean()
+    norm = np.sqrt((dx**2).sum() * (dy**2).sum())
+    return float((dx * dy).sum() / norm) if norm > 0 else float("nan")
+
+
+def spearman(x: Floats, y: Floats) -> float:
+    """Return the rank correlation of ``x [N]`` and ``y [N]``; equal values share a mean rank."""
+    return pearson(_ranks(x), _ranks(y))
+
+
+def _ranks(values: Floats) -> Floats:
+    """Return the rank, from 1, of each value ``[N]``; the mean rank for equal ones."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    mean_rank: Floats = last - (counts - 1) / 2.0
+    return mean_rank[inverse]
+
+
+def mask_quality(coco: COCO, bbox: Sequence[Row], segm: Sequence[Row]) -> Quality:
+    """Compare predicted with true mask IoUs, over all detections and over the likely ones.
+
+    A detection is compared with the ground truth, of any class and without crowds, whose box
+    overlaps its box best; in an image without ground truth its true IoU is 0. The predicted mask
+    IoU is mask score / class score.
+
+    Args:
+        coco: the ground truth.
+        bbox: box rows of ``coco_format``, with class scores.
+        segm: mask rows in the same order, with mask scores.
+
+    Returns:
+        Group of detections -> ``count``, ``pearson``, ``spearman``, ``class_score_pearson`` (all
+        with the true mask IoU), ``mean_predicted``, ``mean_true``.
+    """
+    class_score = np.array([row["score"] for row in bbox], dtype=np.float64)
+    mask_score = np.array([row["score"] for row in segm], dtype=np.float64)
+    predicted = mask_score / np.maximum(class_score, 1e-12)
+    box_iou, true = _true_ious(coco, bbox, segm)
+    found = box_iou > _IOU_THRESHOLD
+    groups = {
+        "all": np.ones_like(found),
+        "box IoU > 0.5": found,
+        "box IoU > 0.5 and class score > 0.5": found & (class_score > _SCORE_THRESHOLD),
+    }
+    return {
+        name: _compare(predicted[chosen], true[chosen], class_score[chosen])
+        for name, chosen in groups.items()
+    }
+
+
+def _compare(predicted: Floats, true: Floats, class_score: Floats) -> dict[str, float]:
+    count = len(true)
+    return {
+        "count": count,
+        "pearson": pearson(predicted, true),
+        "spearman": spearman(predicted, true),
+        "class_score_pearson": pearson(class_score, true),
+        "mean_predicted": float(predicted.mean()) if count else float("nan"),
+        "mean_true": float(true.mean()) if count else float("nan"),
+    }
+
+
+def _true_ious(coco: COCO, bbox: Sequence[Row], segm: Sequence[Row]) -> tuple[Floats, Floats]:
+    """Return the box IoU and the mask IoU ``[N]`` of each detection with its ground truth."""
+    rows_of_image: dict[int, list[int]] = defaultdict(list)
+    for index, row in enumerate(bbox):
+        rows_of_image[row["image_id"]].append(index)
+    box_ious, mask_ious = np.zeros(len(bbox)), np.zeros(len(bbox))
+    for image_id, rows in rows_of_image.items():
+        gt = coco.loadAnns(coco.getAnnIds(imgIds=image_id, iscrowd=False))
+        if not gt:
+            continue
+        boxes = np.array([bbox[i]["bbox"] for i in rows], dtype=np.float64)
+        gt_boxes = np.array([a["bbox"] for a in gt], dtype=np.float64)
+        overlaps: Floats = mask_util.iou(boxes, gt_boxes, [0] * len(gt))
+        best = overlaps.argmax(axis=1)
+        box_ious[rows] = overlaps.max(axis=1)
+        mask_ious[rows] = _pairwise_mask_ious(
+            [segm[i]["segmentation"] for i in rows], [coco.annToRLE(a) for a in gt], best
+        )
+    return box_ious, mask_ious
+
+
+def _pairwise_mask_ious(
+    masks: list[dict[str, Any]], gt: list[dict[str, Any]], which: NDArray[np.int64]
+) -> list[float]:
+    """Return the IoU of each RLE in ``masks`` with the ``which``-th of ``gt``."""
+    return [
+        float(mask_util.iou([mask], [gt[index]], [0])[0, 0])
+        for mask, index in zip(masks, which.tolist(), strict=True)
+    ]

@@ -1,0 +1,117 @@
+"""Recall of region proposals, for models without a box head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maskrcnn_benchmark.structures import fields
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.boxlist_ops import boxlist_iou
+
+from .coco_format import CocoStyleDataset
+
+# name -> area of a ground truth in square pixels, both ends included
+AREAS: dict[str, tuple[float, float]] = {
+    "all": (0, 1e10),
+    "small": (0, 32**2),
+    "medium": (32**2, 96**2),
+    "large": (96**2, 1e10),
+    "96-128": (96**2, 128**2),
+    "128-256": (128**2, 256**2),
+    "256-512": (256**2, 512**2),
+    "512-inf": (512**2, 1e10),
+}
+
+
+@dataclass(frozen=True)
+class ProposalRecall:
+    """How well proposals cover the ground truth.
+
+    Attributes:
+        ar: average recall over the thresholds, -1 where there is no ground truth.
+        recalls: recall at each threshold.
+        thresholds: IoUs, 0.5 to 0.95.
+        gt_overlaps: sorted IoUs of the ground truths with the proposals that cover them, of the
+            images that have proposals.
+        num_pos: the number of ground truths.
+    """
+
+    ar: float
+    recalls: Tensor
+    thresholds: Tensor
+    gt_overlaps: Tensor
+    num_pos: int
+
+
+def _ground_truth(dataset: CocoStyleDataset, index: int, area: tuple[float, float]) -> BoxList:
+    """Return the boxes of an image without crowds, of the given area, in the original frame."""
+    annotations: list[dict[str, Any]] = dataset.coco.loadAnns(
+        dataset.coco.getAnnIds(imgIds=dataset.id_to_img_map[index], iscrowd=False)
+    )
+    low, high = area
+    boxes = [a["bbox"] for a in annotations if low <= a["area"] <= high]
+    info = dataset.get_img_info(index)
+    size = (int(info["width"]), int(info["height"]))
+    return BoxList(torch.tensor(boxes).reshape(-1, 4), size, mode="xywh").convert("xyxy")
+
+
+def _cover(gt: BoxList, proposals: BoxList) -> Tensor:
+    """Return the IoU ``[G]`` with which each ground truth is covered, in order of assignment.
+
+    Greedily the ground truth that is covered best gets its proposal, and both leave; when the
+    proposals are used up the rest is covered with 0.
+    """
+    overlaps = boxlist_iou(proposals, gt)  # [P, G]
+    covered = torch.zeros(len(gt))
+    for turn in range(min(overlaps.shape)):
+        best_of_gt, best_proposal = overlaps.max(dim=0)
+        best, which = best_of_gt.max(dim=0)
+        covered[turn] = best
+        overlaps[best_proposal[which]] = -1
+        overlaps[:, which] = -1
+    return covered
+
+
+def evaluate_box_proposals(
+    dataset: CocoStyleDataset,
+    predictions: Sequence[BoxList],
+    *,
+    area: str = "all",
+    limit: int | None = None,
+) -> ProposalRecall:
+    """Return the average recall of proposals.
+
+    Args:
+        dataset: the ground truth.
+        predictions: one list per image, in its resized image, with ``objectness``.
+        area: a name of ``AREAS``.
+        limit: how many proposals of an image count, the best by objectness; None: all.
+
+    Raises:
+        ValueError: ``area`` is unknown.
+    """
+    if area not in AREAS:
+        raise ValueError(f"area {area!r} is unknown; choose one of {', '.join(AREAS)}")
+    num_pos = 0
+    overlaps = [torch.zeros(0)]
+    for index, prediction in enumerate(predictions):
+        gt = _ground_truth(dataset, index, AREAS[area])
+        num_pos += len(gt)
+        if len(gt) == 0 or len(prediction) == 0:
+            continue
+        order = prediction.get_field(fields.OBJECTNESS).argsort(descending=True)[:limit]
+        overlaps.append(_cover(gt, prediction[order].resize(gt.size)))
+    return _recall(torch.cat(overlaps).sort().values, num_pos)
+
+
+def _recall(gt_overlaps: Tensor, num_pos: int) -> ProposalRecall:
+    thresholds = torch.arange(0.5, 0.95 + 1e-5, 0.05, dtype=torch.float32)
+    reached = (gt_overlaps[None] >= thresholds[:, None]).sum(dim=1).float()
+    recalls = reached / max(num_pos, 1)
+    ar = recalls.mean().item() if num_pos else -1.0
+    return ProposalRecall(ar, recalls, thresholds, gt_overlaps, num_pos)

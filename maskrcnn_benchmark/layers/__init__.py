@@ -1,0 +1,28 @@
+"""Layers: region operators, normalisation, losses, and today's torch layers by their old names."""
+
+from torch.nn import BatchNorm2d, Conv2d, ConvTranspose2d
+from torch.nn.functional import interpolate
+
+from maskrcnn_benchmark.layers._ops import has_extension
+from maskrcnn_benchmark.layers.batch_norm import FrozenBatchNorm2d
+from maskrcnn_benchmark.layers.losses import mask_iou_loss, smooth_l1_loss
+from maskrcnn_benchmark.layers.nms import batched_nms, nms
+from maskrcnn_benchmark.layers.roi_align import ROIAlign, roi_align
+from maskrcnn_benchmark.layers.roi_pool import ROIPool, roi_pool
+
+__all__ = [
+    "BatchNorm2d",
+    "Conv2d",
+    "ConvTranspose2d",
+    "FrozenBatchNorm2d",
+    "ROIAlign",
+    "ROIPool",
+    "batched_nms",
+    "has_extension",
+    "interpolate",
+    "mask_iou_loss",
+    "nms",
+    "roi_align",
+    "roi_pool",
+    "smooth_l1_loss",
+]

@@ -1,0 +1,47 @@
+"""Checks of the arguments of the region operators, the same with and without the extension."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def check_shape(op: str, name: str, tensor: Tensor, expected: tuple[int | str, ...]) -> None:
+    """Raise ValueError unless the shape matches; a letter stands for any size."""
+    fits = tensor.dim() == len(expected) and all(
+        isinstance(want, str) or size == want
+        for size, want in zip(tensor.shape, expected, strict=True)
+    )
+    if not fits:
+        text = ", ".join(map(str, expected))
+        raise ValueError(f"{op}: expected {name} [{text}], got {list(tensor.shape)}")
+
+
+def check_floating(op: str, name: str, tensor: Tensor) -> None:
+    """Raise ValueError unless the tensor is of a real floating type."""
+    if not tensor.is_floating_point():
+        raise ValueError(f"{op}: expected {name} of a floating type, got {tensor.dtype}")
+
+
+def check_device(op: str, name: str, tensor: Tensor, reference: Tensor) -> None:
+    """Raise ValueError unless both tensors are on one device."""
+    if tensor.device != reference.device:
+        raise ValueError(f"{op}: expected {name} on {reference.device}, got {tensor.device}")
+
+
+def check_regions(op: str, input: Tensor, rois: Tensor) -> None:
+    """Check the features [N, C, H, W] and the regions [K, 5] of a pooling operator."""
+    check_shape(op, "input", input, ("N", "C", "H", "W"))
+    if 0 in input.shape[2:]:
+        raise ValueError(f"{op}: expected input with H, W > 0, got {list(input.shape)}")
+    check_shape(op, "rois", rois, ("K", 5))
+    check_floating(op, "input", input)
+    check_floating(op, "rois", rois)
+    check_device(op, "rois", rois, input)
+
+
+def to_pair(op: str, output_size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return (height, width); a number means a square. Raise ValueError unless both are > 0."""
+    pair = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
+    if len(pair) != 2 or min(pair) < 1:
+        raise ValueError(f"{op}: expected output_size > 0 or a pair of such, got {output_size}")
+    return pair[0], pair[1]

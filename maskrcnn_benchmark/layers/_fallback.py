@@ -1,0 +1,69 @@
+"""The compiled operators computed by torchvision, where the extension cannot serve a tensor."""
+
+from __future__ import annotations
+
+import torch
+import torchvision
+from torch import Tensor
+
+
+def _accumulator(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype of the arithmetic, as in the extension: half and bfloat16 use float."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _check_batch_indices(op: str, input: Tensor, rois: Tensor) -> None:
+    """Refuse what makes torchvision read foreign memory; not on CUDA, where it would wait."""
+    if rois.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    outside = ~((rois[:, 0] >= 0) & (rois[:, 0] < input.shape[0]))  # NaN is outside too
+    if outside.any():
+        row = int(outside.nonzero()[0])
+        raise RuntimeError(
+            f"{op}: expected rois[:, 0] in [0, {input.shape[0]}), got {rois[row, 0]:g} in row {row}"
+        )
+
+
+def nms(boxes: Tensor, groups: Tensor, threshold: float, pixel_offset: float) -> Tensor:
+    """Return which boxes [N, 4], in the order (group, descending score), are kept: bool [N].
+
+    torchvision's boxes are `pixel_offset` narrower than ours, hence the shift of x2 and y2.
+    """
+    dtype = _accumulator(boxes.dtype)
+    # x2 and y2 only
+    boxes = boxes.to(dtype) + boxes.new_tensor([0, 0, pixel_offset, pixel_offset], dtype=dtype)
+    threshold = torch.tensor(threshold, dtype=dtype).item()  # compare as the extension does
+    keep = torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
+    counts = torch.unique_consecutive(groups, return_counts=True)[1].tolist()
+    for part, kept in zip(boxes.split(counts), keep.split(counts), strict=True):
+        rank = torch.arange(len(part), 0, -1, dtype=dtype, device=boxes.device)
+        kept[torchvision.ops.nms(part, rank, threshold)] = True
+    return keep
+
+
+def roi_align(
+    input: Tensor,
+    rois: Tensor,
+    output_size: tuple[int, int],
+    *,
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Tensor:
+    """See `maskrcnn_benchmark.layers.roi_align`."""
+    _check_batch_indices("roi_align", input, rois)
+    dtype = _accumulator(input.dtype)
+    output = torchvision.ops.roi_align(
+        input.to(dtype), rois.to(dtype), output_size, spatial_scale, sampling_ratio, aligned
+    )
+    return output.to(input.dtype)
+
+
+def roi_pool(
+    input: Tensor, rois: Tensor, output_size: tuple[int, int], spatial_scale: float
+) -> Tensor:
+    """See `maskrcnn_benchmark.layers.roi_pool`."""
+    _check_batch_indices("roi_pool", input, rois)
+    dtype = _accumulator(input.dtype)
+    output = torchvision.ops.roi_pool(input.to(dtype), rois.to(dtype), output_size, spatial_scale)
+    return output.to(input.dtype)

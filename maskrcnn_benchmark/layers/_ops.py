@@ -1,0 +1,160 @@
+"""The compiled operators ``torch.ops.maskrcnn_benchmark.*``: loading, shapes and gradients.
+
+The schemas are in ``csrc/ops.cpp``, the kernels in ``csrc/cpu`` and ``csrc/cuda``. Here stand the
+parts that torch wants in Python: what an operator returns for tensors without data, as under
+``torch.compile``, and its derivative. `serves` tells whether a tensor can be given to the
+operators; where it cannot, ``_fallback.py`` computes the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+NAMESPACE = "maskrcnn_benchmark"
+DISABLING_VARIABLE = "MASKRCNN_BENCHMARK_NO_EXTENSION"
+
+
+def _load_extension() -> tuple[frozenset[str], str]:
+    """Return the device types that the extension serves, and why it serves no others."""
+    if os.environ.get(DISABLING_VARIABLE, "0") == "1":
+        return frozenset(), f"{DISABLING_VARIABLE}=1 is set"
+    try:
+        extension = importlib.import_module("maskrcnn_benchmark._C")
+    except ImportError as error:
+        return frozenset(), f"the extension cannot be loaded: {error}"
+    if extension.WITH_CUDA:
+        return frozenset({"cpu", "meta", "cuda"}), "the extension serves CPU and CUDA"
+    return frozenset({"cpu", "meta"}), "the extension was built without CUDA"
+
+
+_served_devices, _reason = _load_extension()
+
+
+def has_extension(device_type: str = "cpu") -> bool:
+    """Tell whether the compiled operators are there for a kind of device ("cpu", "cuda")."""
+    return device_type in _served_devices
+
+
+@functools.cache
+def _warn_once() -> None:
+    warnings.warn(
+        f"maskrcnn_benchmark uses torchvision's operators instead of its own ({_reason}); the "
+        "results are the same to rounding. To build them: pip install --no-build-isolation -e .",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
+def serves(tensor: Tensor) -> bool:
+    """Tell whether the operators take this tensor; warn the first time that they do not."""
+    if has_extension(tensor.device.type):
+        return True
+    _warn_once()
+    return False
+
+
+def _fake_nms(boxes: Tensor, groups: Tensor, threshold: float, pixel_offset: float) -> Tensor:
+    return boxes.new_empty(boxes.shape[0], dtype=torch.bool)
+
+
+def _fake_roi_align(
+    input: Tensor,
+    rois: Tensor,
+    spatial_scale: float,
+    pooled_height: int,
+    pooled_width: int,
+    *_: Any,
+) -> Tensor:
+    return input.new_empty(rois.shape[0], input.shape[1], pooled_height, pooled_width)
+
+
+def _fake_roi_align_backward(grad: Tensor, *rest: Any) -> Tensor:
+    images, height, width = rest[-3:]
+    return grad.new_empty(images, grad.shape[1], height, width)
+
+
+def _fake_roi_pool(
+    input: Tensor, rois: Tensor, spatial_scale: float, pooled_height: int, pooled_width: int
+) -> tuple[Tensor, Tensor]:
+    output = input.new_empty(rois.shape[0], input.shape[1], pooled_height, pooled_width)
+    return output, torch.empty_like(output, dtype=torch.int32)
+
+
+def _save_roi_align(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    input, rois, ctx.spatial_scale, _, _, ctx.sampling_ratio, ctx.aligned = inputs
+    ctx.images, _, ctx.height, ctx.width = input.shape
+    ctx.save_for_backward(rois)
+
+
+def _roi_align_gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    (rois,) = ctx.saved_tensors
+    options = (ctx.spatial_scale, ctx.sampling_ratio, ctx.aligned)
+    size = (ctx.images, ctx.height, ctx.width)
+    result = torch.ops.maskrcnn_benchmark.roi_align_backward(grad, rois, *options, *size)
+    return result, None, None, None, None, None, None
+
+
+def _save_roi_align_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    grad, rois, ctx.spatial_scale, ctx.sampling_ratio, ctx.aligned, *_ = inputs
+    ctx.pooled_size = tuple(grad.shape[2:])
+    ctx.save_for_backward(rois)
+
+
+def _roi_align_backward_gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    # roi_align is linear in its input: the derivative of its transpose is itself
+    (rois,) = ctx.saved_tensors
+    result = torch.ops.maskrcnn_benchmark.roi_align(
+        grad, rois, ctx.spatial_scale, *ctx.pooled_size, ctx.sampling_ratio, ctx.aligned
+    )
+    return result, None, None, None, None, None, None, None
+
+
+def _save_roi_pool(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    input, rois, *_ = inputs
+    ctx.images, _, ctx.height, ctx.width = input.shape
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(rois, output[1])
+
+
+def _roi_pool_gradient(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    rois, argmax = ctx.saved_tensors
+    size = (ctx.images, ctx.height, ctx.width)
+    result = torch.ops.maskrcnn_benchmark.roi_pool_backward(grad, rois, argmax, *size)
+    return result, None, None, None, None
+
+
+def _roi_pool_backward_gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    raise RuntimeError("roi_pool: its gradient cannot be differentiated again")
+
+
+def _register() -> None:
+    """Give the operators of the extension what they need besides kernels."""
+    fakes: dict[str, Callable[..., Any]] = {
+        "nms": _fake_nms,
+        "roi_align": _fake_roi_align,
+        "roi_align_backward": _fake_roi_align_backward,
+        "roi_pool": _fake_roi_pool,
+        "roi_pool_backward": _fake_roi_align_backward,
+    }
+    gradients: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
+        "roi_align": (_roi_align_gradient, _save_roi_align),
+        "roi_align_backward": (_roi_align_backward_gradient, _save_roi_align_backward),
+        "roi_pool": (_roi_pool_gradient, _save_roi_pool),
+        "roi_pool_backward": (_roi_pool_backward_gradient, None),
+    }
+    for name, fake in fakes.items():
+        torch.library.register_fake(f"{NAMESPACE}::{name}", fake)
+    for name, (gradient, save) in gradients.items():
+        torch.library.register_autograd(f"{NAMESPACE}::{name}", gradient, setup_context=save)
+
+
+if _served_devices:
+    _register()

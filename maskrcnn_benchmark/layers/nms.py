@@ -1,0 +1,69 @@
+"""Non-maximum suppression.
+
+Boxes are x1, y1, x2, y2 in pixels. By default both ends belong to a box, which is x2 - x1 + 1 wide;
+`pixel_offset` is that 1, and 0 for boxes in continuous coordinates.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from maskrcnn_benchmark.layers import _fallback, _ops
+from maskrcnn_benchmark.layers._checks import check_device, check_floating, check_shape
+
+
+def nms(boxes: Tensor, scores: Tensor, threshold: float, *, pixel_offset: float = 1.0) -> Tensor:
+    """Drop every box that overlaps a better one that is kept.
+
+    Args:
+        boxes: [N, 4], floating.
+        scores: [N]; equal scores keep the order of the boxes.
+        threshold: a box goes when its IoU with a kept one is above this; <= 0 drops nothing.
+        pixel_offset: width of a box with x1 == x2.
+
+    Returns:
+        Indices of the kept boxes, int64, by descending score.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not fit.
+    """
+    groups = torch.zeros_like(scores, dtype=torch.int64)
+    return batched_nms(boxes, scores, groups, threshold, pixel_offset=pixel_offset)
+
+
+def batched_nms(
+    boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, *, pixel_offset: float = 1.0
+) -> Tensor:
+    """Do `nms` in every group on its own, all groups in one call.
+
+    Args:
+        boxes: [N, 4], floating.
+        scores: [N].
+        groups: [N] integers: the class, level or image of each box, in any order.
+        threshold: as in `nms`.
+        pixel_offset: as in `nms`.
+
+    Returns:
+        Indices of the kept boxes of all groups, int64, by descending score.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not fit.
+    """
+    _check(boxes, scores, groups)
+    by_score = scores.sort(descending=True, stable=True).indices
+    if threshold <= 0:
+        return by_score
+    order = by_score[groups[by_score].sort(stable=True).indices]  # (group, descending score)
+    operator = torch.ops.maskrcnn_benchmark.nms if _ops.serves(boxes) else _fallback.nms
+    kept_in_order = operator(boxes.detach()[order], groups[order], threshold, pixel_offset)
+    kept = torch.empty_like(kept_in_order).scatter(0, order, kept_in_order)
+    return by_score[kept[by_score]]
+
+
+def _check(boxes: Tensor, scores: Tensor, groups: Tensor) -> None:
+    check_shape("nms", "boxes", boxes, ("N", 4))
+    check_floating("nms", "boxes", boxes)
+    for name, tensor in (("scores", scores), ("groups", groups)):
+        check_shape("nms", name, tensor, (boxes.shape[0],))
+        check_device("nms", name, tensor, boxes)

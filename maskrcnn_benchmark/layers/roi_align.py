@@ -1,0 +1,91 @@
+"""ROIAlign (Mask R-CNN, section 3): features of regions, by bilinear samples."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from maskrcnn_benchmark.layers import _fallback, _ops
+from maskrcnn_benchmark.layers._checks import check_regions, to_pair
+
+
+def roi_align(
+    input: Tensor,
+    rois: Tensor,
+    output_size: int | tuple[int, int],
+    spatial_scale: float,
+    sampling_ratio: int,
+    *,
+    aligned: bool = False,
+) -> Tensor:
+    """Pool each region to a grid of bins; a bin is the mean of bilinear samples.
+
+    Half and bfloat16 features are pooled in float; give `rois` in float then, as coordinates need
+    more digits than features. The gradient goes to `input` only.
+
+    Args:
+        input: [N, C, H, W].
+        rois: [K, 5]: index of the image in the batch, x1, y1, x2, y2 in pixels of that image.
+        output_size: (height, width) in bins, or one number for both.
+        spatial_scale: cells of the feature map per pixel, 1/4 for stride 4.
+        sampling_ratio: samples per bin and axis; <= 0: as many as a bin is cells wide, rounded up.
+        aligned: False is the legacy rule: regions start at x1 * scale, and are at least one cell
+            wide. True moves them by half a cell, as pixel centres ask for, without a least width.
+
+    Returns:
+        [K, C, height, width], of the dtype of `input`.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not fit.
+        RuntimeError: a region names an image that is not in the batch (on CUDA: NaN instead).
+    """
+    check_regions("roi_align", input, rois)
+    size = to_pair("roi_align", output_size)
+    if _ops.serves(input):
+        return torch.ops.maskrcnn_benchmark.roi_align(
+            input, rois, spatial_scale, *size, sampling_ratio, aligned
+        )
+    return _fallback.roi_align(
+        input,
+        rois,
+        size,
+        spatial_scale=spatial_scale,
+        sampling_ratio=sampling_ratio,
+        aligned=aligned,
+    )
+
+
+class ROIAlign(nn.Module):
+    """`roi_align` with its options fixed; see there."""
+
+    def __init__(
+        self,
+        output_size: int | tuple[int, int],
+        spatial_scale: float,
+        sampling_ratio: int,
+        *,
+        aligned: bool = False,
+    ) -> None:
+        super().__init__()
+        self.output_size = to_pair("ROIAlign", output_size)
+        self.spatial_scale = spatial_scale
+        self.sampling_ratio = sampling_ratio
+        self.aligned = aligned
+
+    def forward(self, input: Tensor, rois: Tensor) -> Tensor:
+        """Pool the regions [K, 5] of input [N, C, H, W] to [K, C, height, width]."""
+        return roi_align(
+            input,
+            rois,
+            self.output_size,
+            self.spatial_scale,
+            self.sampling_ratio,
+            aligned=self.aligned,
+        )
+
+    def extra_repr(self) -> str:
+        """Return the options for ``print(model)``."""
+        return (
+            f"output_size={self.output_size}, spatial_scale={self.spatial_scale}, "
+            f"sampling_ratio={self.sampling_ratio}, aligned={self.aligned}"
+        )

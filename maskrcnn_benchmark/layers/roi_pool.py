@@ -1,0 +1,54 @@
+"""ROIPool (Fast R-CNN, section 2.1): features of regions, by the maximum of whole cells."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from maskrcnn_benchmark.layers import _fallback, _ops
+from maskrcnn_benchmark.layers._checks import check_regions, to_pair
+
+
+def roi_pool(
+    input: Tensor, rois: Tensor, output_size: int | tuple[int, int], spatial_scale: float
+) -> Tensor:
+    """Pool each region to a grid of bins; a bin is the maximum of the cells it touches.
+
+    Corners are rounded to whole cells (half away from zero), and both belong to the region. A bin
+    without a cell on the map is 0. The gradient goes to `input` only, to the first maximum.
+
+    Args:
+        input: [N, C, H, W].
+        rois: [K, 5]: index of the image in the batch, x1, y1, x2, y2 in pixels of that image.
+        output_size: (height, width) in bins, or one number for both.
+        spatial_scale: cells of the feature map per pixel, 1/16 for stride 16.
+
+    Returns:
+        [K, C, height, width], of the dtype of `input`.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not fit.
+        RuntimeError: a region names an image that is not in the batch (on CUDA: NaN instead).
+    """
+    check_regions("roi_pool", input, rois)
+    size = to_pair("roi_pool", output_size)
+    if _ops.serves(input):
+        return torch.ops.maskrcnn_benchmark.roi_pool(input, rois, spatial_scale, *size)[0]
+    return _fallback.roi_pool(input, rois, size, spatial_scale)
+
+
+class ROIPool(nn.Module):
+    """`roi_pool` with its options fixed; see there."""
+
+    def __init__(self, output_size: int | tuple[int, int], spatial_scale: float) -> None:
+        super().__init__()
+        self.output_size = to_pair("ROIPool", output_size)
+        self.spatial_scale = spatial_scale
+
+    def forward(self, input: Tensor, rois: Tensor) -> Tensor:
+        """Pool the regions [K, 5] of input [N, C, H, W] to [K, C, height, width]."""
+        return roi_pool(input, rois, self.output_size, self.spatial_scale)
+
+    def extra_repr(self) -> str:
+        """Return the options for ``print(model)``."""
+        return f"output_size={self.output_size}, spatial_scale={self.spatial_scale}"

@@ -1,0 +1,46 @@
+"""SGD and its schedule as the configuration asks for them."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.optim import SGD, Optimizer
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.solver.lr_scheduler import WarmupMultiStepLR
+
+
+def make_optimizer(cfg: CfgNode, model: nn.Module) -> SGD:
+    """Build SGD with one group for each trainable parameter, in the order of the model.
+
+    A parameter with ``bias`` in its name learns at ``SOLVER.BIAS_LR_FACTOR`` times the rate and
+    decays by ``SOLVER.WEIGHT_DECAY_BIAS``.
+
+    Raises:
+        ValueError: the model has no trainable parameter.
+    """
+    solver = cfg.SOLVER
+    groups, lr = [], solver.BASE_LR
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        is_bias = "bias" in name
+        lr = solver.BASE_LR * (solver.BIAS_LR_FACTOR if is_bias else 1)
+        decay = solver.WEIGHT_DECAY_BIAS if is_bias else solver.WEIGHT_DECAY
+        groups.append({"params": [parameter], "lr": lr, "weight_decay": decay})
+    if not groups:
+        raise ValueError("nothing to train: all parameters of the model are frozen")
+    # legacy: the default rate is that of the last parameter; each group has its own
+    return SGD(groups, lr, momentum=solver.MOMENTUM)
+
+
+def make_lr_scheduler(cfg: CfgNode, optimizer: Optimizer) -> WarmupMultiStepLR:
+    """Build the warm-up and step schedule of ``SOLVER``."""
+    solver = cfg.SOLVER
+    return WarmupMultiStepLR(
+        optimizer,
+        solver.STEPS,
+        gamma=solver.GAMMA,
+        warmup_factor=solver.WARMUP_FACTOR,
+        warmup_iters=solver.WARMUP_ITERS,
+        warmup_method=solver.WARMUP_METHOD,
+    )

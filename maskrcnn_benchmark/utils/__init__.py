@@ -1,0 +1,1 @@
+"""What every part may use: processes, logs, checkpoints. Imports nothing else of this package."""

@@ -1,0 +1,196 @@
+"""Checkpoints: ``model_0010000.pth``, ``model_final.pth`` and ``last_checkpoint``, which names one.
+
+A file is a dict of ``model``, ``optimizer``, ``scheduler``, ``iteration``, and beside them
+``config`` (YAML text) and ``class_names``; ``torch.load(path, weights_only=True)`` reads it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from yacs.config import CfgNode
+
+from .comm import is_main_process
+from .model_serialization import load_state_dict
+from .weight_files import model_tensors, read_weights
+
+_LAST = "last_checkpoint"
+_METADATA = ("config", "class_names")
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file so that at any moment the old or the new content is there, whole.
+
+    Args:
+        path: the file to make or to replace.
+        write: writes the content to the open binary file that it is given.
+    """
+    draft = path.with_name(path.name + ".tmp")
+    with draft.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class Checkpointer:
+    """Saves a training's state to a folder and takes it up again.
+
+    Args:
+        model: the module; a DistributedDataParallel is saved and loaded as the module inside it.
+        optimizer: saved and restored when given.
+        scheduler: saved and restored when given.
+        save_dir: folder of the files; empty: nothing is saved or resumed.
+        save_to_disk: whether ``save`` writes; None: on the main process only.
+
+    Attributes:
+        metadata: further plain values that ``save`` stores in every file (``config``,
+            ``class_names``); ``load`` does not return them.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer | None = None,
+        scheduler: LRScheduler | None = None,
+        save_dir: str | Path = "",
+        save_to_disk: bool | None = None,
+    ) -> None:
+        self.model = model.module if isinstance(model, DistributedDataParallel) else model
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.save_dir = str(save_dir)
+        self.save_to_disk = is_main_process() if save_to_disk is None else save_to_disk
+        self.metadata: dict[str, Any] = {}
+        self.logger = logging.getLogger(__name__)
+
+    def save(self, name: str, **extra: Any) -> None:
+        """Write ``<save_dir>/<name>.pth`` and make it the last checkpoint.
+
+        Args:
+            name: file name without its ending.
+            extra: plain values to store, such as ``iteration``; ``load`` returns them.
+        """
+        if not self.save_dir or not self.save_to_disk:
+            return
+        content: dict[str, Any] = {"model": self.model.state_dict()}
+        if self.optimizer is not None:
+            content["optimizer"] = self.optimizer.state_dict()
+        if self.scheduler is not None:
+            content["scheduler"] = self.scheduler.state_dict()
+        content |= extra | self.metadata
+        path = Path(self.save_dir) / f"{name}.pth"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.logger.info(f"Saving checkpoint to {path}")
+        write_atomically(path, lambda file: torch.save(content, file))
+        write_atomically(path.parent / _LAST, lambda file: file.write(str(path).encode()))
+
+    def load(
+        self, path: str | Path | None = None, use_latest: bool = True, *, require_all: bool = False
+    ) -> dict[str, Any]:
+        """Resume from the folder's last checkpoint, or else start from the weights at ``path``.
+
+        Resuming restores the model wholly, the optimizer and the scheduler. Starting from a file
+        takes the model's weights alone, those that fit by name and shape.
+
+        Args:
+            path: a file of weights (see ``read_weights``); empty or None: initial values stay.
+            use_latest: False ignores the folder's last checkpoint.
+            require_all: whether the weights at ``path`` must fill the whole model, as it has to be
+                for evaluation.
+
+        Returns:
+            When resuming, what else the checkpoint holds (``iteration``); otherwise ``{}``.
+
+        Raises:
+            FileNotFoundError: a named file is not there.
+            ValueError: a file cannot be read, nothing in it fits, or not all where all must.
+        """
+        latest = self.get_checkpoint_file() if use_latest else None
+        if latest is not None:
+            return self._resume(latest)
+        if not path:
+            self.logger.info("Starting from initial values: no checkpoint and no MODEL.WEIGHT")
+            return {}
+        self.logger.info(f"Starting from the weights in {path}")
+        report = load_state_dict(self.model, model_tensors(read_weights(path)))
+        if require_all and not report.complete:
+            raise ValueError(f"{path} does not hold the whole model: {report.summary()}")
+        self.logger.log(logging.WARNING if report.mismatched else logging.INFO, report.summary())
+        return {}
+
+    def get_checkpoint_file(self) -> Path | None:
+        """Return the file named by ``last_checkpoint``, None if there is no such note.
+
+        In a folder that was moved the named path is gone; then the file of that name in the folder
+        is meant.
+
+        Raises:
+            FileNotFoundError: the file is in neither place.
+        """
+        note = Path(self.save_dir) / _LAST
+        if not self.save_dir or not note.is_file():
+            return None
+        named = Path(note.read_text().strip())
+        for candidate in (named, note.parent / named.name):
+            if candidate.is_file():
+                return candidate
+        raise FileNotFoundError(
+            f"{note} names {named}, which is neither there nor in {note.parent}; "
+            f"delete {note} to start afresh"
+        )
+
+    def _resume(self, path: Path) -> dict[str, Any]:
+        """Restore everything from ``path`` and return what is left."""
+        self.logger.info(f"Resuming from the checkpoint {path}")
+        content = read_weights(path)
+        report = load_state_dict(self.model, model_tensors(content))
+        if not report.complete:
+            raise ValueError(
+                f"cannot resume from {path}: it is of another model ({report.summary()}). "
+                f"Choose another OUTPUT_DIR, or delete {Path(self.save_dir) / _LAST}"
+            )
+        for part, state in ((self.optimizer, "optimizer"), (self.scheduler, "scheduler")):
+            if part is not None and state in content:
+                part.load_state_dict(content[state])
+        used = {"model", "optimizer", "scheduler", *_METADATA}
+        return {name: value for name, value in content.items() if name not in used}
+
+
+class DetectronCheckpointer(Checkpointer):
+    """A checkpointer that stores the config in every file.
+
+    Args:
+        cfg: the whole config; stored as YAML text.
+        model: as in ``Checkpointer``, like the four that follow.
+        optimizer: see there.
+        scheduler: see there.
+        save_dir: see there.
+        save_to_disk: see there.
+    """
+
+    def __init__(
+        self,
+        cfg: CfgNode,
+        model: nn.Module,
+        optimizer: Optimizer | None = None,
+        scheduler: LRScheduler | None = None,
+        save_dir: str | Path = "",
+        save_to_disk: bool | None = None,
+    ) -> None:
+        super().__init__(model, optimizer, scheduler, save_dir, save_to_disk)
+        self.metadata["config"] = cfg.dump()

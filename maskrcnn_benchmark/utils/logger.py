@@ -1,0 +1,39 @@
+"""The log: lines ``time name level: message`` on stdout and in ``log.txt``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+_FORMAT = "%(asctime)s %(name)s %(levelname)s: %(message)s"
+
+
+def setup_logger(
+    name: str, save_dir: str | Path | None, distributed_rank: int = 0, filename: str = "log.txt"
+) -> logging.Logger:
+    """Return the logger ``name``, writing to stdout and to a file; a second call starts over.
+
+    Args:
+        name: of the logger; loggers below it (``name.part``) write through it.
+        save_dir: folder of the log file (made if needed); empty or None: stdout only.
+        distributed_rank: only rank 0 writes anything.
+        filename: the file, appended to.
+    """
+    logger = logging.getLogger(name)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    if distributed_rank > 0:
+        logger.addHandler(logging.NullHandler())
+        return logger
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+    if save_dir:
+        Path(save_dir).mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(Path(save_dir) / filename))
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter(_FORMAT))
+        logger.addHandler(handler)
+    return logger

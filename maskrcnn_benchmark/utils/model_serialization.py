@@ -1,0 +1,111 @@
+"""Which loaded tensor goes into which parameter: matching of names by their longest common end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+_SHOWN = 8  # names listed per line of the summary
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of every name when weights were loaded into a model.
+
+    Attributes:
+        matched: model name -> name in the file, for the tensors that were copied.
+        missing: model names that nothing was found for; they keep their values.
+        unexpected: names of the file that no parameter took.
+        mismatched: (model name, shape in the model, shape in the file); they keep their values.
+    """
+
+    matched: dict[str, str]
+    missing: list[str]
+    unexpected: list[str]
+    mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tensor of the model was loaded."""
+        return not self.missing and not self.mismatched
+
+    def summary(self) -> str:
+        """Return the report in a few lines: a count each, and the first names."""
+        total = len(self.matched) + len(self.missing) + len(self.mismatched)
+        lines = [f"loaded {len(self.matched)} of the model's {total} tensors"]
+        if self.missing:
+            lines.append(f"not in the file, left as they are: {_names(self.missing)}")
+        if self.mismatched:
+            shapes = [f"{name} {model} != {loaded}" for name, model, loaded in self.mismatched]
+            lines.append(f"of another shape, left as they are: {_names(shapes)}")
+        if self.unexpected:
+            lines.append(f"in the file but not used: {_names(self.unexpected)}")
+        return "\n  ".join(lines)
+
+
+def _names(names: list[str]) -> str:
+    """Return ``"3: a, b, c"``, cut after the first few."""
+    more = ", ..." if len(names) > _SHOWN else ""
+    return f"{len(names)}: {', '.join(names[:_SHOWN])}{more}"
+
+
+def strip_module_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return ``state`` without the ``module.`` of DataParallel if every name has it."""
+    prefix = "module."
+    if not all(name.startswith(prefix) for name in state):
+        return dict(state)
+    return {name[len(prefix) :]: tensor for name, tensor in state.items()}
+
+
+def match_suffixes(
+    model_names: Iterable[str], loaded_names: Iterable[str]
+) -> dict[str, str | None]:
+    """Return for each model name the longest loaded name that it ends with, or None.
+
+    The end may begin anywhere in the name, not only after a dot, as in maskrcnn-benchmark; so
+    ``backbone.body.layer1.0.conv1.weight`` takes ``layer1.0.conv1.weight`` before ``conv1.weight``.
+    """
+    loaded = set(loaded_names)
+    return {
+        name: next((name[i:] for i in range(len(name)) if name[i:] in loaded), None)
+        for name in model_names
+    }
+
+
+@torch.no_grad()
+def load_state_dict(model: nn.Module, loaded: Mapping[str, Tensor]) -> LoadReport:
+    """Copy loaded tensors into the model's parameters and buffers by matching names.
+
+    Args:
+        model: changed in place; tensors without a match, or of another shape, keep their values.
+        loaded: name -> tensor.
+
+    Raises:
+        ValueError: not a single tensor could be loaded.
+    """
+    loaded = strip_module_prefix(loaded)
+    own = model.state_dict()
+    matches = match_suffixes(own, loaded)
+    matched: dict[str, str] = {}
+    missing: list[str] = []
+    mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
+    for name, source in matches.items():
+        if source is None:
+            missing.append(name)
+        elif own[name].shape != loaded[source].shape:
+            mismatched.append((name, tuple(own[name].shape), tuple(loaded[source].shape)))
+        else:
+            own[name].copy_(loaded[source])
+            matched[name] = source
+    if not matched:
+        raise ValueError(
+            f"none of the {len(loaded)} loaded tensors fits the model: the file has "
+            f"{_names(list(loaded)) if loaded else 'no tensors'}; the model wants "
+            f"{_names(list(own))}"
+        )
+    used = {source for source in matches.values() if source is not None}
+    unexpected = [name for name in loaded if name not in used]
+    return LoadReport(matched, missing, unexpected, mismatched)

@@ -1,0 +1,38 @@
+"""Classification ResNets with torchvision's names, as backbones of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+_BATCH_NORM_EPS = 1e-5  # torch's default, in all of torchvision's ResNets
+_STEM = {"conv1.": "stem.conv1.", "bn1.": "stem.bn1."}
+
+
+def is_torchvision_resnet(state: Mapping[str, Tensor]) -> bool:
+    """Tell whether the names are those of a torchvision ResNet or ResNeXt."""
+    return "conv1.weight" in state and "layer1.0.conv1.weight" in state
+
+
+def convert_torchvision_resnet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors under the names that our backbones end with.
+
+    ``conv1`` and ``bn1`` become ``stem.conv1`` and ``stem.bn1``; ``layerN.*`` stay (on FPN they all
+    go to ``backbone.body``, on C4 ``layer4`` goes to the box head). Our FrozenBatchNorm2d has no
+    epsilon, so torch's is added to ``running_var`` here. The classifier ``fc`` and the counters
+    ``num_batches_tracked`` have no place in a detector and are dropped.
+
+    Args:
+        state: torchvision's names -> tensors; not changed.
+    """
+    converted: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if name.startswith("fc.") or name.endswith("num_batches_tracked"):
+            continue
+        for theirs, ours in _STEM.items():
+            if name.startswith(theirs):
+                name = ours + name[len(theirs) :]  # noqa: PLW2901
+        is_variance = name.endswith("running_var")
+        converted[name] = tensor + _BATCH_NORM_EPS if is_variance else tensor
+    return converted

@@ -1,0 +1,113 @@
+"""What is drawn on a picture: plain arrays, one row an instance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+Masks = NDArray[np.bool_] | Sequence[NDArray[np.bool_] | Mapping[str, Any]]
+
+
+def _to_bool(mask: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """One mask [H, W], given as an array or as COCO RLE."""
+    if isinstance(mask, Mapping):
+        rle = dict(mask)
+        if isinstance(rle["counts"], list):
+            rle = coco_mask.frPyObjects(rle, *rle["size"])
+        mask = coco_mask.decode(rle)
+    decoded = np.asarray(mask).astype(bool)
+    if decoded.shape != size:
+        raise ValueError(f"a mask has shape {decoded.shape}, its picture (height, width) = {size}")
+    return decoded
+
+
+@dataclass(frozen=True)
+class Instances:
+    """N instances of one picture, in the picture's pixels. What is not known stays None.
+
+    Attributes:
+        masks: bool [N, H, W], or a sequence of bool [H, W] arrays and COCO RLE.
+        boxes: [N, 4] xyxy; taken from the masks when None.
+        labels: [N] class numbers, for colours by class.
+        names: N class names.
+        scores: [N] class scores.
+        mask_ious: [N] predicted mask IoUs.
+        is_crowd: [N]; such regions are drawn lighter and called crowd.
+    """
+
+    masks: Masks | None = None
+    boxes: NDArray[Any] | None = None
+    labels: NDArray[Any] | None = None
+    names: Sequence[str] | None = None
+    scores: NDArray[Any] | None = None
+    mask_ious: NDArray[Any] | None = None
+    is_crowd: NDArray[Any] | None = None
+    _size: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        lengths = {
+            name: len(getattr(self, name))
+            for name in ("masks", "boxes", "labels", "names", "scores", "mask_ious", "is_crowd")
+            if getattr(self, name) is not None
+        }
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"instances of one picture need arrays of one length, got {lengths}")
+        if lengths and self.masks is None and self.boxes is None:
+            raise ValueError("instances need masks or boxes to be drawn")
+        object.__setattr__(self, "_size", next(iter(lengths.values()), 0))
+
+    def __len__(self) -> int:
+        return self._size
+
+    def mask(self, index: int, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Mask of an instance, bool [H, W]; without masks its filled box."""
+        if self.masks is not None:
+            return _to_bool(self.masks[index], size)
+        assert self.boxes is not None
+        x1, y1, x2, y2 = np.asarray(self.boxes[index], np.float64).round().astype(int)
+        filled = np.zeros(size, bool)
+        filled[max(y1, 0) : y2 + 1, max(x1, 0) : x2 + 1] = True
+        return filled
+
+    def text(self, index: int) -> str:
+        """What the label says: "person cls 0.98 · mask 0.71", or the parts of it that are known."""
+        name = self.names[index] if self.names is not None else ""
+        if self.is_crowd is not None and self.is_crowd[index]:
+            name = f"{name} (crowd)"
+        numbers = []
+        if self.scores is not None:
+            numbers.append(f"cls {float(self.scores[index]):.2f}")
+        if self.mask_ious is not None:
+            numbers.append(f"mask {float(self.mask_ious[index]):.2f}")
+        return f"{name} {' · '.join(numbers)}".strip()
+
+
+def from_coco_annotations(
+    annotations: Sequence[Mapping[str, Any]], names: Mapping[int, str], size: tuple[int, int]
+) -> Instances:
+    """Ground truth of one picture.
+
+    Args:
+        annotations: entries of a COCO file; polygons, compressed or uncompressed RLE.
+        names: class name of each category id.
+        size: (height, width) of the picture.
+    """
+
+    def rle(segmentation: Any) -> Mapping[str, Any]:
+        if isinstance(segmentation, Mapping):
+            return segmentation
+        return coco_mask.merge(coco_mask.frPyObjects(segmentation, *size))
+
+    xywh = np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)
+    return Instances(
+        masks=[rle(a["segmentation"]) for a in annotations],
+        boxes=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:] - 1], axis=1),
+        labels=np.array([a["category_id"] for a in annotations], np.int64),
+        names=[names[a["category_id"]] for a in annotations],
+        is_crowd=np.array([a.get("iscrowd", 0) for a in annotations], bool),
+    )

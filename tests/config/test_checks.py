@@ -1,0 +1,87 @@
+"""Each contradiction is refused, and the message says what to set."""
+
+from pathlib import Path
+
+import pytest
+
+from maskrcnn_benchmark.config import cfg, check_config
+from maskrcnn_benchmark.config.checks import CONV_BODIES
+from maskrcnn_benchmark.modeling.backbone.resnet import BLOCK_COUNTS
+
+MS_RCNN = Path(__file__).parents[2] / "configs/e2e_ms_rcnn_R_50_FPN_1x.yaml"
+
+
+def ms_rcnn(*options):
+    config = cfg.clone()
+    config.merge_from_file(MS_RCNN)
+    config.merge_from_list(options)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["MODEL.MASK_ON", False], "set MODEL.MASK_ON True"),
+        (["MODEL.RPN_ONLY", True], "RPN_ONLY"),
+        (["MODEL.DEVICE", "gpu"], "cuda, cuda:N or cpu"),
+        (["MODEL.META_ARCHITECTURE", "RetinaNet"], "GeneralizedRCNN"),
+        (["MODEL.BACKBONE.CONV_BODY", "R-50-FPNN"], "R-50-FPN, R-101-C4"),
+        (["MODEL.BACKBONE.CONV_BODY", "R-50-C4"], "MODEL.RPN.USE_FPN must be False"),
+        (["MODEL.BACKBONE.FREEZE_CONV_BODY_AT", 6], "from 0 to 5"),
+        (["MODEL.RESNETS.TRANS_FUNC", "Bottleneck"], "BottleneckWithGN"),
+        (["MODEL.RESNETS.STEM_FUNC", "Stem"], "StemWithGN"),
+        (["MODEL.GROUP_NORM.DIM_PER_GP", 16], "the other to -1"),
+        (["MODEL.RPN.USE_FPN", False], "MODEL.RPN.USE_FPN must be True"),
+        (["MODEL.ROI_HEADS.USE_FPN", False], "MODEL.ROI_HEADS.USE_FPN must be True"),
+        (["DATALOADER.SIZE_DIVISIBILITY", 0], "multiple of 32"),
+        (["DATALOADER.SIZE_DIVISIBILITY", 48], "multiple of 32"),
+        (["MODEL.ROI_BOX_HEAD.POOLER_SCALES", (0.5, 0.25)], "ROI_BOX_HEAD.POOLER_SCALES"),
+        (["MODEL.ROI_MASK_HEAD.POOLER_SCALES", ()], "ROI_MASK_HEAD.POOLER_SCALES"),
+        (["MODEL.RPN.ANCHOR_STRIDE", (4, 8, 16, 32)], "4 levels"),
+        (["MODEL.RPN.ANCHOR_SIZES", (32, 64)], "ANCHOR_SIZES 2"),
+        (["MODEL.RPN.RPN_HEAD", "X"], "SingleConvRPNHead"),
+        (["MODEL.RPN.BG_IOU_THRESHOLD", 0.8], "ordered"),
+        (["MODEL.ROI_HEADS.POSITIVE_FRACTION", 2], "between 0 and 1"),
+        (["MODEL.ROI_HEADS.BBOX_REG_WEIGHTS", (1.0, 1.0)], "four numbers"),
+        (["MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR", "X"], "FPN2MLPFeatureExtractor"),
+        (["MODEL.ROI_BOX_HEAD.PREDICTOR", "FastRCNNPredictor"], "FPNPredictor"),
+        (["MODEL.ROI_BOX_HEAD.NUM_CLASSES", 1], "at least 2"),
+        (["MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR", "X"], "MaskRCNNFPNFeatureExtractor"),
+        (["MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR", True], "must be False with FPN"),
+        (["MODEL.ROI_MASK_HEAD.RESOLUTION", 27], "have the side 28"),
+        (["INPUT.MIN_SIZE_TRAIN", (800, 2000)], "INPUT.MAX_SIZE_TRAIN, 1333"),
+        (["INPUT.MIN_SIZE_TRAIN", ()], "INPUT.MIN_SIZE_TRAIN"),
+        (["INPUT.MIN_SIZE_TEST", 0], "INPUT.MIN_SIZE_TEST"),
+        (["INPUT.PIXEL_STD", [1.0, 0.0, 1.0]], "not zero"),
+        (["INPUT.HORIZONTAL_FLIP_PROB_TRAIN", 1.5], "between 0 and 1"),
+        (["DATASETS.CUSTOM.a.ANN_FILE", "x"], "DATASETS.CUSTOM.a needs"),
+        (["DATASETS.TRAIN", (1,)], "names of data sets"),
+        (["SOLVER.WARMUP_METHOD", "cosine"], "constant, linear"),
+        (["SOLVER.STEPS", (2, 1)], "not decrease"),
+        (["SOLVER.BASE_LR", 0], "positive"),
+        (["SOLVER.IMS_PER_BATCH", 0], "SOLVER.IMS_PER_BATCH is 0"),
+        (["DATALOADER.NUM_WORKERS", -1], "NUM_WORKERS"),
+    ],
+)
+def test_contradictions_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        check_config(ms_rcnn(*options))
+
+
+def test_everything_wrong_is_told_at_once():
+    with pytest.raises(ValueError, match=r"(?s)MASK_ON.*BASE_LR"):
+        check_config(ms_rcnn("MODEL.MASK_ON", False, "SOLVER.BASE_LR", 0))
+
+
+def test_the_masks_of_a_c4_model_follow_its_pooler():
+    config = cfg.clone()
+    config.merge_from_list(["MODEL.MASK_ON", True, "MODEL.MASKIOU_ON", True])
+    check_config(config)
+    config.MODEL.ROI_MASK_HEAD.RESOLUTION = 28
+    with pytest.raises(ValueError, match=r"ROI_BOX_HEAD.POOLER_RESOLUTION 14.*side 14"):
+        check_config(config)
+
+
+def test_the_backbones_are_those_that_can_be_built():
+    depths = {body.rpartition("-")[0] for body in CONV_BODIES}
+    assert depths == set(BLOCK_COUNTS)

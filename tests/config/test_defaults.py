@@ -1,0 +1,74 @@
+"""The defaults against the recorded ones; every key is commented and read."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from maskrcnn_benchmark.config import CfgNode, cfg
+from tests.helpers.vectors import REFERENCE
+
+ROOT = Path(__file__).parents[2]
+# Keys of the original that nothing reads; they stay so that its YAMLs load.
+UNREAD = {"MODEL.PRETRAINED_MODELS", "MODEL.ROI_MASK_HEAD.MLP_HEAD_DIM"}
+
+
+def leaves(node, prefix=""):
+    for name, value in node.items():
+        if isinstance(value, CfgNode):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+FORK = yaml.safe_load((REFERENCE / "config_defaults.yaml").read_text())
+UPSTREAM = yaml.safe_load((REFERENCE / "config_defaults_upstream.yaml").read_text())
+DEFAULTS = dict(leaves(cfg))
+
+
+@pytest.mark.parametrize("key", sorted(FORK))
+def test_default_is_the_recorded_one(key):
+    value = DEFAULTS[key]
+    if key == "PATHS_CATALOG":
+        assert Path(value) == ROOT / "maskrcnn_benchmark/config/paths_catalog.py"
+        return
+    assert (list(value) if isinstance(value, tuple) else value) == FORK[key]
+
+
+def test_types_are_the_recorded_ones():
+    lines = (REFERENCE / "config_defaults.yaml").read_text().splitlines()
+    for line in lines:
+        key, kind = re.match(r'"([A-Z0-9_.]+)": .*# type: (\w+)$', line).groups()
+        assert type(DEFAULTS[key]).__name__ == kind, key
+
+
+def test_keys_beyond_the_originals_have_upstreams_defaults():
+    ours = {"DATALOADER.FILTER_EMPTY", "SEED"}
+    added = set(DEFAULTS) - set(FORK)
+    assert ours <= added
+    for key in added - ours:
+        # PyYAML reads 1e-05 as text
+        assert DEFAULTS[key] == type(DEFAULTS[key])(UPSTREAM[key]), key
+
+
+def test_every_key_has_a_comment():
+    lines = (ROOT / "maskrcnn_benchmark/config/defaults.py").read_text().splitlines()
+    for above, line in zip(lines, lines[1:], strict=False):
+        if re.match(r"_C\.[A-Z0-9_.]+ = (?!CfgNode\(\))", line):
+            assert above.startswith(("#", "_C.")), line
+
+
+def test_every_key_is_read():
+    folders = [ROOT / "maskrcnn_benchmark", ROOT / "tools"]
+    sources = [path for folder in folders for path in folder.rglob("*.py")]
+    sources = [path for path in sources if path.name != "defaults.py"]  # a check is a reader too
+    text = "\n".join(path.read_text() for path in sources)
+    words = set(re.findall(r"\.([A-Z][A-Z0-9_]+)|\"([A-Z][A-Z0-9_]+)\"", text))
+    names = {name for pair in words for name in pair} | {
+        f"{stem}_{mode}"
+        for stem in re.findall(r"([A-Z][A-Z0-9_]+)_\{", text)
+        for mode in ("TRAIN", "TEST")
+    }
+    unread = {key for key in DEFAULTS if key.rsplit(".", 1)[-1] not in names}
+    assert unread <= UNREAD

@@ -1,0 +1,51 @@
+"""Names of data sets and weights."""
+
+import json
+
+import pytest
+
+from maskrcnn_benchmark.config.paths_catalog import DatasetCatalog, ModelCatalog
+from tests.helpers.vectors import REFERENCE
+
+RECORDED = json.loads((REFERENCE / "configs.json").read_text())["maskscoring_rcnn"]
+
+
+def test_a_data_set():
+    assert DatasetCatalog.get("coco_2014_minival") == {
+        "factory": "COCODataset",
+        "args": {
+            "root": "datasets/coco/val2014",
+            "ann_file": "datasets/coco/annotations/instances_minival2014.json",
+        },
+    }
+
+
+def test_every_name_of_the_originals_configs_resolves():
+    for entry in RECORDED.values():
+        for key, value in entry["overrides"].items():
+            if key.startswith("DATASETS."):
+                for name in value["__tuple__"]:
+                    DatasetCatalog.get(name)
+            if key == "MODEL.WEIGHT" and value:
+                url = ModelCatalog.get(value.removeprefix("catalog://"))
+                assert url.startswith("https://dl.fbaipublicfiles.com/detectron/")
+                assert url.endswith(".pkl")
+
+
+def test_addresses_of_weights():
+    base = "https://dl.fbaipublicfiles.com/detectron"
+    assert ModelCatalog.get("ImageNetPretrained/MSRA/R-50") == (
+        f"{base}/ImageNetPretrained/MSRA/R-50.pkl"
+    )
+    name = "Caffe2Detectron/COCO/35857890/e2e_faster_rcnn_R-101-FPN_1x"
+    assert ModelCatalog.get(name) == (
+        f"{base}/35857890/12_2017_baselines/e2e_faster_rcnn_R-101-FPN_1x.yaml.01_38_50.sNxI7sX7/"
+        "output/train/coco_2014_train%3Acoco_2014_valminusminival/generalized_rcnn/model_final.pkl"
+    )
+
+
+def test_unknown_names():
+    with pytest.raises(ValueError, match=r"coco_2015.*coco_2014_train.*DATASETS.CUSTOM"):
+        DatasetCatalog.get("coco_2015")
+    with pytest.raises(ValueError, match=r"R-51.*ImageNetPretrained/MSRA/R-50"):
+        ModelCatalog.get("ImageNetPretrained/MSRA/R-51")

@@ -1,0 +1,191 @@
+"""Whole loaders: batches, resuming, workers, and the mistakes of a configuration."""
+
+import pytest
+import torch
+
+from maskrcnn_benchmark.config import cfg
+from maskrcnn_benchmark.data import build, make_data_loader
+from maskrcnn_benchmark.data.datasets import ConcatDataset
+from tests.data.helpers import square, write_coco
+
+IMAGES = [
+    (40, 20, [square(1, 1, 9)]),
+    (20, 40, [square(2, 2, 9, category_id=7)]),
+    (40, 30, []),
+    (30, 30, [square(1, 1, 5), square(7, 7, 5)]),
+    (44, 21, [square(5, 5, 9)]),
+    (21, 44, [square(5, 5, 9, iscrowd=1)]),
+    (25, 44, [square(5, 5, 9)]),
+]
+
+
+@pytest.fixture
+def config(tmp_path):
+    ann_file, img_dir = write_coco(tmp_path, IMAGES)
+    config = cfg.clone()
+    config.merge_from_list(
+        ["DATASETS.CUSTOM.tiny.ANN_FILE", str(ann_file), "DATASETS.CUSTOM.tiny.IMG_DIR"]
+        + [str(img_dir)]
+        + ["DATASETS.TRAIN", ("tiny",), "DATASETS.TEST", ("tiny",), "SOLVER.MAX_ITER", 7]
+        + ["SOLVER.IMS_PER_BATCH", 2, "TEST.IMS_PER_BATCH", 3, "DATALOADER.NUM_WORKERS", 0]
+        + ["INPUT.MIN_SIZE_TRAIN", (16, 20, 24), "INPUT.MAX_SIZE_TRAIN", 64, "MODEL.DEVICE", "cpu"]
+        + ["INPUT.MIN_SIZE_TEST", 20, "INPUT.MAX_SIZE_TEST", 64, "DATALOADER.SIZE_DIVISIBILITY", 32]
+        + ["MODEL.ROI_BOX_HEAD.NUM_CLASSES", 3]
+    )
+    return config
+
+
+def content(batch):
+    images, targets, indices = batch
+    boxes = [target.bbox.tolist() for target in targets]
+    return images.tensors.sum().item(), images.image_sizes, boxes, indices
+
+
+def test_training_batches(config):
+    loader = make_data_loader(config)
+    assert len(loader) == 7
+    batches = list(loader)
+    assert len(batches) == 7
+    seen = set()
+    for images, targets, indices in batches:
+        assert images.tensors.shape[2] % 32 == images.tensors.shape[3] % 32 == 0
+        assert len(images.image_sizes) == len(targets) == len(indices)
+        for (height, width), target, index in zip(
+            images.image_sizes, targets, indices, strict=True
+        ):
+            assert target.size == (width, height)
+            assert min(height, width) in (16, 20, 24)
+            assert target.fields() == ["labels", "masks"]
+            info = loader.dataset.get_img_info(index)
+            assert info["id"] == loader.dataset.ids[index]
+            assert (info["height"] >= info["width"]) == (height >= width)
+        assert len({height >= width for height, width in images.image_sizes}) == 1
+        seen.update(indices)
+    assert seen == set(range(6))  # the image without annotations is left out
+
+
+def test_empty_images_can_stay(config):
+    config.DATALOADER.FILTER_EMPTY = False
+    assert len(make_data_loader(config).dataset) == 7
+
+
+def test_a_resumed_loader_yields_the_rest(config):
+    whole = [content(batch) for batch in make_data_loader(config)]
+    for start in (1, 3, 6, 7):
+        rest = [content(batch) for batch in make_data_loader(config, start_iter=start)]
+        assert rest == whole[start:]
+
+
+def test_workers_do_not_change_the_batches(config):
+    alone = [content(batch) for batch in make_data_loader(config)]
+    config.DATALOADER.NUM_WORKERS = 2
+    assert [content(batch) for batch in make_data_loader(config)] == alone
+
+
+def test_another_seed_gives_other_batches_and_the_same_one_the_same(config):
+    first = [content(batch) for batch in make_data_loader(config)]
+    torch.manual_seed(99)  # the global generator plays no part, and is not drawn from
+    state = torch.get_rng_state()
+    assert [content(batch) for batch in make_data_loader(config)] == first
+    assert torch.equal(torch.get_rng_state(), state)
+    config.SEED = 1
+    assert [content(batch) for batch in make_data_loader(config)] != first
+
+
+def test_test_loaders_go_through_each_data_set_once(config):
+    config.DATASETS.TEST = ("tiny", "tiny")
+    loaders = make_data_loader(config, is_train=False)
+    assert len(loaders) == 2
+    for loader in loaders:
+        batches = list(loader)
+        assert sorted(i for _, _, indices in batches for i in indices) == list(range(7))
+        assert all(min(size) == 20 for images, _, _ in batches for size in images.image_sizes)
+        assert [content(batch) for batch in loader] == [content(batch) for batch in batches]
+    config.DATALOADER.ASPECT_RATIO_GROUPING = False
+    (loader, _) = make_data_loader(config, is_train=False)
+    assert [indices for _, _, indices in loader] == [(0, 1, 2), (3, 4, 5), (6,)]
+
+
+def test_several_training_sets_are_one(config):
+    config.DATASETS.TRAIN = ("tiny", "tiny")
+    loader = make_data_loader(config)
+    assert isinstance(loader.dataset, ConcatDataset)
+    assert len(loader.dataset) == 12
+    assert len(list(loader)) == 7
+
+
+def test_shares_of_two_processes(config, monkeypatch):
+    config.SOLVER.IMS_PER_BATCH = 4
+    config.TEST.IMS_PER_BATCH = 2
+    monkeypatch.setattr(build, "get_world_size", lambda: 2)
+    shares, tested = [], []
+    for rank in (0, 1):
+        monkeypatch.setattr(build, "get_rank", lambda rank=rank: rank)
+        batches = list(make_data_loader(config, is_distributed=True))
+        assert all(len(indices) <= 2 for _, _, indices in batches)
+        shares.append({i for _, _, indices in batches[:2] for i in indices})
+        (loader,) = make_data_loader(config, is_train=False, is_distributed=True)
+        tested.append([i for _, _, indices in loader for i in indices])
+    assert not shares[0] & shares[1]
+    assert sorted(tested[0]) == [0, 1, 2, 3]
+    assert sorted(tested[1]) == [0, 4, 5, 6]  # padded from the start
+
+
+def test_a_batch_that_cannot_be_divided(config, monkeypatch):
+    monkeypatch.setattr(build, "get_world_size", lambda: 4)
+    with pytest.raises(ValueError, match="SOLVER.IMS_PER_BATCH 2 must be divisible by the 4"):
+        make_data_loader(config, is_distributed=True)
+    with pytest.raises(ValueError, match="TEST.IMS_PER_BATCH 3 must be divisible by the 4"):
+        make_data_loader(config, is_train=False, is_distributed=True)
+
+
+def test_mistakes_are_named(config):
+    config.MODEL.ROI_BOX_HEAD.NUM_CLASSES = 2
+    with pytest.raises(ValueError, match=r"tiny has 2 classes: .*NUM_CLASSES 3"):
+        make_data_loader(config)
+    config.DATASETS.TRAIN = ()
+    with pytest.raises(ValueError, match="DATASETS.TRAIN is empty"):
+        make_data_loader(config)
+    config.DATASETS.TRAIN = ("coco_2014_tran",)
+    with pytest.raises(ValueError, match="coco_2014_tran"):
+        make_data_loader(config)
+    config.DATASETS.TRAIN = ("coco_2014_train",)
+    with pytest.raises(FileNotFoundError, match=r"'coco_2014_train': .*instances_train2014.json"):
+        make_data_loader(config)
+
+
+def test_masks_are_needed_to_learn_masks(config, tmp_path):
+    box = {key: value for key, value in square(1, 1, 5).items() if key != "segmentation"}
+    folder = tmp_path / "boxes"
+    folder.mkdir()
+    ann_file, _ = write_coco(folder, [(20, 10, [box])])
+    config.DATASETS.CUSTOM.tiny.ANN_FILE = str(ann_file)
+    config.DATASETS.CUSTOM.tiny.IMG_DIR = str(folder / "images")
+    config.MODEL.MASK_ON = True
+    with pytest.raises(ValueError, match="tiny has no masks: set MODEL.MASK_ON False"):
+        make_data_loader(config)
+    config.MODEL.MASK_ON = False
+    (_, targets, _) = next(iter(make_data_loader(config)))
+    assert targets[0].fields() == ["labels"]
+
+
+def test_another_catalog(config, tmp_path):
+    ann_file, img_dir = write_coco(tmp_path, IMAGES)
+    catalog = tmp_path / "catalog.py"
+    catalog.write_text(
+        "class DatasetCatalog:\n"
+        "    @staticmethod\n"
+        "    def get(name):\n"
+        "        factory = 'COCODataset' if name == 'known' else 'NoDataset'\n"
+        f"        return dict(factory=factory, args=dict(root={str(img_dir)!r},"
+        f" ann_file={str(ann_file)!r}))\n"
+    )
+    config.PATHS_CATALOG = str(catalog)
+    config.DATASETS.TRAIN = ("known",)
+    assert len(make_data_loader(config).dataset) == 6
+    config.DATASETS.TRAIN = ("strange",)
+    with pytest.raises(ValueError, match="unknown factory 'NoDataset'"):
+        make_data_loader(config)
+    config.PATHS_CATALOG = str(tmp_path / "none.py")
+    with pytest.raises(FileNotFoundError, match="none.py"):
+        make_data_loader(config)

@@ -1,0 +1,128 @@
+"""Transforms against the recorded images, boxes and sizes."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from maskrcnn_benchmark.config import cfg
+from maskrcnn_benchmark.data.transforms import (
+    Compose,
+    Normalize,
+    RandomHorizontalFlip,
+    Resize,
+    ToTensor,
+    build_transforms,
+    resized_size,
+)
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
+from tests.helpers.vectors import load_vector
+
+META, ARRAYS = load_vector("transforms")
+MEAN = META["arguments"]["mean"]
+
+
+@pytest.mark.parametrize("row", load_vector("resize_sizes")[0]["data"])
+def test_sizes_are_the_recorded_ones(row):
+    min_size, max_size, size, out = row
+    if 0 in out:  # the original made an image without pixels
+        height, width = resized_size(tuple(size), min_size, max_size)
+        assert min(height, width) == 1
+        assert max(height, width) == max_size
+        return
+    assert list(resized_size(tuple(size), min_size, max_size)) == out
+
+
+def recorded_input():
+    return Image.fromarray(ARRAYS["image"])
+
+
+@pytest.mark.parametrize(
+    ("name", "transform"),
+    [
+        ("bgr255", [Resize(40, 60), ToTensor(), Normalize(MEAN, [1, 1, 1])]),
+        (
+            "rgb01",
+            [
+                Resize(40, 60),
+                ToTensor(),
+                Normalize([0.4, 0.5, 0.6], [0.2, 0.3, 0.4], to_bgr255=False),
+            ],
+        ),
+        (
+            "flip",
+            [Resize(23, 60), RandomHorizontalFlip(1.0), ToTensor(), Normalize(MEAN, (1, 2, 4))],
+        ),
+    ],
+)
+def test_images_and_boxes_are_the_recorded_ones(name, transform):
+    before = BoxList([[2, 3, 10, 12], [5, 6, 30, 22]], (31, 23))
+    image, target = Compose(transform)(recorded_input(), before)
+    torch.testing.assert_close(image, torch.from_numpy(ARRAYS[f"out_{name}"]), rtol=1e-6, atol=1e-5)
+    expected = torch.from_numpy(ARRAYS[f"boxes_{name}"])
+    torch.testing.assert_close(target.bbox, expected, rtol=1e-6, atol=1e-5)
+    assert target.size == (image.shape[2], image.shape[1])
+
+
+def test_flips_draw_as_recorded():
+    rng = random.Random(9)
+    flip = RandomHorizontalFlip(0.5)
+    image = Image.new("L", (2, 1))
+    image.putpixel((0, 0), 255)
+    drawn = [flip(image, None, rng)[0].getpixel((0, 0)) == 0 for _ in range(40)]
+    assert drawn == ARRAYS["flip_draws"].tolist()
+
+
+def test_without_a_generator_the_global_one_is_drawn_from():
+    random.seed(9)
+    image = Image.new("L", (2, 1))
+    image.putpixel((0, 0), 255)
+    drawn = [RandomHorizontalFlip()(image)[0].getpixel((0, 0)) == 0 for _ in range(40)]
+    assert drawn == ARRAYS["flip_draws"].tolist()
+
+
+def test_several_sizes_are_all_drawn():
+    resize, rng = Resize((10, 20, 30), None), random.Random(0)
+    image = Image.new("RGB", (5, 8))
+    drawn = [resize(image, None, rng)[0].size[0] for _ in range(100)]
+    assert set(drawn) == {10, 20, 30}
+    assert min(drawn.count(size) for size in (10, 20, 30)) > 15
+
+
+def test_empty_targets_and_masks_go_along():
+    transform = Compose([Resize(40, 60), RandomHorizontalFlip(1.0), ToTensor()])
+    empty = BoxList([], (31, 23))
+    empty.add_field("masks", SegmentationMask([], (31, 23)))
+    image, target = transform(recorded_input(), empty)
+    assert target.size == (image.shape[2], image.shape[1])
+    assert target.get_field("masks").size == target.size
+
+    one = BoxList([[2, 3, 10, 12]], (31, 23))
+    one.add_field("masks", SegmentationMask([[[2, 3, 11, 3, 11, 13, 2, 13]]], (31, 23)))
+    image, target = transform(recorded_input(), one)
+    ys, xs = np.nonzero(target.get_field("masks").decode()[0])
+    x1, y1, x2, y2 = target.bbox[0].tolist()
+    assert abs(xs.min() - x1) <= 2
+    assert abs(xs.max() - x2) <= 2
+    assert abs(ys.min() - y1) <= 2
+    assert abs(ys.max() - y2) <= 2
+
+
+def test_the_configuration_is_followed():
+    config = cfg.clone()
+    config.merge_from_list(
+        ["INPUT.MIN_SIZE_TRAIN", (20, 40), "INPUT.MIN_SIZE_TEST", 46, "INPUT.TO_BGR255", False]
+        + ["INPUT.HORIZONTAL_FLIP_PROB_TRAIN", 1.0, "INPUT.PIXEL_MEAN", [0.0, 0.0, 0.0]]
+    )
+    pixels = np.array([[[255, 0, 0], [0, 0, 255]]], dtype=np.uint8).repeat(23, axis=0)
+    image = Image.fromarray(pixels)  # 2 wide: red, blue
+    sizes = {build_transforms(config)(image)[0].shape[2] for _ in range(50)}
+    assert sizes == {20, 40}
+    train, _ = build_transforms(config)(image)
+    test, _ = build_transforms(config, is_train=False)(image)
+    assert test.shape[2] == 46
+    assert test[:, 0, 0].tolist() == [1, 0, 0]
+    assert train[:, 0, 0].tolist() == [0, 0, 1]  # mirrored

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import logging
+import re
+import warnings
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from maskrcnn_benchmark.engine.metrics_writer import MetricsWriter
+from maskrcnn_benchmark.engine.train_step import LossNotFiniteError
+from maskrcnn_benchmark.engine.trainer import StepHistory, do_train
+from maskrcnn_benchmark.utils.checkpoint import Checkpointer
+from maskrcnn_benchmark.utils.metric_logger import MetricLogger
+from tests.engine.stand_ins import TinyModel, tiny_loader
+
+
+def run(folder, iterations, *, poison=None, period=100, writer=None, log_period=20):
+    """Train (or go on training) in ``folder``; returns the checkpointer with its parts."""
+    torch.manual_seed(5)
+    model = TinyModel(poison)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch))
+    checkpointer = Checkpointer(model, optimizer, scheduler, folder)
+    arguments = {"iteration": 0, **checkpointer.load()}
+    loader = tiny_loader(iterations, arguments["iteration"])
+    do_train(
+        model, loader, optimizer, scheduler, checkpointer, "cpu", period, arguments,
+        writer=writer, log_period=log_period,
+    )  # fmt: skip
+    return checkpointer
+
+
+@pytest.fixture
+def log(caplog):
+    logging.getLogger("maskrcnn_benchmark").propagate = True
+    caplog.set_level(logging.INFO)
+    return caplog
+
+
+def test_leaves_the_checkpoints_of_the_original(tmp_path):
+    run(tmp_path, 7, period=3)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["last_checkpoint", "model_0000003.pth", "model_0000006.pth", "model_final.pth"]
+    assert torch.load(tmp_path / "model_0000003.pth", weights_only=True)["iteration"] == 3
+    assert (tmp_path / "last_checkpoint").read_text().endswith("model_final.pth")
+
+
+def test_logs_the_line_of_the_original_every_so_often(tmp_path, log):
+    run(tmp_path, 45)
+    lines = [m for m in log.messages if m.startswith("eta")]
+    number = r"\d+\.\d{4} \(\d+\.\d{4}\)"
+    line = (
+        rf"eta: \d+:\d\d:\d\d  iter: \d+  loss: {number}  loss_classifier: {number}  "
+        rf"loss_mask: {number}  time: {number}  data: {number}  lr: \d\.\d{{6}}(  max mem: \d+)?"
+    )
+    assert all(re.fullmatch(line, text) for text in lines)
+    assert [re.search(r"iter: (\d+)", text)[1] for text in lines] == ["20", "40", "45"]
+
+
+def test_step_i_has_the_learning_rate_of_epoch_i_without_a_warning(tmp_path):
+    rates = []
+
+    class Recorder(MetricsWriter):
+        def __init__(self):
+            pass
+
+        def write(self, iteration, values):
+            rates.append((iteration, values["lr"]))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(tmp_path, 4, writer=Recorder(), log_period=1)
+    assert rates == [(i, pytest.approx(0.001 / (1 + i))) for i in range(1, 5)]
+
+
+def test_equals_a_plain_loop(tmp_path):
+    trained = run(tmp_path, 6)
+    torch.manual_seed(5)
+    model = TinyModel()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
+    for i, (images, targets, _) in enumerate(tiny_loader(6), 1):
+        optimizer.param_groups[0]["lr"] = 0.001 / (1 + i)
+        optimizer.zero_grad()
+        sum(model(images, list(targets)).values()).backward()
+        optimizer.step()
+    assert torch.equal(trained.model.layer.weight, model.layer.weight)
+
+
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path):
+    whole = run(tmp_path / "whole", 9)
+    with pytest.raises(LossNotFiniteError):
+        run(tmp_path / "parts", 9, poison=6, period=4)
+    parts = run(tmp_path / "parts", 9)
+    assert torch.equal(whole.model.layer.weight, parts.model.layer.weight)
+    assert whole.scheduler.state_dict() == parts.scheduler.state_dict()
+
+
+def test_a_finished_run_is_left_alone(tmp_path, log):
+    run(tmp_path, 3)
+    before = (tmp_path / "model_final.pth").stat().st_mtime_ns
+    run(tmp_path, 3)
+    assert (tmp_path / "model_final.pth").stat().st_mtime_ns == before
+    assert "Nothing to train: 3 of 3 iterations are done" in log.messages
+
+
+def test_a_nan_stops_the_run_before_the_weights_and_names_the_images(tmp_path):
+    good = run(tmp_path / "good", 2)
+    with pytest.raises(LossNotFiniteError) as error:
+        run(tmp_path / "bad", 9, poison=3, period=2)
+    assert "loss_mask is nan on the images 104 (4.png), 105 (5.png)" in str(error.value)
+    assert "loss_classifier" not in str(error.value)
+    saved = torch.load(tmp_path / "bad" / "model_0000002.pth", weights_only=True)["model"]
+    assert torch.equal(saved["layer.weight"], good.model.layer.weight)
+    assert not (tmp_path / "bad" / "model_final.pth").exists()
+
+
+def test_history_keeps_every_step():
+    history, meters = StepHistory(), MetricLogger()
+    for step in range(5):
+        history.add({"loss": torch.tensor(float(step))}, time=0.5 * step)
+    history.drain(meters)
+    history.drain(meters)
+    assert list(meters.loss.deque) == [0, 1, 2, 3, 4]
+    assert meters.time.global_avg == 1.0
+
+
+def test_figures_are_recorded_and_a_resumed_run_leaves_no_doubles(tmp_path):
+    with MetricsWriter(tmp_path) as writer:
+        run(tmp_path, 6, writer=writer, log_period=1)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"iteration": 7, "lo')  # a crash while writing
+    with MetricsWriter(tmp_path, start_iteration=4) as writer:
+        writer.write(5, {"loss": 1.0})
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [1, 2, 3, 4, 5]
+    assert {"loss", "loss_mask", "lr", "time", "data"} <= lines[0].keys()
+    assert lines[4] == {"iteration": 5, "loss": 1.0}
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def _poisoned_process(rank: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    with pytest.raises(LossNotFiniteError, match=r"process 1: loss_mask is nan on the images 102"):
+        run(f"{folder}/{rank}", 9, poison=2 if rank == 1 else None)
+    dist.destroy_process_group()
+
+
+def test_a_nan_on_one_process_stops_all(tmp_path):
+    mp.spawn(_poisoned_process, args=(str(tmp_path),), nprocs=2)

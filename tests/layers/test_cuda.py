@@ -1,0 +1,51 @@
+"""The same numbers on a GPU; needs one and an extension that was built for it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from maskrcnn_benchmark.layers import batched_nms, has_extension, roi_align, roi_pool
+from tests.layers.conftest import random_rois
+
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(
+        not (torch.cuda.is_available() and has_extension("cuda")), reason="no GPU, or a CPU build"
+    ),
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("op", ["align", "aligned", "pool"])
+def test_regions(op: str, dtype: torch.dtype) -> None:
+    x, rois = torch.randn(2, 5, 40, 50).to(dtype), random_rois(60, 2)
+    grad = torch.randn(60, 5, 7, 7).to(dtype)
+    results = []
+    for device in ("cpu", "cuda"):
+        leaf = x.to(device).requires_grad_()
+        if op == "pool":
+            output = roi_pool(leaf, rois.to(device), 7, 0.5)
+        else:
+            output = roi_align(leaf, rois.to(device), 7, 0.5, 0, aligned=op == "aligned")
+        output.backward(grad.to(device))
+        results.append((output.cpu(), leaf.grad.cpu()))
+    torch.testing.assert_close(results[1][0], results[0][0])
+    tolerance = 1e-4 if dtype in (torch.float32, torch.float64) else 2e-2
+    torch.testing.assert_close(results[1][1], results[0][1], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3000])
+def test_nms(count: int) -> None:
+    boxes = torch.rand(count, 4) * 300
+    boxes[:, 2:] = boxes[:, :2] + torch.rand(count, 2) * 90
+    scores, groups = torch.rand(count), torch.arange(count) % 7
+    for threshold in (0.05, 0.5, 0.7):
+        expected = batched_nms(boxes, scores, groups, threshold)
+        kept = batched_nms(boxes.cuda(), scores.cuda(), groups.cuda(), threshold)
+        assert kept.cpu().equal(expected)
+
+
+def test_image_that_is_not_in_the_batch_is_nan() -> None:
+    rois = torch.tensor([[5.0, 0.0, 0.0, 9.0, 9.0]]).cuda()
+    assert roi_align(torch.zeros(2, 1, 8, 8).cuda(), rois, 2, 0.5, 2).isnan().all()

@@ -1,0 +1,224 @@
+"""The shape of the code: who imports whom, who reads the config, size, types, documentation."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "maskrcnn_benchmark"
+NAME = "maskrcnn_benchmark"
+
+ALLOWED = {
+    "config": set(),
+    "utils": set(),
+    "solver": set(),
+    "layers": set(),
+    "structures": {"layers"},
+    "modeling": {"structures", "layers", "utils"},
+    "data": {"structures", "utils"},
+    "evaluation": {"structures", "utils"},
+    "engine": {"evaluation", "structures", "utils"},
+}
+# file -> what it may import beyond its subpackage's rule
+EXCEPTIONS = {
+    "engine/predictor.py": {"config", "modeling", "data"},
+    "utils/collect_env.py": {"layers", "_C"},
+    "layers/_ops.py": {"_C"},
+}
+READS_CONFIG = ("build_", "make_", "from_cfg", "_build_", "_make_", "_from_cfg")
+CONFIG_FILES = ("config/",)  # the tree itself and its checks
+CHECKPOINT = "utils/checkpoint.py"  # DetectronCheckpointer(cfg, ...) is a public name
+MAX_FILE, MEDIAN_FILE = 300, 120
+MAX_FUNCTION, MEDIAN_FUNCTION, P90_FUNCTION = 60, 12, 35
+MAX_POSITIONAL = 5
+_SELF = ("self", "cls", "ctx")
+FREE_SIZE = {"config/defaults.py"}
+
+FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+SCRIPTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for folder in ("tools", "demo", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+)
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def _functions(path: Path) -> list[Function]:
+    return [node for node in ast.walk(_tree(path)) if isinstance(node, Function)]
+
+
+def _length(function: Function) -> int:
+    return (function.end_lineno or 0) - function.lineno + 1
+
+
+def _imported(file: str) -> set[str]:
+    """Full names of the modules that a file of the package imports, relative ones resolved."""
+    package = [NAME, *Path(file).parts[:-1]]
+    names = set()
+    for node in ast.walk(_tree(PACKAGE / file)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name | ast.Attribute)
+            and (node.func.id if isinstance(node.func, ast.Name) else node.func.attr)
+            in ("import_module", "__import__")
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            names.add(str(node.args[0].value))
+    return names
+
+
+def _ours(file: str) -> set[str]:
+    """The subpackages that a file imports."""
+    parts = [name.split(".") for name in _imported(file)]
+    return {p[1] for p in parts if p[0] == NAME and len(p) > 1}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_follow_the_rule(file: str) -> None:
+    part = file.split("/")[0]
+    if part == "__init__.py":
+        assert _ours(file) == set()
+        return
+    allowed = ALLOWED[part] | {part} | EXCEPTIONS.get(file, set())
+    assert _ours(file) <= allowed, f"{file} may import {sorted(allowed)}"
+
+
+def test_rpn_and_roi_heads_meet_only_in_the_detector() -> None:
+    for one, other in (("rpn", "roi_heads"), ("roi_heads", "rpn")):
+        for file in FILES:
+            if file.startswith(f"modeling/{one}/"):
+                met = [n for n in _imported(file) if n.startswith(f"{NAME}.modeling.{other}")]
+                assert not met, file
+
+
+def test_no_circles_between_modules() -> None:
+    modules = {f"{NAME}.{f[:-3].replace('/', '.')}".removesuffix(".__init__"): f for f in FILES}
+    edges = {m: {n for n in _imported(f) if n in modules and n != m} for m, f in modules.items()}
+    # a package may gather the names of its own modules
+    for module, targets in edges.items():
+        targets -= {t for t in targets if module.startswith(f"{t}.")}
+    done: set[str] = set()
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, " -> ".join([*way, module])
+        if module not in done:
+            for target in edges[module]:
+                visit(target, (*way, module))
+            done.add(module)
+
+    for module in modules:
+        visit(module, ())
+
+
+def test_only_tools_import_the_global_config() -> None:
+    for file in FILES:
+        if not file.startswith("config/"):
+            assert f"{NAME}.config.cfg" not in _imported(file) or file == "engine/predictor.py", (
+                file
+            )
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if not f.startswith(CONFIG_FILES)])
+def test_only_builders_read_the_config(file: str) -> None:
+    def check(node: ast.AST, allowed: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            inside = allowed or (
+                isinstance(child, Function) and child.name.startswith(READS_CONFIG)
+            )
+            if not inside and isinstance(child, ast.Name) and child.id == "cfg":
+                raise AssertionError(f"{file}:{child.lineno} reads cfg outside build_*, make_*")
+            if not inside and isinstance(child, Function):
+                names = [a.arg for a in child.args.args + child.args.kwonlyargs]
+                assert "cfg" not in names, f"{file}:{child.lineno} {child.name} takes a cfg"
+            check(child, inside)
+
+    if file != CHECKPOINT:
+        check(_tree(PACKAGE / file), False)
+
+
+@pytest.mark.parametrize("file", [f"{NAME}/{f}" for f in FILES] + SCRIPTS)
+def test_size_types_and_documentation(file: str) -> None:
+    path = ROOT / file
+    text = path.read_text()
+    if file.removeprefix(f"{NAME}/") not in FREE_SIZE:
+        assert len(text.splitlines()) <= MAX_FILE, file
+    if text.strip() and path.name != "__init__.py":
+        assert ast.get_docstring(_tree(path)), f"{file} has no docstring"
+    for function in _functions(path):
+        where = f"{file}:{function.lineno} {function.name}"
+        assert _length(function) <= MAX_FUNCTION, f"{where}: {_length(function)} lines"
+        arguments = function.args
+        positional = [a for a in arguments.posonlyargs + arguments.args if a.arg not in _SELF]
+        listed = [*positional, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+        untyped = [a.arg for a in listed if a is not None and a.annotation is None]
+        assert not untyped, f"{where}: untyped {untyped}"
+        assert function.returns is not None, f"{where}: no return type"
+
+
+def _public(tree: ast.AST, inside_private: bool = False) -> list[ast.AST]:
+    """Public functions and classes that a user can reach, nested functions left out."""
+    found: list[ast.AST] = []
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
+            found.append(node)
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            found += _public(node)
+    return found
+
+
+@pytest.mark.parametrize("file", [f"{NAME}/{f}" for f in FILES] + SCRIPTS)
+def test_everything_public_is_documented(file: str) -> None:
+    overridden = ("forward", "backward", "setup_context")  # documented by their class
+    for node in _public(_tree(ROOT / file)):
+        assert isinstance(node, Function | ast.ClassDef)
+        if node.name not in overridden and not _is_overload(node):
+            assert ast.get_docstring(node), f"{file}:{node.lineno} {node.name} has no docstring"
+
+
+def _is_overload(node: ast.AST) -> bool:
+    decorators = getattr(node, "decorator_list", [])
+    return any(isinstance(d, ast.Name) and d.id == "overload" for d in decorators)
+
+
+def test_the_typical_file_and_function_are_small() -> None:
+    lengths = [len((PACKAGE / f).read_text().splitlines()) for f in FILES]
+    assert statistics.median(n for n in lengths if n > 2) <= MEDIAN_FILE
+    functions = sorted(_length(f) for file in FILES for f in _functions(PACKAGE / file))
+    assert statistics.median(functions) <= MEDIAN_FUNCTION
+    assert functions[round(0.9 * (len(functions) - 1))] <= P90_FUNCTION
+
+
+def test_few_positional_arguments() -> None:
+    # signatures that users' scripts rely on
+    public = {"do_train", "inference", "RPNPostProcessor"}
+    for file in FILES:
+        for function in _functions(PACKAGE / file):
+            positional = [
+                a for a in function.args.posonlyargs + function.args.args if a.arg not in _SELF
+            ]
+            if function.name not in public and not function.name.startswith("__"):
+                assert len(positional) <= MAX_POSITIONAL, f"{file}:{function.lineno}"
+
+
+def test_nothing_unfinished() -> None:
+    words = ("TO" + "DO", "FIX" + "ME", "XX" + "X:", "NotImplemented" + "Error", "for " + "now")
+    for file in [f"{NAME}/{f}" for f in FILES] + SCRIPTS:
+        text = (ROOT / file).read_text()
+        assert not [w for w in words if w in text], file

@@ -1,0 +1,118 @@
+"""The commands as a user types them, on a model and a data set of toy size."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from tests.evaluation.dataset import squares_dataset
+
+ROOT = Path(__file__).parent.parent.parent
+CONFIG = ROOT / "configs" / "e2e_ms_rcnn_R_50_FPN_1x.yaml"
+
+
+def command(tool, *arguments, launcher=()):
+    result = subprocess.run(
+        [sys.executable, *launcher, str(ROOT / "tools" / tool), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+    return result.returncode, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """A YAML of a thin Mask Scoring R-CNN on three images of 100 x 80."""
+    folder = tmp_path_factory.mktemp("cli")
+    dataset = squares_dataset()
+    (folder / "squares.json").write_text(json.dumps(dataset.coco.dataset))
+    noise = np.random.default_rng(0).integers(256, size=(80, 100, 3), dtype=np.uint8)
+    for info in dataset.coco.imgs.values():
+        Image.fromarray(noise).save(folder / info["file_name"])
+    tree = yaml.safe_load(CONFIG.read_text())
+    model = tree["MODEL"]
+    model["WEIGHT"] = ""
+    model["BACKBONE"]["OUT_CHANNELS"] = 16
+    model.setdefault("RESNETS", {}).update(
+        WIDTH_PER_GROUP=4, RES2_OUT_CHANNELS=16, STEM_OUT_CHANNELS=8
+    )
+    model["ROI_BOX_HEAD"].update(NUM_CLASSES=3, MLP_HEAD_DIM=16)
+    model["ROI_MASK_HEAD"]["CONV_LAYERS"] = (16, 16)
+    small = {"MIN_SIZE_TRAIN": 64, "MIN_SIZE_TEST": 64, "MAX_SIZE_TRAIN": 90, "MAX_SIZE_TEST": 90}
+    files = {"ANN_FILE": str(folder / "squares.json"), "IMG_DIR": str(folder)}
+    tree |= {
+        "INPUT": small,
+        "DATASETS": {"TRAIN": ["sq"], "TEST": ["sq"], "CUSTOM": {"sq": files}},
+        "DATALOADER": tree.get("DATALOADER", {}) | {"NUM_WORKERS": 0},
+        "SOLVER": {"IMS_PER_BATCH": 2, "MAX_ITER": 3, "CHECKPOINT_PERIOD": 2, "BASE_LR": 1e-5},
+        "TEST": {"IMS_PER_BATCH": 2},
+        "OUTPUT_DIR": str(folder / "out"),
+    }
+    path = folder / "toy.yaml"
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(tree))))
+    return path
+
+
+def test_train_resume_and_test(config):
+    out = config.parent / "out"
+    code, log, errors = command("train_net.py", "--config-file", config, "--skip-test")
+    assert code == 0, log + errors
+    assert "Starting from initial values" in log
+    assert (out / "log.txt").read_text() == log
+    figures = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in figures] == [3]
+    content = torch.load(out / "model_final.pth", weights_only=True)
+    assert content["iteration"] == 3
+    assert content["class_names"] == ["__background__", "cat", "dog"]
+    assert content["config"] == (out / "config.yml").read_text()
+
+    code, log, errors = command("train_net.py", "--config-file", config, "SOLVER.MAX_ITER", 4)
+    assert code == 0, log + errors
+    assert "Resuming from the checkpoint" in log
+    assert "Training starts at iteration 4 of 4" in log
+    trained = json.loads((out / "inference" / "sq" / "results.json").read_text())
+    names = {path.name for path in (out / "inference" / "sq").iterdir()}
+    assert {"predictions.pth", "bbox.json", "segm.json", "coco_results.pth"} <= names
+
+    weights = ("MODEL.WEIGHT", out / "model_final.pth", "OUTPUT_DIR", config.parent / "elsewhere")
+    code, log, errors = command("test_net.py", "--config-file", config, *weights)
+    assert code == 0, log + errors
+    results = config.parent / "elsewhere" / "inference" / "sq" / "results.json"
+    assert json.loads(results.read_text()) == trained
+
+
+def test_missing_data_are_reported_in_words(config, tmp_path):
+    options = ("OUTPUT_DIR", tmp_path, "DATASETS.TRAIN", "('coco_2017_train',)")
+    code, _, errors = command("train_net.py", "--config-file", config, *options)
+    assert code == 2
+    assert errors.startswith("error: data set 'coco_2017_train'")
+    assert "Traceback" not in errors
+
+
+def test_nothing_to_evaluate_is_an_error(config, tmp_path):
+    code, _, errors = command("test_net.py", "--config-file", config, "OUTPUT_DIR", tmp_path)
+    assert code == 2
+    assert "error: there are no weights to evaluate" in errors
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_evaluate_together(config, tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    arguments = ("--config-file", config, "OUTPUT_DIR", tmp_path)
+    code, log, errors = command("train_net.py", *arguments, launcher=launcher)
+    assert code == 0, log + errors
+    assert log.count("Training starts at iteration 1 of 3") == 1
+    assert (tmp_path / "inference" / "sq" / "results.json").exists()
+    state = torch.load(tmp_path / "model_final.pth", weights_only=True)["model"]
+    assert not any(name.startswith("module.") for name in state)

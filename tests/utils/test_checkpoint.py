@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.utils.checkpoint import Checkpointer, DetectronCheckpointer
+from tests.helpers.vectors import load_vector
+
+
+def parts(folder, features=3):
+    model = nn.Linear(features, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [3], gamma=0.5)
+    return Checkpointer(model, optimizer, scheduler, str(folder))
+
+
+def trained(folder):
+    checkpointer = parts(folder)
+    for _ in range(4):
+        checkpointer.optimizer.zero_grad()
+        checkpointer.model(torch.ones(1, 3)).sum().backward()
+        checkpointer.optimizer.step()
+        checkpointer.scheduler.step()
+    return checkpointer
+
+
+def test_files_and_keys_are_the_originals(tmp_path):
+    recorded = load_vector("checkpoint_format")[0]["data"]
+    trained(tmp_path).save("model_0000010", iteration=10)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(recorded["files"])
+    content = torch.load(tmp_path / "model_0000010.pth", weights_only=True)
+    assert list(content) == recorded["keys"]
+    assert list(content["model"]) == recorded["model_keys"]
+    assert list(content["optimizer"]) == recorded["optimizer_keys"]
+    assert content["iteration"] == recorded["iteration"]
+    note = (tmp_path / "last_checkpoint").read_text()
+    assert note == recorded["last_checkpoint_content"].replace("<save_dir>", str(tmp_path))
+
+
+def test_resuming_restores_all_and_returns_the_rest(tmp_path):
+    first = trained(tmp_path)
+    first.save("model_0000004", iteration=4)
+    second = parts(tmp_path)
+    torch.save({"weight": torch.zeros(2, 3)}, tmp_path / "other.pth")
+    rest = second.load(tmp_path / "other.pth")  # last_checkpoint goes before it
+    assert rest == {"iteration": 4}
+    assert torch.equal(first.model.weight, second.model.weight)
+    momentum = second.optimizer.state_dict()["state"][0]["momentum_buffer"]
+    assert torch.equal(momentum, first.optimizer.state_dict()["state"][0]["momentum_buffer"])
+    assert second.scheduler.last_epoch == 4
+    assert second.optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
+
+
+def test_starting_from_weights_takes_the_weights_alone(tmp_path):
+    trained(tmp_path / "a").save("model_final", iteration=4)
+    fresh = parts(tmp_path / "b")
+    assert fresh.load(tmp_path / "a" / "model_final.pth") == {}
+    assert fresh.scheduler.last_epoch == 0
+    assert fresh.optimizer.state_dict()["state"] == {}
+    saved = torch.load(tmp_path / "a" / "model_final.pth", weights_only=True)["model"]
+    assert torch.equal(fresh.model.weight, saved["weight"])
+
+
+def test_weights_for_evaluation_must_be_complete(tmp_path):
+    torch.save({"weight": torch.zeros(2, 3)}, tmp_path / "part.pth")
+    assert parts(tmp_path).load(tmp_path / "part.pth") == {}
+    with pytest.raises(ValueError, match=r"(?s)part.pth does not hold the whole model.*bias"):
+        parts(tmp_path).load(tmp_path / "part.pth", require_all=True)
+
+
+def test_without_anything_to_load_the_initial_values_stay(tmp_path):
+    fresh = parts(tmp_path)
+    before = fresh.model.weight.clone()
+    assert fresh.load("") == {}
+    assert torch.equal(fresh.model.weight, before)
+
+
+def test_a_moved_folder_still_resumes(tmp_path):
+    trained(tmp_path / "a").save("model_0000004", iteration=4)
+    shutil.move(tmp_path / "a", tmp_path / "b")
+    assert parts(tmp_path / "b").load() == {"iteration": 4}
+
+
+def test_a_relative_folder_resumes_from_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trained("out").save("model_0000004", iteration=4)
+    assert Path("out/last_checkpoint").read_text() == "out/model_0000004.pth"
+    monkeypatch.chdir("/")
+    assert parts(tmp_path / "out").load() == {"iteration": 4}
+
+
+def test_a_lost_checkpoint_is_an_error_with_the_way_out(tmp_path):
+    trained(tmp_path).save("model_0000004", iteration=4)
+    (tmp_path / "model_0000004.pth").unlink()
+    with pytest.raises(FileNotFoundError, match="delete .*last_checkpoint to start afresh"):
+        parts(tmp_path).load()
+
+
+def test_resuming_another_model_is_an_error(tmp_path):
+    trained(tmp_path).save("model_0000004", iteration=4)
+    with pytest.raises(ValueError, match="(?s)another model.*weight"):
+        parts(tmp_path, features=5).load()
+
+
+def test_a_failed_save_leaves_the_former_one(tmp_path, monkeypatch):
+    checkpointer = trained(tmp_path)
+    checkpointer.save("model_0000004", iteration=4)
+
+    def crash(content, file):
+        file.write(b"half a file")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", crash)
+    for name in ("model_0000004", "model_0000008"):
+        with pytest.raises(KeyboardInterrupt):
+            checkpointer.save(name, iteration=8)
+    monkeypatch.undo()
+    assert parts(tmp_path).load() == {"iteration": 4}
+    assert not (tmp_path / "model_0000008.pth").exists()
+
+
+def test_nothing_is_written_when_not_asked(tmp_path):
+    model = nn.Linear(1, 1)
+    Checkpointer(model, save_dir=tmp_path / "out", save_to_disk=False).save("model_final")
+    Checkpointer(model).save("model_final")
+    assert not (tmp_path / "out").exists()
+
+
+def test_config_and_class_names_are_stored_and_not_returned(tmp_path):
+    cfg = CfgNode({"SOLVER": CfgNode({"BASE_LR": 0.5})})
+    checkpointer = DetectronCheckpointer(cfg, nn.Linear(1, 1), save_dir=tmp_path)
+    checkpointer.metadata["class_names"] = ["__background__", "cat"]
+    checkpointer.save("model_final", iteration=2)
+    content = torch.load(tmp_path / "model_final.pth", weights_only=True)
+    assert CfgNode.load_cfg(content["config"]) == cfg
+    assert content["class_names"] == ["__background__", "cat"]
+    assert checkpointer.load() == {"iteration": 2}

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from maskrcnn_benchmark.utils import comm
+
+
+def test_a_job_of_one_process_needs_no_set_up():
+    assert (comm.get_rank(), comm.get_world_size(), comm.is_main_process()) == (0, 1, True)
+    comm.synchronize()
+    assert comm.all_gather("x") == ["x"]
+    losses = {"b": torch.tensor(2.0), "a": torch.tensor(1.0)}
+    assert comm.reduce_dict(losses) == losses
+    assert comm.any_process(torch.tensor(True))
+    assert not comm.any_process(torch.tensor(False))
+
+
+def _process(rank: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    assert (comm.get_rank(), comm.get_world_size()) == (rank, 2)
+    assert comm.all_gather({"rank": rank, "list": [0] * rank}) == [
+        {"rank": 0, "list": []},
+        {"rank": 1, "list": [0]},
+    ]
+    assert comm.any_process(torch.tensor(rank == 1))
+    assert not comm.any_process(torch.tensor(False))
+    names = ["b", "a"] if rank == 0 else ["a", "b"]
+    values = {"a": torch.tensor([1.0, 2.0]) * (rank + 1), "b": torch.full((2,), 10.0 * rank)}
+    reduced = comm.reduce_dict({name: values[name] for name in names})
+    assert list(reduced) == names
+    if rank == 0:
+        assert reduced["a"].tolist() == [1.5, 3.0]
+        assert reduced["b"].tolist() == [5.0, 5.0]
+        summed = comm.reduce_dict(values, average=False)
+        assert summed["a"].tolist() == [3.0, 6.0]
+    else:
+        comm.reduce_dict(values, average=False)
+    comm.synchronize()
+    dist.destroy_process_group()
+
+
+def test_two_processes_exchange_and_reduce(tmp_path):
+    mp.spawn(_process, args=(str(tmp_path),), nprocs=2)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from maskrcnn_benchmark.utils.model_serialization import (
+    load_state_dict,
+    match_suffixes,
+    strip_module_prefix,
+)
+from tests.helpers.vectors import load_vector
+
+CASES = load_vector("suffix_matching")[0]["data"]["cases"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["why"] for case in CASES])
+def test_matches_names_as_recorded(case):
+    loaded = strip_module_prefix({name: torch.zeros(1) for name in case["loaded_keys"]})
+    assert match_suffixes(case["model_keys"], loaded) == case["loaded_from"]
+
+
+def test_equals_trying_every_pair():
+    generator = torch.Generator().manual_seed(3)
+    parts = ["a", "b", "ab", "conv", "weight"]
+
+    def name() -> str:
+        count = int(torch.randint(1, 5, (1,), generator=generator))
+        return ".".join(parts[i] for i in torch.randint(5, (count,), generator=generator))
+
+    model, loaded = [name() for _ in range(200)], [name() for _ in range(50)]
+    for key, match in match_suffixes(model, loaded).items():
+        ends = [other for other in loaded if key.endswith(other)]
+        assert match == (max(ends, key=len) if ends else None)
+
+
+def tiny() -> nn.Module:
+    return nn.ModuleDict({"body": nn.Linear(2, 3), "head": nn.Linear(3, 2)})
+
+
+def test_copies_what_fits_and_reports_the_rest():
+    model = tiny()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    loaded = {
+        "module.body.weight": torch.ones(3, 2),
+        "module.head.weight": torch.ones(4, 3),
+        "module.extra": torch.ones(1),
+        "module.head.bias": torch.full((2,), 7.0),
+    }
+    report = load_state_dict(model, loaded)
+    assert report.matched == {"body.weight": "body.weight", "head.bias": "head.bias"}
+    assert report.missing == ["body.bias"]
+    assert report.unexpected == ["extra"]
+    assert report.mismatched == [("head.weight", (2, 3), (4, 3))]
+    assert not report.complete
+    after = model.state_dict()
+    assert torch.equal(after["body.weight"], torch.ones(3, 2))
+    assert torch.equal(after["head.bias"], torch.full((2,), 7.0))
+    assert torch.equal(after["head.weight"], before["head.weight"])
+    assert torch.equal(after["body.bias"], before["body.bias"])
+    for part in ("2 of the model's 4", "1: body.bias", "1: extra", "head.weight (2, 3) != (4, 3)"):
+        assert part in report.summary()
+
+
+def test_nothing_that_fits_is_an_error_that_names_both_sides():
+    with pytest.raises(ValueError, match=r"none of the 1 loaded.*other.thing.*body.weight"):
+        load_state_dict(tiny(), {"other.thing": torch.zeros(1)})
+
+
+def test_an_empty_file_is_an_error():
+    with pytest.raises(ValueError, match="no tensors"):
+        load_state_dict(tiny(), {})

@@ -1,0 +1,144 @@
+"""What the command line tools share: arguments, start of a run, test of a model."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.config import cfg, check_config
+from maskrcnn_benchmark.data import make_data_loader
+from maskrcnn_benchmark.engine.inference import inference
+from maskrcnn_benchmark.utils.collect_env import collect_env_info
+from maskrcnn_benchmark.utils.comm import get_rank, get_world_size, synchronize
+from maskrcnn_benchmark.utils.env import setup_environment
+from maskrcnn_benchmark.utils.logger import setup_logger
+
+LOGGER = "maskrcnn_benchmark"
+
+
+def argument_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser with the arguments of every tool."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--config-file", default="", metavar="FILE", help="a YAML of configs/")
+    parser.add_argument(
+        "--local_rank", "--local-rank", type=int, default=0, help="set by torch.distributed.launch"
+    )
+    parser.add_argument(
+        "opts",
+        nargs=argparse.REMAINDER,
+        metavar="KEY VALUE",
+        help="settings that go before those of the file, such as SOLVER.BASE_LR 0.005",
+    )
+    return parser
+
+
+@contextlib.contextmanager
+def user_errors() -> Iterator[None]:
+    """End the program with one line, ``error: ...``, and exit code 2 where the user can mend it."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(2) from None
+
+
+def start_run(args: argparse.Namespace) -> tuple[CfgNode, torch.device]:
+    """Read the config, join the other processes, open the log, set the seed.
+
+    Returns:
+        The frozen config, and the device to compute on.
+
+    Raises:
+        ValueError: the config is wrong.
+        FileNotFoundError: there is no such config file.
+    """
+    setup_environment()
+    if args.config_file:
+        cfg.merge_from_file(args.config_file)
+    cfg.merge_from_list(args.opts)
+    cfg.freeze()
+    check_config(cfg)
+    device = choose_device(cfg)
+    local_rank = int(os.environ.get("LOCAL_RANK", args.local_rank))
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        join_processes(device, local_rank)
+    logger = setup_logger(LOGGER, cfg.OUTPUT_DIR, get_rank())
+    logger.info(f"{get_world_size()} processes; {vars(args)}")
+    logger.info(f"Environment\n{collect_env_info()}")
+    logger.info(f"Config\n{cfg.dump()}")
+    if device.type != torch.device(cfg.MODEL.DEVICE).type:
+        logger.warning("torch finds no GPU here: everything runs on the CPU")
+    seed_generators(cfg.SEED + get_rank())
+    return cfg, device
+
+
+def choose_device(cfg: CfgNode) -> torch.device:
+    """Return MODEL.DEVICE; the CPU if that is a GPU by default and there is none.
+
+    Raises:
+        ValueError: the user asked for a GPU and there is none.
+    """
+    device = torch.device(cfg.MODEL.DEVICE)
+    if device.type != "cuda" or torch.cuda.is_available():
+        return device
+    if cfg.is_set("MODEL.DEVICE"):
+        raise ValueError(
+            f"MODEL.DEVICE is set to {cfg.MODEL.DEVICE}, but torch finds no GPU here; "
+            "set MODEL.DEVICE cpu, or leave it out to take what there is"
+        )
+    return torch.device("cpu")
+
+
+def join_processes(device: torch.device, local_rank: int) -> None:
+    """Connect to the other processes of the job that torchrun, or a like launcher, started."""
+    if device.type == "cuda":
+        torch.cuda.set_device(local_rank)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", init_method="env://")
+    synchronize()
+
+
+def leave_processes() -> None:
+    """Disconnect from the other processes, if there are any."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def seed_generators(seed: int) -> None:
+    """Seed Python's, NumPy's and torch's generators."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 users' transforms may draw from it
+    torch.manual_seed(seed)
+
+
+def run_tests(cfg: CfgNode, model: nn.Module, device: torch.device) -> None:
+    """Evaluate the model on every set of DATASETS.TEST, into ``OUTPUT_DIR/inference/<set>``."""
+    if not cfg.DATASETS.TEST:
+        logging.getLogger(LOGGER).warning("DATASETS.TEST is empty: nothing is evaluated")
+        return
+    with user_errors():
+        loaders = make_data_loader(cfg, is_train=False, is_distributed=get_world_size() > 1)
+    for name, loader in zip(cfg.DATASETS.TEST, loaders, strict=True):
+        inference(
+            model,
+            loader,
+            name,
+            iou_types=("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",),
+            box_only=cfg.MODEL.RPN_ONLY,
+            device=device,
+            expected_results=cfg.TEST.EXPECTED_RESULTS,
+            expected_results_sigma_tol=cfg.TEST.EXPECTED_RESULTS_SIGMA_TOL,
+            output_folder=Path(cfg.OUTPUT_DIR) / "inference" / name,
+        )
+        synchronize()

@@ -1,0 +1,172 @@
+"""See it work: ``make demo``, or ``python tools/quickstart.py [--iterations N]``.
+
+Draws the embedded data set, trains a small Mask Scoring R-CNN on it from random weights, evaluates
+it, and writes a report with pictures. Run again after an interruption, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from common import LOGGER, run_tests, start_run, user_errors
+from train_net import set_up, train
+
+from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
+from maskrcnn_benchmark.engine.train_step import LossNotFiniteError
+from maskrcnn_benchmark.utils.visualization import (
+    Instances,
+    contact_sheet,
+    draw_instances,
+    from_coco_annotations,
+    load_detections,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / "configs" / "demo" / "ms_rcnn_synthetic.yaml"
+SPLITS = ("train", "val")
+PICTURES = 8
+SHOWN_SCORE = 0.5
+FOUND = "box IoU > 0.5"  # the group of detections in results.json
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Train and show a small Mask Scoring R-CNN.")
+    parser.add_argument("--iterations", type=int, default=800, help="length of the training")
+    parser.add_argument("--num-train", type=int, default=1000, help="pictures to train on")
+    parser.add_argument("--num-val", type=int, default=200, help="pictures to test on")
+    parser.add_argument("--seed", type=int, default=0, help="of the data and of the training")
+    parser.add_argument("--output", type=Path, default=Path("output/demo"), help="folder to write")
+    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="settings")
+    return parser.parse_args()
+
+
+def prepare_data(folder: Path, num_train: int, num_val: int, seed: int) -> None:
+    """Draw the data set, unless the very same one is there already."""
+    wanted = {"seed": seed, "train": num_train, "val": num_val}
+    marker = folder / "complete.json"
+    if marker.is_file() and json.loads(marker.read_text()) == wanted:
+        return
+    marker.unlink(missing_ok=True)
+    print(f"Drawing {num_train} + {num_val} pictures into {folder}", flush=True)
+    write_synthetic_coco(
+        folder, num_train=num_train, num_val=num_val, seed=seed, progress=sys.stderr.isatty()
+    )
+    marker.write_text(json.dumps(wanted))
+
+
+def settings(args: argparse.Namespace, data: Path) -> list[str]:
+    """Return the KEY VALUE pairs that the command line implies."""
+    pairs: dict[str, Any] = {
+        "OUTPUT_DIR": args.output,
+        "SEED": args.seed,
+        "SOLVER.MAX_ITER": args.iterations,
+        "SOLVER.STEPS": (int(0.7 * args.iterations), int(0.9 * args.iterations)),
+    }
+    for split in SPLITS:
+        key = f"DATASETS.CUSTOM.synthetic_{split}"
+        pairs[f"{key}.ANN_FILE"] = data / "annotations" / f"instances_{split}.json"
+        pairs[f"{key}.IMG_DIR"] = data / split
+    return [str(part) for pair in pairs.items() for part in pair] + args.opts
+
+
+def train_and_evaluate(options: list[str]) -> None:
+    """Train by the demo's config and evaluate, as ``tools/train_net.py`` does."""
+    args = argparse.Namespace(config_file=str(CONFIG), local_rank=0, opts=options)
+    with user_errors():
+        cfg, device = start_run(args)
+        training = set_up(cfg, device)
+    try:
+        train(cfg, training)
+    except LossNotFiniteError as error:
+        logging.getLogger(LOGGER).error(str(error))
+        sys.exit(1)
+    run_tests(cfg, training.checkpointer.model, device)
+
+
+def draw_pictures(data: Path, detections_folder: Path, output: Path) -> None:
+    """Write ground truth beside detections for the first pictures, and all on one sheet."""
+    truth = json.loads((data / "annotations" / "instances_val.json").read_text())
+    names = {c["id"]: c["name"] for c in truth["categories"]}
+    detections = load_detections(detections_folder, names, min_score=SHOWN_SCORE)
+    output.mkdir(parents=True, exist_ok=True)
+    pairs = []
+    for entry in truth["images"][:PICTURES]:
+        picture = cv2.imread(str(data / "val" / entry["file_name"]))[..., ::-1]
+        size = (entry["height"], entry["width"])
+        annotations = [a for a in truth["annotations"] if a["image_id"] == entry["id"]]
+        found = detections.get(entry["id"], Instances())
+        drawn = [
+            draw_instances(np.ascontiguousarray(picture), instances, long_side=960)
+            for instances in (from_coco_annotations(annotations, names, size), found)
+        ]
+        pairs.append(contact_sheet(drawn, ["ground truth", "detections"], columns=2))
+        write_png(output / entry["file_name"], pairs[-1])
+    if pairs:
+        write_png(output / "all.png", contact_sheet(pairs, columns=2, cell_size=(1200, 520)))
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Write an RGB picture."""
+    cv2.imwrite(str(path), picture[..., ::-1])
+
+
+def write_report(folder: Path, evaluation: Path, iterations: int, seed: int) -> Path:
+    """Write ``report.md`` from the evaluation's files; returns its path."""
+    content = json.loads((evaluation / "results.json").read_text())
+    results = content["results"]
+    rows = (
+        ("boxes, ranked by class score", "bbox"),
+        ("masks, ranked by class score", "segm_by_class_score"),
+        ("masks, ranked by mask score", "segm"),
+    )
+    lines = [f"# Mask Scoring R-CNN on the embedded data, {iterations} iterations, seed {seed}", ""]
+    lines += ["| | AP | AP50 | AP75 |", "|---|---|---|---|"]
+    for title, task in rows:
+        if task in results:
+            values = [f"{100 * results[task][m]:.1f}" for m in ("AP", "AP50", "AP75")]
+            lines.append(f"| {title} | {' | '.join(values)} |")
+    if "segm_by_class_score" in results:
+        gain = 100 * (results["segm"]["AP"] - results["segm_by_class_score"]["AP"])
+        lines += ["", f"What the mask score brings: **{gain:+.2f} AP**."]
+    quality = content["mask_quality"].get(FOUND, {})
+    if quality.get("pearson") is not None:
+        lines += [
+            "",
+            f"Correlation with the true mask IoU, over the {quality['count']} detections that found"
+            f" an object ({FOUND}): predicted mask IoU {quality['pearson']:.2f}, "
+            f"class score {quality['class_score_pearson']:.2f}.",
+        ]
+    lines += ["", "![ground truth and detections](pictures/all.png)", ""]
+    path = folder / "report.md"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def main() -> None:
+    """Run the command line."""
+    args = parse_arguments()
+    began = time.perf_counter()
+    data = args.output / "data"
+    with user_errors():
+        prepare_data(data, args.num_train, args.num_val, args.seed)
+    train_and_evaluate(settings(args, data))
+    evaluation = args.output / "inference" / "synthetic_val"
+    draw_pictures(data, evaluation, args.output / "pictures")
+    report = write_report(args.output, evaluation, args.iterations, args.seed)
+    print(f"\n{report.read_text()}\nDone in {(time.perf_counter() - began) / 60:.1f} minutes.")
+    print(f"Report:   {report}\nPictures: {args.output / 'pictures'}")
+    print(f"Model:    {args.output / 'model_final.pth'}")
+    print(f"Delete {args.output} to start afresh.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Evaluate a model: ``python tools/test_net.py --config-file FILE MODEL.WEIGHT path``."""
+
+from __future__ import annotations
+
+import argparse
+
+from common import argument_parser, leave_processes, run_tests, start_run, user_errors
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
+
+
+def load_weights(
+    checkpointer: DetectronCheckpointer, cfg: CfgNode, args: argparse.Namespace
+) -> None:
+    """Load what the command line names, else the last checkpoint, else the config's MODEL.WEIGHT.
+
+    Raises:
+        ValueError: there is none of the three.
+    """
+    named = args.ckpt or (cfg.MODEL.WEIGHT if "MODEL.WEIGHT" in args.opts[::2] else "")
+    if not (named or cfg.MODEL.WEIGHT or checkpointer.get_checkpoint_file()):
+        raise ValueError(
+            "there are no weights to evaluate: give MODEL.WEIGHT path, or an OUTPUT_DIR that has "
+            "a last_checkpoint"
+        )
+    checkpointer.load(named or cfg.MODEL.WEIGHT, use_latest=not named, require_all=True)
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argument_parser("Evaluate a model on DATASETS.TEST.")
+    parser.add_argument("--ckpt", default="", help="weights; like MODEL.WEIGHT among the pairs")
+    args = parser.parse_args()
+    with user_errors():
+        cfg, device = start_run(args)
+        model = build_detection_model(cfg).to(device)
+        load_weights(DetectronCheckpointer(cfg, model, save_dir=cfg.OUTPUT_DIR), cfg, args)
+    run_tests(cfg, model, device)
+    leave_processes()
+
+
+if __name__ == "__main__":
+    main()

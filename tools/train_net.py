@@ -1,0 +1,107 @@
+"""Train a model: ``python tools/train_net.py --config-file FILE [KEY VALUE ...]``.
+
+On N devices: ``torchrun --nproc-per-node=N tools/train_net.py ...``. A run whose OUTPUT_DIR has a
+last_checkpoint is continued.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from common import (
+    LOGGER,
+    argument_parser,
+    leave_processes,
+    run_tests,
+    start_run,
+    user_errors,
+)
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DataLoader
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.data import make_data_loader
+from maskrcnn_benchmark.engine.metrics_writer import MetricsWriter
+from maskrcnn_benchmark.engine.train_step import LossNotFiniteError
+from maskrcnn_benchmark.engine.trainer import do_train
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.solver import make_lr_scheduler, make_optimizer
+from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
+from maskrcnn_benchmark.utils.comm import get_world_size, is_main_process
+
+
+class Training(NamedTuple):
+    """What ``do_train`` takes."""
+
+    model: nn.Module
+    data_loader: DataLoader[Any]
+    optimizer: Optimizer
+    scheduler: LRScheduler
+    checkpointer: DetectronCheckpointer
+    device: torch.device
+    checkpoint_period: int
+    arguments: dict[str, Any]
+
+
+def set_up(cfg: CfgNode, device: torch.device) -> Training:
+    """Build everything and resume from the last checkpoint, or start from MODEL.WEIGHT."""
+    model: nn.Module = build_detection_model(cfg).to(device)
+    optimizer = make_optimizer(cfg, model)
+    scheduler = make_lr_scheduler(cfg, optimizer)
+    checkpointer = DetectronCheckpointer(cfg, model, optimizer, scheduler, cfg.OUTPUT_DIR)
+    arguments = {"iteration": 0, **checkpointer.load(cfg.MODEL.WEIGHT)}
+    distributed = get_world_size() > 1
+    loader = make_data_loader(
+        cfg, is_train=True, is_distributed=distributed, start_iter=arguments["iteration"]
+    )
+    if hasattr(loader.dataset, "class_names"):
+        checkpointer.metadata["class_names"] = list(loader.dataset.class_names)
+    if distributed:
+        model = DistributedDataParallel(
+            model,
+            device_ids=[torch.cuda.current_device()] if device.type == "cuda" else None,
+            broadcast_buffers=False,  # frozen statistics only
+        )
+    period = cfg.SOLVER.CHECKPOINT_PERIOD
+    return Training(model, loader, optimizer, scheduler, checkpointer, device, period, arguments)
+
+
+def train(cfg: CfgNode, training: Training) -> None:
+    """Train to SOLVER.MAX_ITER; the main process writes the config and the figures."""
+    with contextlib.ExitStack() as stack:
+        writer = None
+        if is_main_process():
+            (Path(cfg.OUTPUT_DIR) / "config.yml").write_text(cfg.dump())
+            start = training.arguments["iteration"]
+            writer = stack.enter_context(MetricsWriter(cfg.OUTPUT_DIR, start))
+        do_train(*training, writer=writer)
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argument_parser("Train a model, then evaluate it on DATASETS.TEST.")
+    parser.add_argument("--skip-test", action="store_true", help="do not evaluate at the end")
+    args = parser.parse_args()
+    with user_errors():
+        cfg, device = start_run(args)
+        training = set_up(cfg, device)
+    try:
+        train(cfg, training)
+    except LossNotFiniteError as error:
+        logging.getLogger(LOGGER).error(str(error))
+        sys.exit(1)
+    if not args.skip_test:
+        run_tests(cfg, training.checkpointer.model, device)
+    leave_processes()
+
+
+if __name__ == "__main__":
+    main()
