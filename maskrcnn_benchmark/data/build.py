@@ -119,7 +119,7 @@ def _make_loader(
         dataset,
         sampler,
         [1] if cfg.DATALOADER.ASPECT_RATIO_GROUPING else [],
-        _images_per_process(cfg, train),
+        _make_batch_size(cfg, train),
         num_iters=cfg.SOLVER.MAX_ITER if train else None,
         start_iter=start_iter,
         seed=cfg.SEED,
@@ -135,8 +135,8 @@ def _make_loader(
     )
 
 
-def _images_per_process(cfg: CfgNode, train: bool) -> int:
-    """Return the batch size of one process."""
+def _make_batch_size(cfg: CfgNode, train: bool) -> int:
+    """Return the number of images in a batch of one process."""
     key = "SOLVER.IMS_PER_BATCH" if train else "TEST.IMS_PER_BATCH"
     images, world_size = (cfg.SOLVER if train else cfg.TEST).IMS_PER_BATCH, get_world_size()
     if images % world_size:
