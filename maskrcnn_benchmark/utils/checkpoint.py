@@ -20,9 +20,12 @@ from torch.optim.lr_scheduler import LRScheduler
 from yacs.config import CfgNode
 
 from .comm import is_main_process
+from .imports import import_file
 from .model_serialization import load_state_dict
-from .weight_files import model_tensors, read_weights
+from .model_zoo import fetch, is_url, path_for_url
+from .weight_files import check_ending, model_tensors, read_weights
 
+_CATALOG = "catalog://"
 _LAST = "last_checkpoint"
 _METADATA = ("config", "class_names")
 
@@ -109,6 +112,7 @@ class Checkpointer:
 
         Args:
             path: a file of weights (see ``read_weights``); empty or None: initial values stay.
+                ``DetectronCheckpointer`` takes addresses and ``catalog://`` names too.
             use_latest: False ignores the folder's last checkpoint.
             require_all: whether the weights at ``path`` must fill the whole model, as it has to be
                 for evaluation.
@@ -117,7 +121,7 @@ class Checkpointer:
             When resuming, what else the checkpoint holds (``iteration``); otherwise ``{}``.
 
         Raises:
-            FileNotFoundError: a named file is not there.
+            OSError: a named file is not there, or could not be downloaded.
             ValueError: a file cannot be read, nothing in it fits, or not all where all must.
         """
         latest = self.get_checkpoint_file() if use_latest else None
@@ -126,10 +130,14 @@ class Checkpointer:
         if not path:
             self.logger.info("Starting from initial values: no checkpoint and no MODEL.WEIGHT")
             return {}
+        path = self._local_file(str(path))
         self.logger.info(f"Starting from the weights in {path}")
         report = load_state_dict(self.model, model_tensors(read_weights(path)))
         if require_all and not report.complete:
-            raise ValueError(f"{path} does not hold the whole model: {report.summary()}")
+            short = "does not hold the whole model"
+            if report.backbone_only:
+                short = "holds the weights of a backbone, not of a whole detector"
+            raise ValueError(f"{path} {short}: {report.summary()}")
         self.logger.log(logging.WARNING if report.mismatched else logging.INFO, report.summary())
         return {}
 
@@ -154,6 +162,10 @@ class Checkpointer:
             f"delete {note} to start afresh"
         )
 
+    def _local_file(self, name: str) -> Path:
+        """Return the file that ``load`` was asked for."""
+        return Path(name)
+
     def _resume(self, path: Path) -> dict[str, Any]:
         """Restore everything from ``path`` and return what is left."""
         self.logger.info(f"Resuming from the checkpoint {path}")
@@ -172,7 +184,10 @@ class Checkpointer:
 
 
 class DetectronCheckpointer(Checkpointer):
-    """A checkpointer that stores the config in every file.
+    """A checkpointer that stores the config in every file and downloads what it is to load.
+
+    ``load`` takes ``http(s)://`` addresses and ``catalog://`` names of ``PATHS_CATALOG``'s
+    ``ModelCatalog``; the files are kept in ``MODEL.PRETRAINED_MODELS``.
 
     Args:
         cfg: the whole config; stored as YAML text.
@@ -194,3 +209,20 @@ class DetectronCheckpointer(Checkpointer):
     ) -> None:
         super().__init__(model, optimizer, scheduler, save_dir, save_to_disk)
         self.metadata["config"] = cfg.dump()
+        self._cfg = cfg
+
+    def _local_file(self, name: str) -> Path:
+        """Return the file that a path, an address or a catalog name stands for, downloaded."""
+        if not is_url(name):
+            return Path(name)
+        folder = Path(self._cfg.MODEL.PRETRAINED_MODELS)
+        if not name.startswith(_CATALOG):
+            target = path_for_url(name)
+            check_ending(target)
+            return fetch(name, folder / target)
+        entry = name.removeprefix(_CATALOG)
+        catalog = import_file("PATHS_CATALOG", self._cfg.PATHS_CATALOG)
+        location = catalog.ModelCatalog.get(entry)
+        if not is_url(location):
+            return Path(location)
+        return fetch(location, folder / (entry + path_for_url(location).suffix))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,10 @@ import torch
 from torch import Tensor, nn
 
 _SHOWN = 8  # names listed per line of the summary
+_FROM_CONFIG = re.compile(r"(^|\.)cell_anchors\.\d+$")  # buffers that no file needs to hold
+_CLASSIFIER = re.compile(r"(stem|conv1|bn1|layer\d)\.")  # how every name of a ResNet begins
+# deformable convolution -> the plain one whose weights it may start from
+_DEFORMABLE = (".conv2.conv.", ".conv2.")
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,13 @@ class LoadReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every tensor of the model was loaded."""
-        return not self.missing and not self.mismatched
+        """Whether every tensor of the model was loaded, but for what the config determines."""
+        return not self.mismatched and all(_FROM_CONFIG.search(name) for name in self.missing)
+
+    @property
+    def backbone_only(self) -> bool:
+        """Whether all that was loaded is a classification ResNet's: there is no detector in it."""
+        return bool(self.matched) and all(_CLASSIFIER.match(n) for n in self.matched.values())
 
     def summary(self) -> str:
         """Return the report in a few lines: a count each, and the first names."""
@@ -67,11 +77,15 @@ def match_suffixes(
 
     The end may begin anywhere in the name, not only after a dot, as in maskrcnn-benchmark; so
     ``backbone.body.layer1.0.conv1.weight`` takes ``layer1.0.conv1.weight`` before ``conv1.weight``.
+    A deformable ``conv2.conv.weight`` for which there is none takes ``conv2.weight``.
     """
     loaded = set(loaded_names)
+
+    def longest_end(name: str) -> str | None:
+        return next((name[i:] for i in range(len(name)) if name[i:] in loaded), None)
+
     return {
-        name: next((name[i:] for i in range(len(name)) if name[i:] in loaded), None)
-        for name in model_names
+        name: longest_end(name) or longest_end(name.replace(*_DEFORMABLE)) for name in model_names
     }
 
 

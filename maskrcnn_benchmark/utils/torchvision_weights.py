@@ -1,4 +1,4 @@
-"""Classification ResNets with torchvision's names, as backbones of ours."""
+"""Classification ResNets with torchvision's names, timm's too, as backbones of ours."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-_BATCH_NORM_EPS = 1e-5  # torch's default, in all of torchvision's ResNets
+_BATCH_NORM_EPS = 1e-5  # torch's default, in all of torchvision's and timm's ResNets
+_DEEP_STEM = "conv1.0.weight"  # timm's resnet50d, resnet50t, ...
 _STEM = {"conv1.": "stem.conv1.", "bn1.": "stem.bn1."}
 
 
 def is_torchvision_resnet(state: Mapping[str, Tensor]) -> bool:
-    """Tell whether the names are those of a torchvision ResNet or ResNeXt."""
-    return "conv1.weight" in state and "layer1.0.conv1.weight" in state
+    """Tell whether the names are those of a torchvision or timm ResNet or ResNeXt."""
+    stems = {"conv1.weight", _DEEP_STEM}
+    return "layer1.0.conv1.weight" in state and not stems.isdisjoint(state)
 
 
 def convert_torchvision_resnet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -25,7 +27,15 @@ def convert_torchvision_resnet(state: Mapping[str, Tensor]) -> dict[str, Tensor]
 
     Args:
         state: torchvision's names -> tensors; not changed.
+
+    Raises:
+        ValueError: the ResNet has a stem of three convolutions.
     """
+    if _DEEP_STEM in state:
+        raise ValueError(
+            f"this ResNet has several convolutions in its stem ({_DEEP_STEM}); the backbones here "
+            "have one of 7x7, as torchvision's resnet50 has"
+        )
     converted: dict[str, Tensor] = {}
     for name, tensor in state.items():
         if name.startswith("fc.") or name.endswith("num_batches_tracked"):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
+from .array_pickle import read_array_pickle
+from .c2_model_loading import convert_caffe2, is_caffe2
 from .model_serialization import strip_module_prefix
 from .torchvision_weights import convert_torchvision_resnet, is_torchvision_resnet
 
@@ -34,48 +39,94 @@ def _read_npz(path: Path) -> dict[str, Any]:
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    try:
+        return dict(load_file(path))
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file ({error})") from error
+
+
+def _read_pickle(path: Path) -> dict[str, Any]:
+    if zipfile.is_zipfile(path):  # torch.save under another ending
+        return _read_torch(path)
+    content = read_array_pickle(path)
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path}: holds a {type(content).__name__}, not a dict of arrays")
+    tensors = _with_tensors(content)
+    assert isinstance(tensors, dict)
+    return tensors
+
+
+def _with_tensors(value: Any) -> Any:
+    """Return ``value`` with the arrays in its dicts turned into tensors."""
+    if isinstance(value, Mapping):
+        return {str(name): _with_tensors(item) for name, item in value.items()}
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+
+
 _READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     ".pth": _read_torch,
     ".pt": _read_torch,
+    ".pkl": _read_pickle,
+    ".safetensors": _read_safetensors,
     ".npz": _read_npz,
 }
 
 
+def check_ending(path: str | Path) -> None:
+    """Refuse a file that ``read_weights`` would not know how to read.
+
+    Raises:
+        ValueError: the path ends in something else than a kind of file of weights.
+    """
+    if Path(path).suffix.lower() not in _READERS:
+        raise ValueError(f"{path}: weights must be a file ending in {', '.join(_READERS)}")
+
+
 def read_weights(path: str | Path) -> dict[str, Any]:
-    """Return what a file of weights holds, on the CPU.
+    """Return what a file of weights holds, on the CPU. Nothing in a file is ever executed.
 
     Args:
-        path: ``.pth`` or ``.pt`` (torch, read with ``weights_only=True``) or ``.npz`` (numpy).
+        path: ``.pth`` or ``.pt`` (torch, read with ``weights_only=True``), ``.pkl`` (Detectron's
+            pickles of NumPy arrays), ``.safetensors`` or ``.npz`` (NumPy).
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is of another kind or cannot be read.
     """
     path = Path(path)
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise ValueError(f"{path}: weights must be a file ending in {', '.join(_READERS)}")
+    check_ending(path)
     if not path.is_file():
         raise FileNotFoundError(f"no file of weights at {path} (MODEL.WEIGHT or last_checkpoint)")
-    return reader(path)
+    return _READERS[path.suffix.lower()](path)
+
+
+_HOLDERS = (
+    "model",
+    "state_dict",
+    "blobs",
+)  # ours and Detectron2's; timm's and others'; Detectron's
 
 
 def model_tensors(content: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the model's tensors out of a file's content, under names that suit our models.
 
-    Takes a bare state dict or one under ``model``, with or without ``module.`` before every name;
-    a torchvision ResNet is renamed.
+    Takes a bare state dict or one under ``model``, ``state_dict`` or ``blobs``, with or without
+    ``module.`` before every name; a torchvision or timm ResNet and Detectron's blobs are renamed.
 
     Raises:
-        ValueError: it holds things other than tensors.
+        ValueError: it holds things other than tensors, or a ResNet of another build.
     """
-    state = content.get("model", content)
+    holder = next((name for name in _HOLDERS if name in content), None)
+    state = content if holder is None else content[holder]
     if not isinstance(state, Mapping):
-        raise ValueError(f"expected a dict of tensors under 'model', got {type(state).__name__}")
+        raise ValueError(f"expected a dict of tensors under {holder!r}, got {type(state).__name__}")
     others = [str(name) for name, value in state.items() if not isinstance(value, Tensor)]
     if others:
         raise ValueError(
             f"expected a state dict (names -> tensors); these are not tensors: {others[:5]}"
         )
     state = strip_module_prefix(state)
+    if is_caffe2(state):
+        return convert_caffe2(state)
     return convert_torchvision_resnet(state) if is_torchvision_resnet(state) else state

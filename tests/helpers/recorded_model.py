@@ -21,7 +21,6 @@ from tests.helpers.polygons import unflatten
 
 ROOT = Path(__file__).parents[2]
 PIXEL_MEAN = (102.9801, 115.9465, 122.7717)
-FROZEN_BN = ("bn1", "bn2", "bn3", "downsample.1")
 
 
 def load_config(name: str, overrides: Sequence[Any] = ()) -> CfgNode:
@@ -31,29 +30,35 @@ def load_config(name: str, overrides: Sequence[Any] = ()) -> CfgNode:
     return cfg
 
 
-def _value(key: str, tensor: Tensor, seed: int, gains: Sequence[Sequence[Any]]) -> Tensor | None:
+def _value(
+    key: str, state: Mapping[str, Tensor], seed: int, rule: Mapping[str, Any]
+) -> Tensor | None:
     """Return the recorded value of one entry, None where it keeps its own."""
+    tensor = state[key]
     parent, _, leaf = key.rpartition(".")
-    if parent.endswith(FROZEN_BN):
+    if f"{parent}.running_mean" in state:
         ones = leaf in ("weight", "running_var")
         return torch.ones_like(tensor) if ones else torch.zeros_like(tensor)
     if "cell_anchors" in key:
         return None
-    if tensor.ndim < 2:
+    mean = 0.0
+    if tensor.ndim < 2 and leaf == "weight" and "one_dim_weight" in rule:
+        mean, std = 1.0, 0.1
+    elif tensor.ndim < 2:
         std = 0.05
     else:
         transposed = key.endswith("conv5_mask.weight")
         fan_in = tensor.shape[0] if transposed else math.prod(tensor.shape[1:])
-        gain = next((g for suffix, g in gains if key.endswith(suffix)), math.sqrt(2))
+        gain = next((g for suffix, g in rule["gains"] if key.endswith(suffix)), math.sqrt(2))
         std = gain / math.sqrt(fan_in)
-    draw = np.random.RandomState(seed).standard_normal(tuple(tensor.shape)) * std  # noqa: NPY002
-    return torch.from_numpy(draw.astype(np.float32))
+    draw = np.random.RandomState(seed).standard_normal(tuple(tensor.shape))  # noqa: NPY002
+    return torch.from_numpy((mean + draw * std).astype(np.float32))
 
 
 def set_recorded_weights(model: nn.Module, base_seed: int, rule: Mapping[str, Any]) -> None:
     state = model.state_dict()
     for number, key in enumerate(sorted(state)):
-        value = _value(key, state[key], base_seed + number, rule["gains"])
+        value = _value(key, state, base_seed + number, rule)
         if value is not None:
             state[key].copy_(value)
 

@@ -11,10 +11,12 @@ import numpy as np
 REFERENCE = Path(__file__).parent.parent / "reference"
 
 
-def load_vector(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def load_vector(
+    name: str, folder: str = "vectors"
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the description and the arrays of one recorded case, ``{}`` where it has no arrays."""
-    meta = json.loads((REFERENCE / "vectors" / f"{name}.json").read_text())
-    path = REFERENCE / "vectors" / f"{name}.npz"
+    meta = json.loads((REFERENCE / folder / f"{name}.json").read_text())
+    path = REFERENCE / folder / f"{name}.npz"
     if not path.exists():
         return meta, {}
     with np.load(path) as arrays:

@@ -22,7 +22,8 @@ class MaskIoUFeatureExtractor(nn.Module):
     Args:
         in_channels: C of the ROI features.
         roi_side: P of the ROI features.
-        norm: norm of each layer, if any.
+        norm: norm of each convolution, if any. The linear layers have none: normalised features
+            are so long that the regression of the IoU swings at usual learning rates.
     """
 
     def __init__(self, in_channels: int, roi_side: int, *, norm: NormMaker | None = None) -> None:
@@ -31,8 +32,8 @@ class MaskIoUFeatureExtractor(nn.Module):
         self.maskiou_fcn2 = conv3x3(CHANNELS, CHANNELS, norm=norm)
         self.maskiou_fcn3 = conv3x3(CHANNELS, CHANNELS, norm=norm)
         self.maskiou_fcn4 = conv3x3(CHANNELS, CHANNELS, stride=2, norm=norm)
-        self.maskiou_fc1 = linear(CHANNELS * ((roi_side + 1) // 2) ** 2, FC_CHANNELS, norm=norm)
-        self.maskiou_fc2 = linear(FC_CHANNELS, FC_CHANNELS, norm=norm)
+        self.maskiou_fc1 = linear(CHANNELS * ((roi_side + 1) // 2) ** 2, FC_CHANNELS)
+        self.maskiou_fc2 = linear(FC_CHANNELS, FC_CHANNELS)
         self.out_channels = FC_CHANNELS
 
     def forward(self, roi_features: Tensor, masks: Tensor) -> Tensor:

@@ -1,0 +1,129 @@
+"""Pickles of NumPy arrays, read without running anything that the file names.
+
+A pickle may name any importable object and have it called. The reader here knows the few names that
+NumPy's own pickling writes and answers them with code of this file; any other name is an error.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_KINDS = "biuf"  # bool, signed and unsigned integers, floats
+
+
+class _Dtype:
+    """The dtype of an array: its type code, then, through ``__setstate__``, its byte order."""
+
+    def __init__(self, code: str, *_flags: Any) -> None:
+        self.dtype = np.dtype(str(code))
+        if self.dtype.kind not in _KINDS or self.dtype.itemsize > 8:
+            raise pickle.UnpicklingError(f"an array of {code!r}, only plain numbers are taken")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+def _build(data: Any, dtype: _Dtype, shape: Any, order: str) -> np.ndarray[Any, Any]:
+    """Return a new array in native byte order.
+
+    Args:
+        data: the bytes; Python 2 wrote them as a string.
+        dtype: of the elements.
+        shape: sizes; their product must fit the number of bytes.
+        order: ``"C"`` or ``"F"``.
+    """
+    content = data.encode("latin1") if isinstance(data, str) else bytes(data)
+    shape = tuple(int(size) for size in shape)
+    if math.prod(shape) * dtype.dtype.itemsize != len(content):
+        raise pickle.UnpicklingError(f"an array of shape {shape} with {len(content)} bytes")
+    array = np.frombuffer(content, dtype.dtype).reshape(shape, order="F" if order == "F" else "C")
+    return np.array(array, dtype.dtype.newbyteorder("="), order="C")
+
+
+class _Array:
+    """An array in the making: pickles create it empty and set its content afterwards."""
+
+    def __init__(self, *_empty: Any) -> None:
+        self.array: np.ndarray[Any, Any] | None = None
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _version, shape, dtype, is_fortran, data = state
+        self.array = _build(data, dtype, shape, "F" if is_fortran else "C")
+
+
+def _scalar(dtype: _Dtype, data: Any) -> np.ndarray[Any, Any]:
+    """Return a NumPy number as an array of no dimensions."""
+    return _build(data, dtype, (), "C")
+
+
+def _from_buffer(
+    data: Any, dtype: _Dtype, shape: tuple[int, ...], order: str
+) -> np.ndarray[Any, Any]:
+    """Return an array that was pickled with protocol 5."""
+    return _build(data, dtype, shape, order)
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """Return bytes that Python 3 pickled with a protocol of Python 2."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"bytes in the encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+_NUMPY = ("numpy.core", "numpy._core")
+_KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Dtype,
+    **{(f"{core}.multiarray", "_reconstruct"): _Array for core in _NUMPY},
+    **{(f"{core}.multiarray", "scalar"): _scalar for core in _NUMPY},
+    **{(f"{core}.numeric", "_frombuffer"): _from_buffer for core in _NUMPY},
+    ("_codecs", "encode"): _encode,
+    ("collections", "OrderedDict"): OrderedDict,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds the names that NumPy's pickles hold and no other."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _KNOWN:
+            raise pickle.UnpicklingError(
+                f"it names {module}.{name}, which is refused: only NumPy arrays of numbers in "
+                "plain containers are read"
+            )
+        return _KNOWN[module, name]
+
+
+def _finished(value: Any) -> Any:
+    """Return ``value`` with every array in the making replaced by its array."""
+    if isinstance(value, _Array):
+        if value.array is None:
+            raise pickle.UnpicklingError("an array without content")
+        return value.array
+    if isinstance(value, Mapping):
+        return {key: _finished(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finished(item) for item in value]
+    return value
+
+
+def read_array_pickle(path: Path) -> Any:
+    """Return what a pickle of Python 2 or 3 holds: arrays, numbers, strings, dicts and lists.
+
+    Tuples come back as lists.
+
+    Raises:
+        ValueError: the file is damaged, or holds anything else; the message names it.
+    """
+    try:
+        with path.open("rb") as file:
+            return _finished(_Unpickler(file, encoding="latin1").load())
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise ValueError(f"{path}: not a pickle of NumPy arrays ({error})") from error
