@@ -9,7 +9,7 @@ from yacs.config import CfgNode
 
 # Backbones that can be built: depth, and which features they hand on.
 CONV_BODIES = tuple(
-    f"{depth}-{kind}" for depth in ("R-50", "R-101") for kind in ("C4", "C5", "FPN")
+    f"{depth}-{kind}" for depth in ("R-18", "R-34", "R-50", "R-101") for kind in ("C4", "C5", "FPN")
 )
 TRANS_FUNCS = ("BottleneckWithFixedBatchNorm", "BottleneckWithGN")
 STEM_FUNCS = ("StemWithFixedBatchNorm", "StemWithGN")

@@ -77,6 +77,11 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """Return what Python 3 pickled as ``bytes()`` with a protocol of Python 2."""
+    return b""
+
+
 _NUMPY = ("numpy.core", "numpy._core")
 _KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "ndarray"): _Array,
@@ -85,6 +90,7 @@ _KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
     **{(f"{core}.multiarray", "scalar"): _scalar for core in _NUMPY},
     **{(f"{core}.numeric", "_frombuffer"): _from_buffer for core in _NUMPY},
     ("_codecs", "encode"): _encode,
+    ("__builtin__", "bytes"): _no_bytes,
     ("collections", "OrderedDict"): OrderedDict,
 }
 

@@ -6,7 +6,7 @@ import pytest
 
 from maskrcnn_benchmark.config import cfg, check_config
 from maskrcnn_benchmark.config.checks import CONV_BODIES
-from maskrcnn_benchmark.modeling.backbone.resnet import BLOCK_COUNTS
+from maskrcnn_benchmark.modeling.backbone.build_resnet import BLOCK_COUNTS
 
 MS_RCNN = Path(__file__).parents[2] / "configs/e2e_ms_rcnn_R_50_FPN_1x.yaml"
 

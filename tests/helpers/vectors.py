@@ -11,9 +11,7 @@ import numpy as np
 REFERENCE = Path(__file__).parent.parent / "reference"
 
 
-def load_vector(
-    name: str, folder: str = "vectors"
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def load_vector(name: str, folder: str = "vectors") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the description and the arrays of one recorded case, ``{}`` where it has no arrays."""
     meta = json.loads((REFERENCE / folder / f"{name}.json").read_text())
     path = REFERENCE / folder / f"{name}.npz"

@@ -54,6 +54,13 @@ def test_every_batch_norm_is_filled(file):
         assert found == f"{recorded[f'{norm}.weight'].removesuffix('weight')}{leaf}"
 
 
+@pytest.mark.parametrize("file", [name for name in MODELS if "ImageNet" not in name])
+def test_a_detectors_file_fills_the_whole_model(file):
+    state = {blob: torch.zeros(1) for blob, _ in RECORDED[file]["pairs"]}
+    matches = match_suffixes(RECORDED[file]["model_key_loaded_from"], convert_caffe2(state))
+    assert not [n for n, found in matches.items() if found is None and "cell_anchors" not in n]
+
+
 def test_a_batch_norm_computes_scale_and_shift():
     scale, shift = torch.randn(2, 3)
     state = convert_caffe2({"res2_0_branch2a_bn_s": scale, "res2_0_branch2a_bn_b": shift})

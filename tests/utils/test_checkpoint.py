@@ -3,12 +3,15 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.utils.checkpoint import Checkpointer, DetectronCheckpointer
+from tests.helpers.file_server import serve
+from tests.helpers.pickles import python2_pickle
 from tests.helpers.vectors import load_vector
 
 
@@ -140,3 +143,63 @@ def test_config_and_class_names_are_stored_and_not_returned(tmp_path):
     assert CfgNode.load_cfg(content["config"]) == cfg
     assert content["class_names"] == ["__background__", "cat"]
     assert checkpointer.load() == {"iteration": 2}
+
+
+def backbone_config(tmp_path, url=""):
+    """A config with a catalog of one name, and a model with a backbone's and a head's parameter."""
+    (tmp_path / "catalog.py").write_text(
+        "class ModelCatalog:\n"
+        "    @staticmethod\n"
+        "    def get(name):\n"
+        f"        files = {{'ImageNet/R-50': '{url}/x/R-50.pkl', 'here': '{tmp_path}/w.pkl'}}\n"
+        "        return files[name]\n"
+    )
+    cfg = CfgNode({"MODEL": CfgNode({"PRETRAINED_MODELS": str(tmp_path / "weights")})})
+    cfg.PATHS_CATALOG = str(tmp_path / "catalog.py")
+    body = nn.ModuleDict({"conv1": nn.Conv2d(1, 1, 1, bias=False)})
+    layer = nn.ModuleDict({"0": body})
+    model = nn.ModuleDict({"layer1": layer, "rpn": nn.Linear(1, 1, bias=False)})
+    return DetectronCheckpointer(cfg, model, save_dir=tmp_path / "out")
+
+
+BLOBS = python2_pickle({"blobs": {"res2_0_branch2a_w": np.full((1, 1, 1, 1), 7, np.float32)}})
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("catalog://ImageNet/R-50", "ImageNet/R-50.pkl"),
+        ("{url}/y/R-50.pkl", "127.0.0.1_{port}/y/R-50.pkl"),
+    ],
+)
+def test_addresses_and_catalog_names_are_downloaded(tmp_path, name, kept):
+    with serve() as server:
+        server.content = BLOBS
+        name = name.format(url=server.url)
+        for _ in range(2):
+            checkpointer = backbone_config(tmp_path, server.url)
+            assert checkpointer.load(name) == {}
+            assert checkpointer.model["layer1"]["0"]["conv1"].weight.item() == 7
+        assert len(server.requests) == 1
+        files = [path for path in (tmp_path / "weights").rglob("*") if path.is_file()]
+        assert files == [tmp_path / "weights" / kept.format(port=server.server_port)]
+
+
+def test_a_catalog_may_name_a_file_on_this_machine(tmp_path):
+    (tmp_path / "w.pkl").write_bytes(BLOBS)
+    checkpointer = backbone_config(tmp_path)
+    checkpointer.load("catalog://here")
+    assert checkpointer.model["layer1"]["0"]["conv1"].weight.item() == 7
+
+
+def test_an_address_of_another_kind_of_file_is_not_even_fetched(tmp_path):
+    with serve() as server:
+        with pytest.raises(ValueError, match=r"page.html: weights must be a file ending in .pth"):
+            backbone_config(tmp_path).load(f"{server.url}/page.html")
+        assert server.requests == []
+
+
+def test_a_bare_backbone_cannot_be_evaluated(tmp_path):
+    (tmp_path / "w.pkl").write_bytes(BLOBS)
+    with pytest.raises(ValueError, match=r"(?s)w.pkl holds the weights of a backbone.*rpn.weight"):
+        backbone_config(tmp_path).load(tmp_path / "w.pkl", require_all=True)

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from maskrcnn_benchmark.utils.model_serialization import (
+    LoadReport,
     load_state_dict,
     match_suffixes,
     strip_module_prefix,
@@ -70,3 +71,31 @@ def test_nothing_that_fits_is_an_error_that_names_both_sides():
 def test_an_empty_file_is_an_error():
     with pytest.raises(ValueError, match="no tensors"):
         load_state_dict(tiny(), {})
+
+
+def test_deformable_convolutions_start_from_plain_ones_and_resume_from_their_own():
+    ours = ["layer2.0.conv2.conv.weight", "layer2.0.conv2.offset.weight", "rpn.head.conv.weight"]
+    plain = match_suffixes(ours, ["conv1.weight", "layer2.0.conv2.weight", "layer3.0.conv2.weight"])
+    assert plain == {ours[0]: "layer2.0.conv2.weight", ours[1]: None, ours[2]: None}
+    assert match_suffixes(ours, [*ours, "layer2.0.conv2.weight"]) == {name: name for name in ours}
+
+
+def report(*, matched=(), missing=(), mismatched=()):
+    return LoadReport({name: name for name in matched}, list(missing), [], list(mismatched))
+
+
+def test_complete_means_all_but_what_the_config_determines():
+    anchors = "rpn.anchor_generator.cell_anchors.0"
+    assert report(matched=["a"], missing=[anchors]).complete
+    assert not report(matched=["a"], missing=[anchors, "b"]).complete
+    assert not report(matched=["a"], missing=["cell_anchors.weight"]).complete
+    assert not report(matched=["a"], mismatched=[(anchors, (1, 4), (3, 4))]).complete
+
+
+def test_a_backbone_is_told_from_a_detector():
+    resnet = ["stem.conv1.weight", "layer1.0.bn1.bias"]
+    assert report(matched=resnet).backbone_only
+    assert report(matched=["conv1.weight", "bn1.weight"]).backbone_only
+    assert not report(matched=[*resnet, "rpn.head.conv.weight"]).backbone_only
+    assert not report(matched=["backbone.body.stem.conv1.weight"]).backbone_only
+    assert not report().backbone_only

@@ -1,27 +1,76 @@
 from __future__ import annotations
 
 import pickle
+import shutil
+from collections import Counter, OrderedDict
 
 import numpy as np
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save_file
 
 from maskrcnn_benchmark.utils.weight_files import model_tensors, read_weights
+from tests.helpers.pickles import python2_pickle
 
 WEIGHT = {"a.weight": torch.arange(3.0)}
 
 
 @pytest.mark.parametrize(
     "content",
-    [WEIGHT, {"model": WEIGHT, "iteration": 3}, {"model": {"module.a.weight": WEIGHT["a.weight"]}}],
-    ids=["bare", "under model", "module. prefix"],
+    [
+        WEIGHT,
+        {"model": WEIGHT, "iteration": 3},
+        {"module.a.weight": WEIGHT["a.weight"]},
+        {"model": {"module.a.weight": WEIGHT["a.weight"]}},
+        {"model": OrderedDict(WEIGHT), "scheduler": {"milestones": Counter([3])}},
+        {"state_dict": WEIGHT, "epoch": 1, "arch": "resnet50"},
+    ],
+    ids=["bare", "under model", "bare module.", "module.", "scheduler", "state_dict"],
 )
-def test_finds_the_tensors_in_every_form_of_an_original_file(tmp_path, content):
-    torch.save(content, tmp_path / "w.pth")
-    tensors = model_tensors(read_weights(tmp_path / "w.pth"))
+@pytest.mark.parametrize(("ending", "zipped"), [("pth", True), ("pth", False), ("pkl", True)])
+def test_finds_the_tensors_in_every_form_of_an_original_file(tmp_path, content, ending, zipped):
+    path = tmp_path / f"w.{ending}"
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)  # torch 1.0 wrote no zip
+    tensors = model_tensors(read_weights(path))
     assert list(tensors) == ["a.weight"]
     assert torch.equal(tensors["a.weight"], torch.arange(3.0))
+
+
+@pytest.mark.parametrize("holder", ["blobs", "model", None])
+def test_detectrons_pickles(tmp_path, holder):
+    blobs = {
+        "conv1_w": np.arange(3, dtype=np.float32),
+        "res2_0_branch2a_bn_s": np.float32([2, 3]),
+        "res2_0_branch2a_bn_s_momentum": np.float32([0, 0]),
+        "lr": np.float32([0.1]),
+    }
+    content = blobs if holder is None else {holder: blobs, "cfg": "NUM_GPUS: 8"}
+    (tmp_path / "w.pkl").write_bytes(python2_pickle(content))
+    tensors = model_tensors(read_weights(tmp_path / "w.pkl"))
+    assert {name: tensor.tolist() for name, tensor in tensors.items()} == {
+        "conv1.weight": [0, 1, 2],
+        "layer1.0.bn1.weight": [2, 3],
+        "layer1.0.bn1.running_mean": [0, 0],
+        "layer1.0.bn1.running_var": [1, 1],
+        "lr": [pytest.approx(0.1)],
+    }
+
+
+def test_safetensors(tmp_path):
+    save_file(WEIGHT, tmp_path / "w.safetensors")
+    tensors = model_tensors(read_weights(tmp_path / "w.safetensors"))
+    assert list(tensors) == ["a.weight"]
+    assert torch.equal(tensors["a.weight"], torch.arange(3.0))
+    (tmp_path / "bad.safetensors").write_bytes(b"not safetensors")
+    with pytest.raises(ValueError, match=r"bad.safetensors: not a safetensors file"):
+        read_weights(tmp_path / "bad.safetensors")
+
+
+def test_a_resnet_with_a_deep_stem_is_refused():
+    state = {"conv1.0.weight": torch.zeros(1), "layer1.0.conv1.weight": torch.zeros(1)}
+    with pytest.raises(ValueError, match=r"several convolutions in its stem.*one of 7x7"):
+        model_tensors(state)
 
 
 def test_torchvision_names_become_ours_and_epsilon_goes_into_the_variance(tmp_path):
@@ -43,7 +92,7 @@ def test_torchvision_names_become_ours_and_epsilon_goes_into_the_variance(tmp_pa
 def test_other_files_are_refused_in_words(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file of weights at .*none.pth"):
         read_weights(tmp_path / "none.pth")
-    with pytest.raises(ValueError, match=r"w\.txt.*\.pth, \.pt, \.npz"):
+    with pytest.raises(ValueError, match=r"w\.txt.*\.pth, \.pt, \.pkl, \.safetensors, \.npz"):
         read_weights(tmp_path / "w.txt")
     (tmp_path / "bad.pth").write_bytes(b"not a checkpoint")
     with pytest.raises(ValueError, match="bad.pth"):
@@ -51,6 +100,11 @@ def test_other_files_are_refused_in_words(tmp_path):
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(ValueError, match="holds a list"):
         read_weights(tmp_path / "list.pth")
+    (tmp_path / "list.pkl").write_bytes(pickle.dumps([1, 2]))
+    with pytest.raises(ValueError, match="list.pkl: holds a list"):
+        read_weights(tmp_path / "list.pkl")
+    with pytest.raises(ValueError, match="under 'model', got list"):
+        model_tensors({"model": [1]})
     with pytest.raises(ValueError, match="not tensors: .*'epoch'"):
         model_tensors({"epoch": 3})
 
@@ -65,6 +119,9 @@ def test_a_file_with_code_in_it_is_not_run(tmp_path, capsys):
         pickle.dump({"model": Evil()}, file, protocol=2)
     with pytest.raises(ValueError, match="evil.pth"):
         read_weights(tmp_path / "evil.pth")
+    shutil.copy(tmp_path / "evil.pth", tmp_path / "evil.pkl")
+    with pytest.raises(ValueError, match="evil.pkl: .*__builtin__.print, which is refused"):
+        read_weights(tmp_path / "evil.pkl")
     torch.save({"model": Evil()}, tmp_path / "evil2.pth")
     with pytest.raises(ValueError, match="evil2.pth"):
         read_weights(tmp_path / "evil2.pth")

@@ -5,8 +5,8 @@ from collections import OrderedDict
 from torch import nn
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.modeling.backbone.build_resnet import build_resnet
 from maskrcnn_benchmark.modeling.backbone.fpn import FPN
-from maskrcnn_benchmark.modeling.backbone.resnet import build_resnet
 from maskrcnn_benchmark.modeling.make_layers import make_group_norm
 
 

@@ -7,13 +7,9 @@ from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from yacs.config import CfgNode
 
 from maskrcnn_benchmark.layers import Conv2d, FrozenBatchNorm2d
-from maskrcnn_benchmark.modeling.make_layers import NormMaker, kaiming_uniform, make_group_norm
-
-# number of blocks in the stages layer1 .. layer4
-BLOCK_COUNTS = {"R-50": (3, 4, 6, 3), "R-101": (3, 4, 23, 3)}
+from maskrcnn_benchmark.modeling.make_layers import NormMaker, kaiming_uniform
 
 
 def conv_norm(conv: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
@@ -78,6 +74,10 @@ class Stem(nn.Module):
         return F.max_pool2d(F.relu_(conv_norm(self.conv1, self.bn1, x)), 3, stride=2, padding=1)
 
 
+def _shortcut(downsample: nn.Sequential | None, x: Tensor) -> Tensor:
+    return x if downsample is None else conv_norm(downsample[0], downsample[1], x)
+
+
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolution beside a shortcut."""
 
@@ -118,64 +118,103 @@ class Bottleneck(nn.Module):
         out = F.relu_(conv_norm(self.conv1, self.bn1, x))
         out = F.relu_(conv_norm(self.conv2, self.bn2, out))
         out = conv_norm(self.conv3, self.bn3, out)
-        if self.downsample is None:
-            shortcut = x
+        return F.relu_(out.add_(_shortcut(self.downsample, x)))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut: the block of ResNet-18 and ResNet-34."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, spec: BlockSpec, stride: int = 1
+    ) -> None:
+        super().__init__()
+        self.downsample: nn.Sequential | None = None
+        if in_channels != out_channels or stride > 1:
+            self.downsample = nn.Sequential(
+                _conv(in_channels, out_channels, 1, stride=stride), spec.norm(out_channels)
+            )
+        self.conv1 = _conv(in_channels, out_channels, 3, stride=stride)
+        self.bn1 = spec.norm(out_channels)
+        self.conv2 = _conv(out_channels, out_channels, 3)
+        self.bn2 = spec.norm(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, C_in, H, W]`` to ``[N, C_out, H/stride, W/stride]``."""
+        out = F.relu_(conv_norm(self.conv1, self.bn1, x))
+        out = conv_norm(self.conv2, self.bn2, out)
+        return F.relu_(out.add_(_shortcut(self.downsample, x)))
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """One of the stages ``layer1`` to ``layer4``.
+
+    Attributes:
+        count: number of blocks.
+        in_channels: before the stage.
+        out_channels: after it.
+        width: channels of the 3x3 convolutions of its bottlenecks.
+        stride: of the first block.
+        dilation: of the 3x3 convolutions.
+    """
+
+    count: int
+    in_channels: int
+    out_channels: int
+    width: int
+    stride: int
+    dilation: int
+
+
+def make_stage(stage: StageSpec, spec: BlockSpec, *, basic: bool = False) -> nn.Sequential:
+    """Build the blocks of a stage, basic blocks or bottlenecks."""
+    blocks: list[nn.Module] = []
+    for block in range(stage.count):
+        in_channels = stage.in_channels if block == 0 else stage.out_channels
+        stride = stage.stride if block == 0 else 1
+        if basic:
+            blocks.append(BasicBlock(in_channels, stage.out_channels, spec=spec, stride=stride))
         else:
-            shortcut = conv_norm(self.downsample[0], self.downsample[1], x)
-        return F.relu_(out.add_(shortcut))
+            blocks.append(
+                Bottleneck(
+                    in_channels,
+                    stage.width,
+                    stage.out_channels,
+                    spec=spec,
+                    stride=stride,
+                    dilation=stage.dilation,
+                )
+            )
+    return nn.Sequential(*blocks)
 
 
 class ResNet(nn.Module):
     """Stem and stages ``layer1`` to ``layerN``.
 
     Args:
-        block_counts: blocks of each stage; as many stages are built.
+        stages: what to build.
         spec: what the blocks have in common.
-        stem_norm: the norm of the stem.
-        stem_out_channels: channels after the stem.
-        res2_out_channels: channels after ``layer1``; each further stage doubles them.
-        width_per_group: width of a group in the bottlenecks of ``layer1``.
-        res5_dilation: dilation of ``layer4``; 2 keeps the size of ``layer3``.
+        stem_norm: the norm of the stem, whose channels are those before the first stage.
+        basic: basic blocks instead of bottlenecks.
         return_stages: numbers (1 based) of the stages whose output is returned.
     """
 
     def __init__(
         self,
-        block_counts: Sequence[int],
+        stages: Sequence[StageSpec],
         spec: BlockSpec,
         *,
         stem_norm: NormMaker,
-        stem_out_channels: int = 64,
-        res2_out_channels: int = 256,
-        width_per_group: int = 64,
-        res5_dilation: int = 1,
+        basic: bool = False,
         return_stages: Sequence[int] = (1, 2, 3, 4),
     ) -> None:
         super().__init__()
-        self.stem = Stem(stem_out_channels, stem_norm)
+        self.stem = Stem(stages[0].in_channels, stem_norm)
         self.return_stages = tuple(return_stages)
-        self.stages: list[str] = []
-        self.stage_channels: list[int] = []
-        in_channels = stem_out_channels
-        for number, count in enumerate(block_counts, start=1):
-            dilation = res5_dilation if number == 4 else 1
-            out_channels = res2_out_channels * 2 ** (number - 1)
-            bottleneck = spec.num_groups * width_per_group * 2 ** (number - 1)
-            blocks = [
-                Bottleneck(
-                    in_channels if block == 0 else out_channels,
-                    bottleneck,
-                    out_channels,
-                    spec=spec,
-                    stride=2 if block == 0 and number > 1 and dilation == 1 else 1,
-                    dilation=dilation,
-                )
-                for block in range(count)
-            ]
-            self.add_module(f"layer{number}", nn.Sequential(*blocks))
-            self.stages.append(f"layer{number}")
-            self.stage_channels.append(out_channels)
-            in_channels = out_channels
+        self.stages = [f"layer{number}" for number in range(1, len(stages) + 1)]
+        self.stage_channels = [stage.out_channels for stage in stages]
+        for name, stage in zip(self.stages, stages, strict=True):
+            self.add_module(name, make_stage(stage, spec, basic=basic))
 
     def freeze(self, freeze_at: int) -> None:
         """Stop training the stem (>= 1) and the stages before number ``freeze_at``."""
@@ -191,45 +230,3 @@ class ResNet(nn.Module):
             if number in self.return_stages:
                 outputs.append(x)
         return outputs
-
-
-def make_norm(cfg: CfgNode, function: str) -> NormMaker:
-    """Return the norm that a ``TRANS_FUNC`` or ``STEM_FUNC`` names.
-
-    Raises:
-        ValueError: the name is unknown.
-    """
-    if function.endswith("WithFixedBatchNorm"):
-        return FrozenBatchNorm2d
-    if function.endswith("WithGN"):
-        return make_group_norm(cfg)
-    raise ValueError(
-        f"MODEL.RESNETS: unknown function {function!r}; ...WithFixedBatchNorm or WithGN"
-    )
-
-
-def build_resnet(cfg: CfgNode) -> ResNet:
-    """Build the body that ``MODEL.BACKBONE.CONV_BODY`` names: ``R-50-C4``, ``R-101-FPN``, ...
-
-    Raises:
-        ValueError: the name is unknown.
-    """
-    body = cfg.MODEL.BACKBONE.CONV_BODY
-    depth, _, stage = body.rpartition("-")
-    last_stages = {"C4": (3,), "C5": (4,), "FPN": (1, 2, 3, 4)}
-    if depth not in BLOCK_COUNTS or stage not in last_stages:
-        known = [f"{d}-{s}" for d in BLOCK_COUNTS for s in last_stages]
-        raise ValueError(f"MODEL.BACKBONE.CONV_BODY {body!r} is unknown; known are {known}")
-    options = cfg.MODEL.RESNETS
-    resnet = ResNet(
-        BLOCK_COUNTS[depth][: last_stages[stage][-1]],
-        BlockSpec(options.NUM_GROUPS, options.STRIDE_IN_1X1, make_norm(cfg, options.TRANS_FUNC)),
-        stem_norm=make_norm(cfg, options.STEM_FUNC),
-        stem_out_channels=options.STEM_OUT_CHANNELS,
-        res2_out_channels=options.RES2_OUT_CHANNELS,
-        width_per_group=options.WIDTH_PER_GROUP,
-        res5_dilation=options.RES5_DILATION,
-        return_stages=last_stages[stage],
-    )
-    resnet.freeze(cfg.MODEL.BACKBONE.FREEZE_CONV_BODY_AT)
-    return resnet

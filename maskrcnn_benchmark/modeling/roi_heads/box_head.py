@@ -15,72 +15,14 @@ from yacs.config import CfgNode
 
 from maskrcnn_benchmark.layers import batched_nms, smooth_l1_loss
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
-from maskrcnn_benchmark.modeling.make_layers import (
-    NormMaker,
-    conv3x3,
-    kaiming_uniform,
-    linear,
-    make_group_norm,
+from maskrcnn_benchmark.modeling.roi_heads.feature_extractors import (
+    BoxFeatureExtractor,
+    build_box_feature_extractor,
 )
-from maskrcnn_benchmark.modeling.poolers import Pooler
 from maskrcnn_benchmark.modeling.roi_heads.sampling import SampledProposals
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.box_ops import clip_boxes
 from maskrcnn_benchmark.structures.fields import LABELS, SCORES
-
-
-class FPN2MLPFeatureExtractor(nn.Module):
-    """Pooling and two linear layers."""
-
-    def __init__(
-        self, in_channels: int, pooler: Pooler, out_channels: int, *, norm: NormMaker | None = None
-    ) -> None:
-        super().__init__()
-        self.pooler = pooler
-        height, width = pooler.output_size
-        self.fc6 = linear(in_channels * height * width, out_channels, norm=norm)
-        self.fc7 = linear(out_channels, out_channels, norm=norm)
-        self.out_channels = out_channels
-
-    def forward(self, features: Sequence[Tensor], boxes: Sequence[BoxList]) -> Tensor:
-        """Return the features ``[R, out_channels]`` of the boxes."""
-        x = self.pooler(features, boxes).flatten(1)
-        return F.relu(self.fc7(F.relu(self.fc6(x))))
-
-
-class FPNXconv1fcFeatureExtractor(nn.Module):
-    """Pooling, convolutions and one linear layer (Group Normalization, section 4.2)."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        pooler: Pooler,
-        out_channels: int,
-        *,
-        conv_dims: Sequence[int],
-        dilation: int = 1,
-        norm: NormMaker | None = None,
-    ) -> None:
-        super().__init__()
-        self.pooler = pooler
-        layers: list[nn.Module] = []
-        for dim in conv_dims:
-            block = conv3x3(in_channels, dim, dilation=dilation, norm=norm)
-            layers += [*(block if isinstance(block, nn.Sequential) else [block]), nn.ReLU(True)]
-            in_channels = dim
-        for layer in layers:
-            if isinstance(layer, nn.Conv2d):  # this head's own initial weights, as upstream
-                nn.init.normal_(layer.weight, std=0.01)
-        self.xconvs = nn.Sequential(*layers)
-        height, width = pooler.output_size
-        self.fc6 = nn.Linear(in_channels * height * width, out_channels)
-        kaiming_uniform(self.fc6)
-        self.out_channels = out_channels
-
-    def forward(self, features: Sequence[Tensor], boxes: Sequence[BoxList]) -> Tensor:
-        """Return the features ``[R, out_channels]`` of the boxes."""
-        x = self.xconvs(self.pooler(features, boxes))
-        return F.relu(self.fc6(x.flatten(1)))
 
 
 class FPNPredictor(nn.Module):
@@ -96,8 +38,19 @@ class FPNPredictor(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits ``[R, K]`` and offsets ``[R, 4K]``."""
+        """Return logits ``[R, K]`` and offsets ``[R, 4K]`` of features ``[R, C]``."""
         return self.cls_score(x), self.bbox_pred(x)
+
+
+class FastRCNNPredictor(FPNPredictor):
+    """The same on feature maps, which it averages over their cells."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits ``[R, K]`` and offsets ``[R, 4K]`` of features ``[R, C, P, P]``."""
+        return super().forward(x.mean(dim=(2, 3)))
+
+
+PREDICTORS = {"FPNPredictor": FPNPredictor, "FastRCNNPredictor": FastRCNNPredictor}
 
 
 @dataclass(frozen=True)
@@ -107,14 +60,18 @@ class BoxOutput:
     Attributes:
         logits: ``[R, K]``.
         deltas: ``[R, 4K]``, offsets for each class.
+        pooled: ``[R, C, P, P]``, the pooled features.
+        features: ``[R, ...]``, those of the feature extractor.
     """
 
     logits: Tensor
     deltas: Tensor
+    pooled: Tensor
+    features: Tensor
 
 
 def box_losses(
-    output: BoxOutput, labels: Tensor, regression_targets: Tensor
+    logits: Tensor, deltas: Tensor, labels: Tensor, regression_targets: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the classification loss and the box loss.
 
@@ -122,14 +79,15 @@ def box_losses(
     are sums divided by the number of ROIs (Fast R-CNN, eq. 1).
 
     Args:
-        output: of R ROIs.
+        logits: ``[R, K]``.
+        deltas: ``[R, 4K]``, offsets for each class.
         labels: int64 ``[R]``, 0 for background.
         regression_targets: ``[R, 4]``.
     """
     count = max(len(labels), 1)
-    loss_classifier = F.cross_entropy(output.logits, labels, reduction="sum") / count
+    loss_classifier = F.cross_entropy(logits, labels, reduction="sum") / count
     positive = (labels > 0).nonzero().flatten()
-    deltas = output.deltas.unflatten(1, (-1, 4))[positive, labels[positive]]
+    deltas = deltas.unflatten(1, (-1, 4))[positive, labels[positive]]
     loss_box = smooth_l1_loss(deltas, regression_targets[positive], beta=1.0, size_average=False)
     return loss_classifier, loss_box / count
 
@@ -187,8 +145,8 @@ class ROIBoxHead(nn.Module):
 
     def __init__(
         self,
-        feature_extractor: nn.Module,
-        predictor: nn.Module,
+        feature_extractor: BoxFeatureExtractor,
+        predictor: FPNPredictor,
         *,
         box_coder: BoxCoder,
         limits: DetectionLimits,
@@ -201,13 +159,15 @@ class ROIBoxHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor], boxes: Sequence[BoxList]) -> BoxOutput:
         """Classify and refine the boxes of each image."""
-        return BoxOutput(*self.predictor(self.feature_extractor(features, boxes)))
+        pooled, x = self.feature_extractor(features, boxes)
+        return BoxOutput(*self.predictor(x), pooled=pooled, features=x)
 
     def losses(self, output: BoxOutput, sampled: SampledProposals) -> dict[str, Tensor]:
         """Return ``loss_classifier`` and ``loss_box_reg`` of the sampled proposals."""
         proposals = torch.cat([b.bbox for b in sampled.boxes])
         targets = self.box_coder.encode(torch.cat(sampled.gt_boxes), proposals)
-        loss_classifier, loss_box = box_losses(output, sampled.all_labels(), targets)
+        labels = sampled.all_labels()
+        loss_classifier, loss_box = box_losses(output.logits, output.deltas, labels, targets)
         return {"loss_classifier": loss_classifier, "loss_box_reg": loss_box}
 
     def detections(self, output: BoxOutput, boxes: Sequence[BoxList]) -> list[BoxList]:
@@ -224,43 +184,14 @@ class ROIBoxHead(nn.Module):
         ]
 
 
-BoxFeatureExtractor = FPN2MLPFeatureExtractor | FPNXconv1fcFeatureExtractor
-
-
-def build_box_feature_extractor(cfg: CfgNode, in_channels: int) -> BoxFeatureExtractor:
-    """Build ``MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR``.
-
-    Raises:
-        ValueError: the name is unknown.
-    """
-    options = cfg.MODEL.ROI_BOX_HEAD
-    norm = make_group_norm(cfg) if options.USE_GN else None
-    side = options.POOLER_RESOLUTION
-    pooler = Pooler((side, side), options.POOLER_SCALES, options.POOLER_SAMPLING_RATIO)
-    if options.FEATURE_EXTRACTOR == "FPN2MLPFeatureExtractor":
-        return FPN2MLPFeatureExtractor(in_channels, pooler, options.MLP_HEAD_DIM, norm=norm)
-    if options.FEATURE_EXTRACTOR == "FPNXconv1fcFeatureExtractor":
-        return FPNXconv1fcFeatureExtractor(
-            in_channels,
-            pooler,
-            options.MLP_HEAD_DIM,
-            conv_dims=[options.CONV_HEAD_DIM] * options.NUM_STACKED_CONVS,
-            dilation=options.DILATION,
-            norm=norm,
-        )
-    raise ValueError(
-        f"MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR {options.FEATURE_EXTRACTOR!r} is unknown; known are "
-        "FPN2MLPFeatureExtractor and FPNXconv1fcFeatureExtractor"
-    )
-
-
 def build_box_head(cfg: CfgNode, in_channels: int) -> ROIBoxHead:
     """Build ``MODEL.ROI_BOX_HEAD`` over feature maps of ``in_channels``."""
     extractor = build_box_feature_extractor(cfg, in_channels)
     options = cfg.MODEL.ROI_HEADS
+    predictor = PREDICTORS[cfg.MODEL.ROI_BOX_HEAD.PREDICTOR]
     return ROIBoxHead(
         extractor,
-        FPNPredictor(extractor.out_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES),
+        predictor(extractor.out_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES),
         box_coder=BoxCoder(options.BBOX_REG_WEIGHTS),
         limits=DetectionLimits(options.SCORE_THRESH, options.NMS, options.DETECTIONS_PER_IMG),
     )

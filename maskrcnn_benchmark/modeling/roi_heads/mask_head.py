@@ -14,48 +14,13 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.layers import Conv2d, ConvTranspose2d
-from maskrcnn_benchmark.modeling.make_layers import (
-    NormMaker,
-    conv3x3,
-    kaiming_normal,
-    make_group_norm,
+from maskrcnn_benchmark.modeling.make_layers import kaiming_normal
+from maskrcnn_benchmark.modeling.roi_heads.feature_extractors import (
+    BoxFeatureExtractor,
+    ResNet50Conv5ROIFeatureExtractor,
+    build_mask_feature_extractor,
 )
-from maskrcnn_benchmark.modeling.poolers import Pooler
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-
-
-class MaskRCNNFPNFeatureExtractor(nn.Module):
-    """Pooling and 3x3 convolutions ``mask_fcn1``, ``mask_fcn2``, ..."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        pooler: Pooler,
-        conv_dims: Sequence[int],
-        *,
-        dilation: int = 1,
-        norm: NormMaker | None = None,
-    ) -> None:
-        super().__init__()
-        self.pooler = pooler
-        self.blocks: list[str] = []
-        for number, dim in enumerate(conv_dims, start=1):
-            self.blocks.append(f"mask_fcn{number}")
-            self.add_module(
-                f"mask_fcn{number}", conv3x3(in_channels, dim, dilation=dilation, norm=norm)
-            )
-            in_channels = dim
-        self.out_channels = in_channels
-
-    def forward(
-        self, features: Sequence[Tensor], boxes: Sequence[BoxList]
-    ) -> tuple[Tensor, Tensor]:
-        """Return the pooled features ``[R, C, P, P]`` and the mask features ``[R, C', P, P]``."""
-        pooled = self.pooler(features, boxes)
-        x = pooled
-        for name in self.blocks:
-            x = F.relu(self.get_submodule(name)(x))
-        return pooled, x
 
 
 class MaskRCNNC4Predictor(nn.Module):
@@ -109,40 +74,52 @@ class ROIMaskHead(nn.Module):
     Args:
         feature_extractor: pools boxes and refines the features.
         predictor: mask features to logits.
+        shares_box_features: whether the extractor is that of the box head, whose features then
+            serve in training (``MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR``).
     """
 
-    def __init__(self, feature_extractor: nn.Module, predictor: nn.Module) -> None:
+    def __init__(
+        self, feature_extractor: nn.Module, predictor: nn.Module, *, shares_box_features: bool
+    ) -> None:
         super().__init__()
         self.feature_extractor = feature_extractor
         self.predictor = predictor
+        self.shares_box_features = shares_box_features
 
     def forward(self, features: Sequence[Tensor], boxes: Sequence[BoxList]) -> MaskOutput:
         """Predict the masks of the boxes of each image."""
-        pooled, x = self.feature_extractor(features, boxes)
+        return self.predict(*self.feature_extractor(features, boxes))
+
+    def predict(self, pooled: Tensor, x: Tensor) -> MaskOutput:
+        """Predict the masks from the extractor's pooled features and its own."""
         return MaskOutput(logits=self.predictor(x), roi_features=pooled)
 
 
-def build_mask_head(cfg: CfgNode, in_channels: int) -> ROIMaskHead:
+def build_mask_head(
+    cfg: CfgNode, in_channels: int, box_feature_extractor: BoxFeatureExtractor
+) -> ROIMaskHead:
     """Build ``MODEL.ROI_MASK_HEAD`` over feature maps of ``in_channels``.
 
+    Args:
+        cfg: the config.
+        in_channels: see above.
+        box_feature_extractor: that of the box head, which the mask head may share.
+
     Raises:
-        ValueError: a name is unknown.
+        ValueError: a name is unknown, or the extractor to share has no feature maps.
     """
     options = cfg.MODEL.ROI_MASK_HEAD
-    if options.FEATURE_EXTRACTOR != "MaskRCNNFPNFeatureExtractor":
+    shares = options.SHARE_BOX_FEATURE_EXTRACTOR
+    if not shares:
+        extractor = build_mask_feature_extractor(cfg, in_channels)
+    elif isinstance(box_feature_extractor, ResNet50Conv5ROIFeatureExtractor):
+        extractor = box_feature_extractor
+    else:
         raise ValueError(
-            f"MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR {options.FEATURE_EXTRACTOR!r} is unknown; "
-            "known is MaskRCNNFPNFeatureExtractor"
+            "MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR needs feature maps, which the box "
+            f"head's {type(box_feature_extractor).__name__} does not give: set it to False"
         )
-    side = options.POOLER_RESOLUTION
-    extractor = MaskRCNNFPNFeatureExtractor(
-        in_channels,
-        Pooler((side, side), options.POOLER_SCALES, options.POOLER_SAMPLING_RATIO),
-        options.CONV_LAYERS,
-        dilation=options.DILATION,
-        norm=make_group_norm(cfg) if options.USE_GN else None,
-    )
     predictor = MaskRCNNC4Predictor(
         extractor.out_channels, options.CONV_LAYERS[-1], cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES
     )
-    return ROIMaskHead(extractor, predictor)
+    return ROIMaskHead(extractor, predictor, shares_box_features=shares)

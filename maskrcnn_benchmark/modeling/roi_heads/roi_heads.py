@@ -78,10 +78,15 @@ class CombinedROIHeads(nn.Module):
             targets: ground truth of each image, with ``labels`` and, for masks, ``masks``.
         """
         sampled = self.sampler(proposals, targets)
-        losses = self.box.losses(self.box(features, sampled.boxes), sampled)
+        box_output = self.box(features, sampled.boxes)
+        losses = self.box.losses(box_output, sampled)
         if self.mask is not None:
             positives = sampled.foreground()
-            output = self.mask(features, positives.boxes)
+            if self.mask.shares_box_features:
+                rows = (sampled.all_labels() > 0).nonzero().flatten()
+                output = self.mask.predict(box_output.pooled[rows], box_output.features[rows])
+            else:
+                output = self.mask(features, positives.boxes)
             losses.update(self._mask_losses(output, positives, targets))
         return losses
 
@@ -135,9 +140,11 @@ def build_roi_heads(cfg: CfgNode, in_channels: int) -> CombinedROIHeads:
     options = cfg.MODEL.ROI_HEADS
     mask_options = cfg.MODEL.ROI_MASK_HEAD
     pastes = cfg.MODEL.MASK_ON and mask_options.POSTPROCESS_MASKS
+    box = build_box_head(cfg, in_channels)
+    shared = box.feature_extractor
     return CombinedROIHeads(
-        build_box_head(cfg, in_channels),
-        build_mask_head(cfg, in_channels) if cfg.MODEL.MASK_ON else None,
+        box,
+        build_mask_head(cfg, in_channels, shared) if cfg.MODEL.MASK_ON else None,
         build_maskiou_head(cfg, in_channels) if cfg.MODEL.MASKIOU_ON else None,
         sampler=ProposalSampler(
             Matcher(options.FG_IOU_THRESHOLD, options.BG_IOU_THRESHOLD),

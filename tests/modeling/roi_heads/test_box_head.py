@@ -7,7 +7,6 @@ import torch
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
 from maskrcnn_benchmark.modeling.matcher import Matcher
 from maskrcnn_benchmark.modeling.roi_heads.box_head import (
-    BoxOutput,
     DetectionLimits,
     box_losses,
     select_detections,
@@ -48,7 +47,7 @@ def test_targets_and_losses(case):
     regression = coder.encode(
         torch.cat(sampled.gt_boxes), torch.cat([b.bbox for b in sampled.boxes])
     )
-    losses = box_losses(BoxOutput(logits, deltas), sampled.all_labels(), regression)
+    losses = box_losses(logits, deltas, sampled.all_labels(), regression)
     np.testing.assert_allclose(losses[0].item(), arrays[f"loss_classifier_{case}"], rtol=1e-5)
     np.testing.assert_allclose(losses[1].item(), arrays[f"loss_box_reg_{case}"], rtol=1e-5)
     sum(losses).backward()
@@ -58,7 +57,7 @@ def test_targets_and_losses(case):
 
 def test_losses_of_nothing_are_zero_with_a_gradient():
     logits, deltas = torch.zeros(0, 5, requires_grad=True), torch.zeros(0, 20, requires_grad=True)
-    losses = box_losses(BoxOutput(logits, deltas), torch.zeros(0, dtype=torch.int64), NO_BOXES)
+    losses = box_losses(logits, deltas, torch.zeros(0, dtype=torch.int64), NO_BOXES)
     assert [loss.item() for loss in losses] == [0, 0]
     sum(losses).backward()
     assert logits.grad is not None and deltas.grad is not None
