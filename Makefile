@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-ITERATIONS ?= 800
+ITERATIONS ?= 1000
 TESTS ?= tests
 
 bin := .venv/bin
@@ -39,7 +39,7 @@ $(stamp): pyproject.toml setup.py $(cpp)
 test: $(stamp) ## Set up, then run the whole test suite but the slow part
 	@$(bin)/python -m pytest -n 2 -m "not slow" $(TESTS)
 
-demo: $(stamp) ## Set up, then train a small model on drawn data and show it (ITERATIONS=800)
+demo: $(stamp) ## Set up, then train a small model on drawn data and show it (ITERATIONS=1000)
 	@$(bin)/python tools/quickstart.py --iterations $(ITERATIONS)
 
 lint: $(stamp) ## Check style, types and layout

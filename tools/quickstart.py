@@ -40,7 +40,7 @@ FOUND = "box IoU > 0.5"  # the group of detections in results.json
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Train and show a small Mask Scoring R-CNN.")
-    parser.add_argument("--iterations", type=int, default=800, help="length of the training")
+    parser.add_argument("--iterations", type=int, default=1000, help="length of the training")
     parser.add_argument("--num-train", type=int, default=1000, help="pictures to train on")
     parser.add_argument("--num-val", type=int, default=200, help="pictures to test on")
     parser.add_argument("--seed", type=int, default=0, help="of the data and of the training")
