@@ -29,8 +29,8 @@ _C.MODEL.DEVICE = "cuda"
 _C.MODEL.META_ARCHITECTURE = "GeneralizedRCNN"
 # Weight of loss_maskiou in the sum of the losses
 _C.MODEL.MASKIOU_LOSS_WEIGHT = 1.0
-# Initial weights: a path, a URL or a catalog:// name; "" starts from random weights. An
-# OUTPUT_DIR/last_checkpoint takes precedence
+# Initial weights: a path (.pth .pkl .safetensors .npz), a URL or a catalog:// name; "" starts from
+# random weights. An OUTPUT_DIR/last_checkpoint takes precedence
 _C.MODEL.WEIGHT = ""
 # Folder that downloaded weights are kept in
 _C.MODEL.PRETRAINED_MODELS = "pretrained_models"
@@ -63,6 +63,12 @@ _C.MODEL.RESNETS.RES5_DILATION = 1
 _C.MODEL.RESNETS.RES2_OUT_CHANNELS = 256
 # Output channels of the stem
 _C.MODEL.RESNETS.STEM_OUT_CHANNELS = 64
+# Which of the stages layer1 .. layer4 have deformable 3x3 convolutions
+_C.MODEL.RESNETS.STAGE_WITH_DCN = (False, False, False, False)
+# Modulated deformable convolutions (version 2)
+_C.MODEL.RESNETS.WITH_MODULATED_DCN = False
+# Groups of channels with offsets of their own
+_C.MODEL.RESNETS.DEFORMABLE_GROUPS = 1
 
 # -- feature pyramid --------------------------------------------------------------------
 _C.MODEL.FPN = CfgNode()

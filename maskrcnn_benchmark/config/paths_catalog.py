@@ -1,7 +1,8 @@
 """Where data sets lie and where pretrained weights come from.
 
 ``PATHS_CATALOG`` may name another file of this form: a ``DatasetCatalog`` and a ``ModelCatalog``,
-each with ``get(name)``.
+each with ``get(name)``. The model catalog may give the path of a local file too; an address may end
+in ``#sha256=<hex>``, which is then checked.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from torch.nn.functional import interpolate
 
 from maskrcnn_benchmark.layers._ops import has_extension
 from maskrcnn_benchmark.layers.batch_norm import FrozenBatchNorm2d
+from maskrcnn_benchmark.layers.deform_conv import DFConv2d
 from maskrcnn_benchmark.layers.losses import mask_iou_loss, smooth_l1_loss
 from maskrcnn_benchmark.layers.nms import batched_nms, nms
 from maskrcnn_benchmark.layers.roi_align import ROIAlign, roi_align
@@ -14,6 +15,7 @@ __all__ = [
     "BatchNorm2d",
     "Conv2d",
     "ConvTranspose2d",
+    "DFConv2d",
     "FrozenBatchNorm2d",
     "ROIAlign",
     "ROIPool",

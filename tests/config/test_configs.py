@@ -1,43 +1,29 @@
 """The shipped YAMLs against the recorded overrides, and all recorded ones against the checks."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
 from maskrcnn_benchmark.config import cfg, check_config
-from tests.helpers.vectors import REFERENCE
+from tests.helpers.recorded_configs import FORK, UPSTREAM, recorded
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-RECORDED = json.loads((REFERENCE / "configs.json").read_text())
-FORK, UPSTREAM = RECORDED["maskscoring_rcnn"], RECORDED["maskrcnn_benchmark"]
 SHIPPED = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml"))
 SCRATCH = "gn_baselines/scratch_e2e_ms_rcnn_R_50_FPN_3x_gn.yaml"
-
-
-def recorded(entry):
-    """Return the defaults with the recorded overrides of one file."""
-    pairs = []
-    for key, value in entry["overrides"].items():
-        if isinstance(value, dict):
-            value = tuple(value.get("__tuple__", value.get("__list__")))
-        pairs += [key, value]
-    config = cfg.clone()
-    config.merge_from_list(pairs)
-    return config
 
 
 def expected(name):
     if name in FORK:
         return recorded(FORK[name])
     config = recorded(UPSTREAM[name.replace("scratch_e2e_ms_", "scratch_e2e_mask_")])
-    config.INPUT.MIN_SIZE_TRAIN = 800  # recorded as a tuple of one
+    if name.startswith("gn_"):
+        config.INPUT.MIN_SIZE_TRAIN = 800  # recorded as a tuple of one
     config.MODEL.MASKIOU_ON = name == SCRATCH
     return config
 
 
-@pytest.mark.parametrize("name", [n for n in SHIPPED if n in FORK or n.startswith("gn_")])
+@pytest.mark.parametrize("name", [n for n in SHIPPED if n in FORK or n.startswith(("gn_", "dcn/"))])
 def test_yaml_equals_the_recorded_overrides(name):
     config = cfg.clone()
     config.merge_from_file(CONFIGS / name)

@@ -88,6 +88,7 @@ def recorded_target(arrays: Mapping[str, np.ndarray], number: int) -> BoxList:
     height, width = arrays[f"image_{number}"].shape[:2]
     target = BoxList(torch.from_numpy(arrays[f"gt_boxes_{number}"]), (width, height))
     target.add_field("labels", torch.from_numpy(arrays[f"gt_labels_{number}"]))
-    polygons = unflatten(arrays, f"poly{number}")
-    target.add_field("masks", SegmentationMask(polygons, (width, height)))
+    if f"poly{number}_lengths" in arrays:
+        polygons = unflatten(arrays, f"poly{number}")
+        target.add_field("masks", SegmentationMask(polygons, (width, height)))
     return target

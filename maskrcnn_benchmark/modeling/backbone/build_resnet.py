@@ -37,8 +37,13 @@ def make_norm(cfg: CfgNode, function: str) -> NormMaker:
 def make_block_spec(cfg: CfgNode) -> BlockSpec:
     """Return what all blocks have in common."""
     options = cfg.MODEL.RESNETS
-    norm = make_norm(cfg, options.TRANS_FUNC)
-    return BlockSpec(options.NUM_GROUPS, options.STRIDE_IN_1X1, norm)
+    return BlockSpec(
+        num_groups=options.NUM_GROUPS,
+        stride_in_1x1=options.STRIDE_IN_1X1,
+        norm=make_norm(cfg, options.TRANS_FUNC),
+        modulated_dcn=options.WITH_MODULATED_DCN,
+        deformable_groups=options.DEFORMABLE_GROUPS,
+    )
 
 
 def make_stage_spec(cfg: CfgNode, number: int, count: int) -> StageSpec:
@@ -54,6 +59,7 @@ def make_stage_spec(cfg: CfgNode, number: int, count: int) -> StageSpec:
         width=options.NUM_GROUPS * options.WIDTH_PER_GROUP * factor,
         stride=2 if number > 1 and dilation == 1 else 1,
         dilation=dilation,
+        deformable=options.STAGE_WITH_DCN[number - 1],
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskrcnn_benchmark.layers import Conv2d, FrozenBatchNorm2d
+from maskrcnn_benchmark.layers import Conv2d, DFConv2d, FrozenBatchNorm2d
 from maskrcnn_benchmark.modeling.make_layers import NormMaker, kaiming_uniform
 
 
@@ -36,6 +36,8 @@ class BlockSpec:
     num_groups: int
     stride_in_1x1: bool
     norm: NormMaker
+    modulated_dcn: bool
+    deformable_groups: int
 
 
 def _conv(
@@ -90,6 +92,7 @@ class Bottleneck(nn.Module):
         spec: BlockSpec,
         stride: int = 1,
         dilation: int = 1,
+        deformable: bool = False,
     ) -> None:
         super().__init__()
         self.downsample: nn.Sequential | None = None
@@ -101,14 +104,18 @@ class Bottleneck(nn.Module):
         stride1, stride3 = (stride, 1) if spec.stride_in_1x1 else (1, stride)
         self.conv1 = _conv(in_channels, bottleneck_channels, 1, stride=stride1)
         self.bn1 = spec.norm(bottleneck_channels)
-        self.conv2 = _conv(
-            bottleneck_channels,
-            bottleneck_channels,
-            3,
-            stride=stride3,
-            dilation=dilation,
-            groups=spec.num_groups,
-        )
+        geometry = {"stride": stride3, "dilation": dilation, "groups": spec.num_groups}
+        self.conv2: nn.Module
+        if deformable:
+            self.conv2 = DFConv2d(
+                bottleneck_channels,
+                bottleneck_channels,
+                modulated=spec.modulated_dcn,
+                deformable_groups=spec.deformable_groups,
+                **geometry,
+            )
+        else:
+            self.conv2 = _conv(bottleneck_channels, bottleneck_channels, 3, **geometry)
         self.bn2 = spec.norm(bottleneck_channels)
         self.conv3 = _conv(bottleneck_channels, out_channels, 1)
         self.bn3 = spec.norm(out_channels)
@@ -156,6 +163,7 @@ class StageSpec:
         width: channels of the 3x3 convolutions of its bottlenecks.
         stride: of the first block.
         dilation: of the 3x3 convolutions.
+        deformable: whether the 3x3 convolutions of its bottlenecks are deformable.
     """
 
     count: int
@@ -164,6 +172,7 @@ class StageSpec:
     width: int
     stride: int
     dilation: int
+    deformable: bool
 
 
 def make_stage(stage: StageSpec, spec: BlockSpec, *, basic: bool = False) -> nn.Sequential:
@@ -183,6 +192,7 @@ def make_stage(stage: StageSpec, spec: BlockSpec, *, basic: bool = False) -> nn.
                     spec=spec,
                     stride=stride,
                     dilation=stage.dilation,
+                    deformable=stage.deformable,
                 )
             )
     return nn.Sequential(*blocks)

@@ -10,6 +10,7 @@ from maskrcnn_benchmark.layers import FrozenBatchNorm2d
 from maskrcnn_benchmark.modeling.backbone.fpn import FPN
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.modeling.make_layers import group_norm
+from tests.helpers.recorded_configs import FORK, UPSTREAM, recorded
 from tests.helpers.recorded_model import load_config
 from tests.helpers.vectors import REFERENCE, load_vector
 
@@ -24,30 +25,33 @@ def test_fpn():
         np.testing.assert_allclose(level.detach(), arrays[f"p{number}"], atol=1e-5)
 
 
-STATE_DICTS = {
-    "e2e_ms_rcnn_R_50_FPN_1x": "e2e_ms_rcnn_R_50_FPN_1x.yaml",
-    "e2e_ms_rcnn_R_101_FPN_1x": "e2e_ms_rcnn_R_101_FPN_1x.yaml",
-    "caffe2__e2e_mask_rcnn_R_50_FPN_1x_caffe2": "e2e_mask_rcnn_R_50_FPN_1x.yaml",
-    "caffe2__e2e_mask_rcnn_R_101_FPN_1x_caffe2": "e2e_mask_rcnn_R_101_FPN_1x.yaml",
-    "caffe2__e2e_faster_rcnn_R_50_FPN_1x_caffe2": "e2e_faster_rcnn_R_50_FPN_1x.yaml",
-    "caffe2__e2e_faster_rcnn_R_101_FPN_1x_caffe2": "e2e_faster_rcnn_R_101_FPN_1x.yaml",
-    "upstream__gn_baselines__e2e_mask_rcnn_R_50_FPN_1x_gn": (
-        "gn_baselines/e2e_mask_rcnn_R_50_FPN_1x_gn.yaml"
-    ),
-}
+def _is_built(name: str) -> bool:
+    """Tell whether a recorded model is one that this project builds."""
+    if not name.startswith("upstream__"):
+        return True
+    return name.startswith(("upstream__gn_baselines__", "upstream__dcn__", "upstream__rpn_"))
+
+
+STATE_DICTS = [
+    path.stem
+    for path in sorted((REFERENCE / "state_dicts").glob("*.json"))
+    if not path.stem.startswith("_") and _is_built(path.stem)
+]
 
 
 @pytest.mark.parametrize("name", STATE_DICTS)
 def test_parameter_names_shapes_and_order(name):
-    recorded = json.loads((REFERENCE / "state_dicts" / f"{name}.json").read_text())
-    model = build_detection_model(load_config(STATE_DICTS[name]))
+    recorded_state = json.loads((REFERENCE / "state_dicts" / f"{name}.json").read_text())
+    configs = UPSTREAM if name.startswith("upstream__") else FORK
+    with torch.device("meta"):  # no weights are needed
+        model = build_detection_model(recorded(configs[recorded_state["config"]]))
     entries = [
         [key, list(t.shape), str(t.dtype).removeprefix("torch.")]
         for key, t in model.state_dict().items()
     ]
-    assert entries == recorded["state_dict"]
+    assert entries == recorded_state["state_dict"]
     trainable = [name for name, p in model.named_parameters() if p.requires_grad]
-    assert trainable == recorded["named_parameters_order_trainable"]
+    assert trainable == recorded_state["named_parameters_order_trainable"]
 
 
 def test_thin_widths():

@@ -1,0 +1,58 @@
+"""Deformable convolution (Dai et al., ICCV 2017; modulated: Zhu et al., CVPR 2019)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
+
+_TAPS = 9  # of the 3x3 kernel
+
+
+class DFConv2d(nn.Module):
+    """A 3x3 convolution that samples at learned offsets, with the convolution that predicts them.
+
+    Args:
+        in_channels: of the input.
+        out_channels: of the output.
+        modulated: also weigh each sample by a learned factor in 0 .. 1 (version 2).
+        stride: of both convolutions.
+        dilation: of both convolutions; the padding equals it.
+        groups: of the deformable convolution.
+        deformable_groups: groups of input channels with offsets of their own.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        modulated: bool,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        deformable_groups: int = 1,
+    ) -> None:
+        super().__init__()
+        geometry = {"stride": stride, "padding": dilation, "dilation": dilation}
+        self.num_offsets = 2 * _TAPS * deformable_groups
+        num_factors = _TAPS * deformable_groups if modulated else 0
+        # dy, dx of each tap, row by row, then the factors of the taps
+        self.offset = nn.Conv2d(in_channels, self.num_offsets + num_factors, 3, **geometry)
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, bias=False, groups=groups, **geometry)
+        for layer in (self.offset, self.conv):
+            nn.init.kaiming_uniform_(layer.weight, a=1)
+        nn.init.zeros_(self.offset.get_parameter("bias"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, C_in, H, W]`` to ``[N, C_out, H/stride, W/stride]``."""
+        predicted = self.offset(x)
+        offset, factors = predicted[:, : self.num_offsets], predicted[:, self.num_offsets :]
+        return deform_conv2d(
+            x,
+            offset,
+            self.conv.weight,
+            stride=self.conv.stride,  # type: ignore[arg-type]
+            padding=self.conv.padding,  # type: ignore[arg-type]
+            dilation=self.conv.dilation,  # type: ignore[arg-type]
+            mask=factors.sigmoid() if factors.shape[1] else None,
+        )
