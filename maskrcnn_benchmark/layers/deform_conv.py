@@ -33,12 +33,15 @@ class DFConv2d(nn.Module):
         deformable_groups: int = 1,
     ) -> None:
         super().__init__()
-        geometry = {"stride": stride, "padding": dilation, "dilation": dilation}
         self.num_offsets = 2 * _TAPS * deformable_groups
         num_factors = _TAPS * deformable_groups if modulated else 0
         # dy, dx of each tap, row by row, then the factors of the taps
-        self.offset = nn.Conv2d(in_channels, self.num_offsets + num_factors, 3, **geometry)
-        self.conv = nn.Conv2d(in_channels, out_channels, 3, bias=False, groups=groups, **geometry)
+        self.offset = nn.Conv2d(
+            in_channels, self.num_offsets + num_factors, 3, stride, dilation, dilation
+        )
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, 3, stride, dilation, dilation, groups=groups, bias=False
+        )
         for layer in (self.offset, self.conv):
             nn.init.kaiming_uniform_(layer.weight, a=1)
         nn.init.zeros_(self.offset.get_parameter("bias"))

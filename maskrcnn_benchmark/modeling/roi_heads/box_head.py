@@ -160,7 +160,8 @@ class ROIBoxHead(nn.Module):
     def forward(self, features: Sequence[Tensor], boxes: Sequence[BoxList]) -> BoxOutput:
         """Classify and refine the boxes of each image."""
         pooled, x = self.feature_extractor(features, boxes)
-        return BoxOutput(*self.predictor(x), pooled=pooled, features=x)
+        logits, deltas = self.predictor(x)
+        return BoxOutput(logits, deltas, pooled, x)
 
     def losses(self, output: BoxOutput, sampled: SampledProposals) -> dict[str, Tensor]:
         """Return ``loss_classifier`` and ``loss_box_reg`` of the sampled proposals."""
