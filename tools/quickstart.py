@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
 import time
 from pathlib import Path
@@ -16,11 +15,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from common import LOGGER, run_tests, start_run, user_errors
-from train_net import set_up, train
+from common import user_errors
+from train_net import run
 
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
-from maskrcnn_benchmark.engine.train_step import LossNotFiniteError
 from maskrcnn_benchmark.utils.visualization import (
     Instances,
     contact_sheet,
@@ -76,20 +74,6 @@ def settings(args: argparse.Namespace, data: Path) -> list[str]:
         pairs[f"{key}.ANN_FILE"] = data / "annotations" / f"instances_{split}.json"
         pairs[f"{key}.IMG_DIR"] = data / split
     return [str(part) for pair in pairs.items() for part in pair] + args.opts
-
-
-def train_and_evaluate(options: list[str]) -> None:
-    """Train by the demo's config and evaluate, as ``tools/train_net.py`` does."""
-    args = argparse.Namespace(config_file=str(CONFIG), local_rank=0, opts=options)
-    with user_errors():
-        cfg, device = start_run(args)
-        training = set_up(cfg, device)
-    try:
-        train(cfg, training)
-    except LossNotFiniteError as error:
-        logging.getLogger(LOGGER).error(str(error))
-        sys.exit(1)
-    run_tests(cfg, training.checkpointer.model, device)
 
 
 def draw_pictures(data: Path, detections_folder: Path, output: Path) -> None:
@@ -158,7 +142,8 @@ def main() -> None:
     data = args.output / "data"
     with user_errors():
         prepare_data(data, args.num_train, args.num_val, args.seed)
-    train_and_evaluate(settings(args, data))
+    # as tools/train_net.py does
+    run(argparse.Namespace(config_file=str(CONFIG), local_rank=0, opts=settings(args, data)))
     evaluation = args.output / "inference" / "synthetic_val"
     draw_pictures(data, evaluation, args.output / "pictures")
     report = write_report(args.output, evaluation, args.iterations, args.seed)

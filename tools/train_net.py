@@ -6,6 +6,7 @@ last_checkpoint is continued.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import logging
 import sys
@@ -85,11 +86,13 @@ def train(cfg: CfgNode, training: Training) -> None:
         do_train(*training, writer=writer)
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argument_parser("Train a model, then evaluate it on DATASETS.TEST.")
-    parser.add_argument("--skip-test", action="store_true", help="do not evaluate at the end")
-    args = parser.parse_args()
+def run(args: argparse.Namespace, *, skip_test: bool = False) -> None:
+    """Train, and evaluate at the end unless ``skip_test``.
+
+    Args:
+        args: ``config_file``, ``local_rank`` and ``opts``.
+        skip_test: see above.
+    """
     with user_errors():
         cfg, device = start_run(args)
         training = set_up(cfg, device)
@@ -98,9 +101,17 @@ def main() -> None:
     except LossNotFiniteError as error:
         logging.getLogger(LOGGER).error(str(error))
         sys.exit(1)
-    if not args.skip_test:
+    if not skip_test:
         run_tests(cfg, training.checkpointer.model, device)
     leave_processes()
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argument_parser("Train a model, then evaluate it on DATASETS.TEST.")
+    parser.add_argument("--skip-test", action="store_true", help="do not evaluate at the end")
+    args = parser.parse_args()
+    run(args, skip_test=args.skip_test)
 
 
 if __name__ == "__main__":

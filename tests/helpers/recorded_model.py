@@ -17,6 +17,7 @@ from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.image_list import ImageList, to_image_list
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
+from tests.helpers.first_n_sampler import FirstNSampler
 from tests.helpers.polygons import unflatten
 
 ROOT = Path(__file__).parents[2]
@@ -80,8 +81,15 @@ def recorded_image(arrays: Mapping[str, np.ndarray], number: int) -> Tensor:
     return pixels - torch.tensor(PIXEL_MEAN)[:, None, None]
 
 
-def recorded_images(arrays: Mapping[str, np.ndarray], numbers: Sequence[int]) -> ImageList:
-    return to_image_list([recorded_image(arrays, n) for n in numbers], size_divisible=32)
+def recorded_images(
+    arrays: Mapping[str, np.ndarray], numbers: Sequence[int], size_divisible: int = 32
+) -> ImageList:
+    return to_image_list([recorded_image(arrays, n) for n in numbers], size_divisible)
+
+
+def use_recorded_samplers(model: nn.Module, arguments: Mapping[str, Any]) -> None:
+    model.rpn.sampler = FirstNSampler(arguments["rpn_batch"], 0.5)
+    model.roi_heads.sampler.sampler = FirstNSampler(arguments["roi_batch"], 0.25)
 
 
 def recorded_target(arrays: Mapping[str, np.ndarray], number: int) -> BoxList:

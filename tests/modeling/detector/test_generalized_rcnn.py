@@ -12,13 +12,13 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.image_list import to_image_list
 from maskrcnn_benchmark.structures.mask_paste import Masker
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
-from tests.helpers.first_n_sampler import FirstNSampler
 from tests.helpers.recorded_model import (
     load_config,
     recorded_image,
     recorded_images,
     recorded_model,
     recorded_target,
+    use_recorded_samplers,
 )
 from tests.helpers.vectors import load_vector
 
@@ -96,8 +96,7 @@ def test_a_batch_gives_what_single_images_give(eval_case):
 def training_model(meta):
     arguments = meta["arguments"]
     model = recorded_model(arguments).train()
-    model.rpn.sampler = FirstNSampler(arguments["rpn_batch"], 0.5)
-    model.roi_heads.sampler.sampler = FirstNSampler(arguments["roi_batch"], 0.25)
+    use_recorded_samplers(model, arguments)
     return model
 
 

@@ -1,4 +1,4 @@
-"""Models on the C4 backbone against the recorded runs; MaskIoU on C4."""
+"""C4, GroupNorm and deformable models against the recorded runs; MaskIoU on C4."""
 
 from __future__ import annotations
 
@@ -7,39 +7,61 @@ import pytest
 import torch
 
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from tests.helpers.first_n_sampler import FirstNSampler
-from tests.helpers.recorded_model import recorded_image, recorded_model, recorded_target
+from tests.helpers.recorded_model import (
+    recorded_image,
+    recorded_images,
+    recorded_model,
+    recorded_target,
+    use_recorded_samplers,
+)
 from tests.helpers.vectors import load_vector
 
+EVAL = [
+    ("e2e_faster_R50_C4_eval", "vectors"),
+    ("e2e_mask_R50_C4_eval_upstream", "vectors"),
+    ("e2e_mask_R50_FPN_gn_eval", "vectors_upstream"),
+    ("e2e_mask_R50_FPN_Xconv1fc_gn_eval", "vectors_upstream"),
+    ("e2e_faster_R50_FPN_dconv_eval_derived", "vectors_upstream"),
+    ("e2e_faster_R50_FPN_mdconv_eval_derived", "vectors_upstream"),
+]
+TRAIN = [
+    ("e2e_mask_R50_C4_train", "vectors"),
+    ("e2e_mask_R50_FPN_gn_train", "vectors_upstream"),
+    ("e2e_mask_R50_FPN_Xconv1fc_gn_train", "vectors_upstream"),
+    ("e2e_faster_R50_FPN_dconv_train_derived", "vectors_upstream"),
+    ("e2e_faster_R50_FPN_mdconv_train_derived", "vectors_upstream"),
+]
 
-@pytest.mark.parametrize("name", ["e2e_faster_R50_C4_eval", "e2e_mask_R50_C4_eval_upstream"])
-def test_recorded_detections(name):
-    meta, arrays = load_vector(name)
+
+@pytest.mark.parametrize(("name", "folder"), EVAL)
+def test_recorded_detections(name, folder):
+    meta, arrays = load_vector(name, folder)
     model = recorded_model(meta["arguments"]).eval()
     for image in range(2):
+        images = recorded_images(arrays, [image], meta["arguments"].get("size_divisibility", 0))
         with torch.no_grad():
-            detections = model([recorded_image(arrays, image)])[0]
+            detections = model(images)[0]
         prefix = f"im{image}"
         np.testing.assert_array_equal(detections.get_field("labels"), arrays[f"{prefix}_labels"])
         np.testing.assert_allclose(detections.bbox, arrays[f"{prefix}_boxes"], atol=1e-2)
         np.testing.assert_allclose(
             detections.get_field("scores"), arrays[f"{prefix}_scores"], atol=1e-4
         )
-        if f"{prefix}_masks" in arrays:
-            masks = detections.get_field("mask")
+        assert detections.has_field("mask") == (f"{prefix}_masks" in arrays)
+        if detections.has_field("mask"):
+            masks, first = detections.get_field("mask"), arrays[f"{prefix}_masks"]
             means = masks.mean(dim=(1, 2, 3))
             np.testing.assert_allclose(means, arrays[f"{prefix}_mask_mean"], atol=1e-4)
-            first = arrays[f"{prefix}_masks"]
             np.testing.assert_allclose(masks[: len(first)], first, atol=2e-3)
 
 
-def test_recorded_losses_and_gradients():
-    meta, arrays = load_vector("e2e_mask_R50_C4_train")
+@pytest.mark.parametrize(("name", "folder"), TRAIN)
+def test_recorded_losses_and_gradients(name, folder):
+    meta, arrays = load_vector(name, folder)
     arguments = meta["arguments"]
     model = recorded_model(arguments).train()
-    model.rpn.sampler = FirstNSampler(arguments["rpn_batch"], 0.5)
-    model.roi_heads.sampler.sampler = FirstNSampler(arguments["roi_batch"], 0.25)
-    images = [recorded_image(arrays, i) for i in range(2)]
+    use_recorded_samplers(model, arguments)
+    images = recorded_images(arrays, [0, 1], arguments["size_divisibility"])
     losses = model(images, [recorded_target(arrays, i) for i in range(2)])
     for loss, value in losses.items():
         np.testing.assert_allclose(value.item(), arrays[loss], rtol=1e-4, err_msg=loss)

@@ -1,0 +1,53 @@
+"""The names that users and their scripts rely on."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+NAMES = {
+    "config": ["cfg"],
+    "modeling.detector": ["build_detection_model"],
+    "modeling.backbone": ["build_backbone"],
+    "modeling.box_coder": ["BoxCoder"],
+    "modeling.matcher": ["Matcher"],
+    "modeling.poolers": ["Pooler"],
+    "modeling.rpn.anchor_generator": ["AnchorGenerator", "make_anchor_generator"],
+    "structures.bounding_box": ["BoxList"],
+    "structures.boxlist_ops": [
+        "boxlist_nms",
+        "boxlist_iou",
+        "cat_boxlist",
+        "remove_small_boxes",
+    ],
+    "structures.image_list": ["ImageList", "to_image_list"],
+    "structures.segmentation_mask": ["SegmentationMask"],
+    "structures.mask_paste": ["Masker"],
+    "layers": [
+        "nms",
+        "ROIAlign",
+        "roi_align",
+        "ROIPool",
+        "roi_pool",
+        "smooth_l1_loss",
+        "FrozenBatchNorm2d",
+        "Conv2d",
+        "ConvTranspose2d",
+        "interpolate",
+    ],
+    "data": ["make_data_loader"],
+    "data.datasets.coco": ["COCODataset"],
+    "solver": ["make_optimizer", "make_lr_scheduler"],
+    "engine.trainer": ["do_train"],
+    "engine.inference": ["inference"],
+    "utils.checkpoint": ["DetectronCheckpointer"],
+    "utils.comm": ["get_rank", "get_world_size", "is_main_process", "synchronize", "all_gather"],
+    "utils.logger": ["setup_logger"],
+}
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_names_stay_importable(module):
+    found = importlib.import_module(f"maskrcnn_benchmark.{module}")
+    assert [name for name in NAMES[module] if not hasattr(found, name)] == []
