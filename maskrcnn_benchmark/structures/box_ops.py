@@ -27,10 +27,18 @@ def box_area(boxes: Tensor) -> Tensor:
 
 def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """Return the IoU ``[N, M]`` of each of ``boxes1 [N, 4]`` with each of ``boxes2 [M, 4]``."""
-    corner1 = torch.maximum(boxes1[:, None, :2], boxes2[None, :, :2])  # [N, M, 2]
-    corner2 = torch.minimum(boxes1[:, None, 2:], boxes2[None, :, 2:])
-    overlap = (corner2 - corner1 + PIXEL_OFFSET).clamp(min=0).prod(dim=2)
+    # axis by axis: [N, M, 2] would double the memory where hundreds of objects meet all anchors
+    overlap = _overlap(boxes1[:, 0::2], boxes2[:, 0::2]).mul_(
+        _overlap(boxes1[:, 1::2], boxes2[:, 1::2])
+    )
     return overlap / (box_area(boxes1)[:, None] + box_area(boxes2)[None, :] - overlap)
+
+
+def _overlap(ends1: Tensor, ends2: Tensor) -> Tensor:
+    """Return the lengths ``[N, M]`` that intervals ``[N, 2]`` and ``[M, 2]`` have in common."""
+    low = torch.maximum(ends1[:, None, 0], ends2[None, :, 0])
+    high = torch.minimum(ends1[:, None, 1], ends2[None, :, 1])
+    return high.sub_(low).add_(PIXEL_OFFSET).clamp_(min=0)
 
 
 def clip_boxes(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
