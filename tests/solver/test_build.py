@@ -98,4 +98,6 @@ def test_optimizer_state_survives_json_free_round_trip():
     optimizer = make_optimizer(config, model)
     state = optimizer.state_dict()
     json.dumps(state["param_groups"])  # plain values only
-    make_optimizer(config, model).load_state_dict(state)
+    restored = make_optimizer(config, model)
+    restored.load_state_dict(state)
+    assert restored.state_dict() == state
