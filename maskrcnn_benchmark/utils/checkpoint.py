@@ -1,16 +1,17 @@
 """Checkpoints: ``model_0010000.pth``, ``model_final.pth`` and ``last_checkpoint``, which names one.
 
-A file is a dict of ``model``, ``optimizer``, ``scheduler``, ``iteration``, and beside them
-``config`` (YAML text) and ``class_names``; ``torch.load(path, weights_only=True)`` reads it.
+A file is a dict of ``model``, ``optimizer``, ``scheduler``, ``iteration``, and beside them the
+states of the training's further parts, ``config`` (YAML text) and ``class_names``;
+``torch.load(path, weights_only=True)`` reads it.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import torch
 from torch import nn
@@ -50,6 +51,16 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         os.close(folder)
 
 
+class Stateful(Protocol):
+    """A part of a training with a state of plain values and tensors."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state; every process calls it at the same point."""
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any:
+        """Take up a state that ``state_dict`` returned."""
+
+
 class Checkpointer:
     """Saves a training's state to a folder and takes it up again.
 
@@ -63,6 +74,8 @@ class Checkpointer:
     Attributes:
         metadata: further plain values that ``save`` stores in every file (``config``,
             ``class_names``); ``load`` does not return them.
+        parts: further parts of the training by name (``checkpointer.parts["scaler"] = scaler``,
+            before ``load``); each is saved under its name and restored when a run is resumed.
     """
 
     def __init__(
@@ -79,23 +92,24 @@ class Checkpointer:
         self.save_dir = str(save_dir)
         self.save_to_disk = is_main_process() if save_to_disk is None else save_to_disk
         self.metadata: dict[str, Any] = {}
+        self.parts: dict[str, Stateful] = {}
         self.logger = logging.getLogger(__name__)
 
     def save(self, name: str, **extra: Any) -> None:
         """Write ``<save_dir>/<name>.pth`` and make it the last checkpoint.
 
+        Every process of a job must call it, those too that do not write.
+
         Args:
             name: file name without its ending.
             extra: plain values to store, such as ``iteration``; ``load`` returns them.
         """
-        if not self.save_dir or not self.save_to_disk:
+        if not self.save_dir:
             return
-        content: dict[str, Any] = {"model": self.model.state_dict()}
-        if self.optimizer is not None:
-            content["optimizer"] = self.optimizer.state_dict()
-        if self.scheduler is not None:
-            content["scheduler"] = self.scheduler.state_dict()
-        content |= extra | self.metadata
+        states = {part: stateful.state_dict() for part, stateful in self._all_parts().items()}
+        if not self.save_to_disk:
+            return
+        content = {"model": self.model.state_dict()} | states | extra | self.metadata
         path = Path(self.save_dir) / f"{name}.pth"
         path.parent.mkdir(parents=True, exist_ok=True)
         self.logger.info(f"Saving checkpoint to {path}")
@@ -162,6 +176,15 @@ class Checkpointer:
             f"delete {note} to start afresh"
         )
 
+    def _all_parts(self) -> dict[str, Stateful]:
+        """Return what is saved and restored beside the model."""
+        parts: dict[str, Stateful] = {}
+        if self.optimizer is not None:
+            parts["optimizer"] = self.optimizer
+        if self.scheduler is not None:
+            parts["scheduler"] = self.scheduler
+        return parts | self.parts
+
     def _local_file(self, name: str) -> Path:
         """Return the file that ``load`` was asked for."""
         return Path(name)
@@ -176,11 +199,17 @@ class Checkpointer:
                 f"cannot resume from {path}: it is of another model ({report.summary()}). "
                 f"Choose another OUTPUT_DIR, or delete {Path(self.save_dir) / _LAST}"
             )
-        for part, state in ((self.optimizer, "optimizer"), (self.scheduler, "scheduler")):
-            if part is not None and state in content:
-                part.load_state_dict(content[state])
-        used = {"model", "optimizer", "scheduler", *_METADATA}
-        return {name: value for name, value in content.items() if name not in used}
+        parts = self._all_parts()
+        for name, part in parts.items():
+            if name in content:
+                part.load_state_dict(content[name])
+            else:
+                self.logger.warning(f"{path} has no state of the {name}: it begins anew")
+        rest = {k: v for k, v in content.items() if k not in {"model", *parts, *_METADATA}}
+        for name in [name for name, value in rest.items() if isinstance(value, Mapping)]:
+            self.logger.warning(f"{path} has a state of the {name}, which this run does not use")
+            del rest[name]
+        return rest
 
 
 class DetectronCheckpointer(Checkpointer):

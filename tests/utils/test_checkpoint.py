@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -57,6 +58,43 @@ def test_resuming_restores_all_and_returns_the_rest(tmp_path):
     assert torch.equal(momentum, first.optimizer.state_dict()["state"][0]["momentum_buffer"])
     assert second.scheduler.last_epoch == 4
     assert second.optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
+
+
+class Counter:
+    """A part of a training: a number."""
+
+    def __init__(self, value=0):
+        self.value = value
+
+    def state_dict(self):
+        return {"value": self.value}
+
+    def load_state_dict(self, state):
+        self.value = state["value"]
+
+
+def test_further_parts_are_saved_and_restored(tmp_path):
+    first = trained(tmp_path)
+    first.parts["scaler"] = Counter(7)
+    first.save("model_0000004", iteration=4)
+    second = parts(tmp_path)
+    second.parts["scaler"] = Counter()
+    assert second.load() == {"iteration": 4}
+    assert second.parts["scaler"].value == 7
+
+
+def test_parts_that_come_or_go_are_told(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("maskrcnn_benchmark"), "propagate", True)
+    first = trained(tmp_path)
+    first.parts["scaler"] = Counter(7)
+    first.save("model_0000004", iteration=4)
+    second = parts(tmp_path)
+    second.parts["ema"] = Counter(1)
+    with caplog.at_level("WARNING"):
+        assert second.load() == {"iteration": 4}  # a stale state is not handed on
+    assert second.parts["ema"].value == 1
+    assert "model_0000004.pth has no state of the ema: it begins anew" in caplog.text
+    assert "has a state of the scaler, which this run does not use" in caplog.text
 
 
 def test_starting_from_weights_takes_the_weights_alone(tmp_path):
