@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-_PALETTE_SIZE = 64
+_PALETTE_SIZE = 96  # COCO's category ids go to 90
 _LINEAR_TO_LMS = np.array(  # Ottosson 2020, the OKLab colour space
     [
         [0.4122214708, 0.5363325363, 0.0514459929],
@@ -55,7 +55,7 @@ def oklab_deuteranopia(rgb: NDArray[np.uint8]) -> Floats:
 
 @lru_cache(maxsize=1)
 def palette() -> NDArray[np.uint8]:
-    """[64, 3] RGB colours, each as far as can be from all before it: any prefix is a palette."""
+    """[96, 3] RGB colours, each as far as can be from all before it: any prefix is a palette."""
     levels = np.linspace(0, 255, 16).round().astype(np.uint8)
     candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
     seen = oklab(candidates)

@@ -1,7 +1,8 @@
 """Draws instances on pictures: smooth contours, clear fills, labels that never cover each other.
 
 Everything is drawn at output resolution, to which small pictures are enlarged first, so that thin
-contours and text stay sharp. Coordinates named `fine` are in output pixels.
+contours and text stay sharp. In a crowd the text shrinks first, down to 11 pixels; then the labels
+of the lowest class scores are left out, as are those that find no free place.
 """
 
 from __future__ import annotations
@@ -18,24 +19,14 @@ from PIL import Image, ImageDraw
 from .colors import colors_for, ink_on
 from .instances import Instances
 from .label_placement import place_labels
+from .outline import Outline, fill, stroke
+from .outline import outline as outline_of
 from .text import draw_label, label_size
 
-_SHIFT = 4  # sub-pixel bits of cv2.polylines
-_LABEL_SHARE = 0.25  # of the picture may lie under labels; what is more is left out
+# of the picture under labels: where the text begins to shrink, and where labels are left out
+_SHRINKING_SHARE, _LABEL_SHARE = 0.12, 0.2
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB
-
-
-@dataclass
-class _Outline:
-    """An instance at output resolution: coverage in a window, contours, and where it sits."""
-
-    window: tuple[slice, slice]
-    coverage: NDArray[np.float32]  # [h, w] in 0-1
-    contours: list[NDArray[np.int32]]  # fixed point, whole picture
-    box: NDArray[np.float64]  # [4] xyxy, fine
-    anchor: tuple[int, int]  # (x, y) deep inside the mask, fine
-    area: float  # in fine pixels
 
 
 def _checked(image: Picture) -> Picture:
@@ -54,45 +45,7 @@ def _enlarge(image: Picture, long_side: int) -> tuple[Picture, float]:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)), factor
 
 
-def _outline(mask: NDArray[np.bool_], factor: float, shape: tuple[int, int]) -> _Outline | None:
-    """Smooth outline of a mask on an output of `shape` (height, width); None when it is empty."""
-    x, y, w, h = cv2.boundingRect(mask.view(np.uint8))
-    if w == 0:
-        return None
-    padded = np.pad(mask[y : y + h, x : x + w], 2).astype(np.float32)
-    size = (round((w + 4) * factor), round((h + 4) * factor))
-    smooth = cv2.resize(padded, size, interpolation=cv2.INTER_LINEAR)
-    smooth = cv2.GaussianBlur(smooth, (0, 0), max(0.4 * factor, 0.3))
-    inside = (smooth > 0.5).astype(np.uint8)
-    contours, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    left, top = round((x - 2) * factor), round((y - 2) * factor)
-    fixed = [((c + (left, top)) * 2**_SHIFT).astype(np.int32) for c in contours]
-    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
-    deep_y, deep_x = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    rows = slice(max(top, 0), min(top + size[1], shape[0]))
-    columns = slice(max(left, 0), min(left + size[0], shape[1]))
-    cut = smooth[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-    box = np.array([x, y, x + w, y + h]) * factor
-    # the edge of the fill is softened over about two output pixels
-    coverage = np.clip((cut - 0.5) * max(factor, 1.0) * 1.5 + 0.5, 0, 1).astype(np.float32)
-    anchor = (int(deep_x) + left, int(deep_y) + top)
-    return _Outline((rows, columns), coverage, fixed, box, anchor, float(inside.sum()))
-
-
-def _fill(canvas: Picture, outline: _Outline, color: NDArray[np.uint8], opacity: float) -> None:
-    view = canvas[outline.window]
-    weight = outline.coverage[..., None] * opacity
-    view[:] = np.rint(view * (1 - weight) + color.astype(np.float32) * weight).astype(np.uint8)
-
-
-def _stroke(canvas: Picture, outline: _Outline, color: NDArray[np.uint8], width: int) -> None:
-    """A contour in the instance's colour on a dark, thinly showing one."""
-    dark = tuple(int(0.25 * c) for c in color)
-    for rgb, thickness in ((dark, width + 2), (tuple(int(c) for c in color), width)):
-        cv2.polylines(canvas, outline.contours, True, rgb, thickness, cv2.LINE_AA, _SHIFT)
-
-
-def _importance(outlines: Sequence[_Outline], shape: tuple[int, int]) -> NDArray[np.float64]:
+def _importance(outlines: Sequence[Outline], shape: tuple[int, int]) -> NDArray[np.float64]:
     """[H, W] how much a label would hide: small instances count most, their edges too."""
     total = np.zeros(shape, np.float64)
     for outline in outlines:
@@ -102,30 +55,28 @@ def _importance(outlines: Sequence[_Outline], shape: tuple[int, int]) -> NDArray
 
 def _font_size(texts: Sequence[str], shape: tuple[int, int]) -> int:
     """The largest size at which all labels together leave most of the picture free."""
-    largest = int(np.clip(max(shape) / 68, 13, 28))
-    for size in range(largest, 11, -1):
+    smallest, largest = max(11, max(shape) // 110), max(13, max(shape) // 68)
+    for size in range(largest, smallest, -1):
         area = sum(w * h for w, h in (label_size(t, size) for t in texts))
-        if area <= 0.2 * shape[0] * shape[1]:
+        if area <= _SHRINKING_SHARE * shape[0] * shape[1]:
             return size
-    return 11
+    return smallest
 
 
 def _leader(
-    draw: ImageDraw.ImageDraw, rectangle: NDArray[Any], outline: _Outline, ink: Any
+    draw: ImageDraw.ImageDraw, rectangle: NDArray[Any], outline: Outline, ink: Any, width: int
 ) -> None:
-    """A line from a label [4] xyxy to its instance, when they do not touch."""
-    box = outline.box
-    gap = np.maximum(np.maximum(box[:2] - rectangle[2:], rectangle[:2] - box[2:]), 0).max()
-    if gap <= 6:
+    """A line from a label [4] xyxy into its instance, when the two do not meet."""
+    points = np.concatenate(outline.contours)
+    away = np.maximum(np.maximum(points - rectangle[2:], rectangle[:2] - points), 0)
+    if np.hypot(*away.T).min() <= 3 * width:
         return
     x, y = outline.anchor
-    start = (
-        float(np.clip(x, rectangle[0], rectangle[2])),
-        float(np.clip(y, rectangle[1], rectangle[3])),
-    )
-    draw.line([start, (x, y)], fill=(20, 20, 20), width=4)
-    draw.line([start, (x, y)], fill=ink, width=2)
-    draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=ink, outline=(20, 20, 20))
+    start = tuple(np.clip(outline.anchor, rectangle[:2], rectangle[2:]).tolist())
+    draw.line([start, (x, y)], fill=(20, 20, 20), width=width + 2)
+    draw.line([start, (x, y)], fill=ink, width=width)
+    radius = 2 * width
+    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=ink, outline=(20, 20, 20))
 
 
 @dataclass(frozen=True)
@@ -164,7 +115,7 @@ def layout_labels(
 
 
 def _draw_labels(
-    canvas: Picture, outlines: list[_Outline], texts: list[str], colors: Picture
+    canvas: Picture, outlines: list[Outline], texts: list[str], colors: Picture
 ) -> Picture:
     """The canvas with leader lines and labels; rows of the arguments belong together."""
     boxes = np.array([o.box for o in outlines]).reshape(-1, 4)
@@ -174,13 +125,18 @@ def _draw_labels(
     placed = [(k, label) for k, label in enumerate(labels) if label is not None]
     for k, label in placed:
         x, y, w, h = label.rectangle
-        _leader(draw, np.array([x, y, x + w, y + h]), outlines[k], tuple(colors[k].tolist()))
+        ink = tuple(colors[k].tolist())
+        _leader(draw, np.array([x, y, x + w, y + h]), outlines[k], ink, _line_width(canvas))
     for k, label in placed:
         color = tuple(colors[k].tolist())
         draw_label(
             picture, label.rectangle[:2], label.text, size=size, color=color, ink=ink_on(colors[k])
         )
     return np.array(picture)
+
+
+def _line_width(canvas: Picture) -> int:
+    return max(2, round(max(canvas.shape) / 600))
 
 
 def draw_instances(
@@ -194,14 +150,16 @@ def draw_instances(
 ) -> Picture:
     """Draw instances with their labels on a picture.
 
-    Instances without a visible mask are not drawn. When there are more labels than room, those of
-    the highest class scores are kept.
+    Instances without a visible mask are not drawn. Labels never cover each other. In a crowd their
+    text shrinks, down to 11 pixels; what would still cover more than a fifth of the picture is left
+    out, the lowest class scores first.
 
     Args:
         image: uint8 RGB [H, W, 3]; not changed.
         instances: in the pixels of `image`.
-        color_by: "instance" to tell neighbours apart, "class" to tell classes apart.
-        draw_boxes: whether to draw the boxes too.
+        color_by: "instance" to tell neighbours apart, by their order; "class" to tell classes
+            apart, each in the same colour in every picture and every run.
+        draw_boxes: whether to draw the boxes too; those of the masks where `instances` has none.
         long_side: smaller pictures are enlarged to this many pixels, so that text is legible.
         opacity: of the fills, 0 to 1.
 
@@ -213,20 +171,20 @@ def draw_instances(
     """
     canvas, factor = _enlarge(_checked(image), long_side)
     masks = (instances.mask(i, image.shape[:2]) for i in range(len(instances)))
-    found = [(i, _outline(mask, factor, canvas.shape[:2])) for i, mask in enumerate(masks)]
+    found = [(i, outline_of(mask, factor, canvas.shape[:2])) for i, mask in enumerate(masks)]
     rows = [(i, outline) for i, outline in found if outline is not None]
     keys = np.arange(len(instances))
     if color_by == "class" and instances.labels is not None:
         keys = np.asarray(instances.labels, np.int64)
     colors = colors_for(keys)
-    width = max(2, round(max(canvas.shape) / 600))
+    width = _line_width(canvas)
     for i, outline in sorted(rows, key=lambda row: -row[1].area):  # small ones on top
         is_crowd = instances.is_crowd is not None and instances.is_crowd[i]
-        _fill(canvas, outline, colors[i], 0.4 * opacity if is_crowd else opacity)
-        _stroke(canvas, outline, colors[i], 1 if is_crowd else width)
+        fill(canvas, outline, colors[i], 0.4 * opacity if is_crowd else opacity)
+        stroke(canvas, outline, colors[i], 1 if is_crowd else width)
         if draw_boxes:
-            x1, y1, x2, y2 = (round(v) for v in outline.box.tolist())
-            cv2.rectangle(canvas, (x1, y1), (x2, y2), tuple(int(c) for c in colors[i]), 1)
+            x1, y1, x2, y2 = (round(v) for v in (instances.box(i, image.shape[:2]) * factor))
+            cv2.rectangle(canvas, (x1, y1), (x2, y2), tuple(int(c) for c in colors[i]), width // 2)
     if instances.scores is not None:
         rows.sort(key=lambda row: -float(np.asarray(instances.scores)[row[0]]))
     order = [i for i, _ in rows]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
@@ -73,6 +74,13 @@ class Instances:
         filled = np.zeros(size, bool)
         filled[max(y1, 0) : y2 + 1, max(x1, 0) : x2 + 1] = True
         return filled
+
+    def box(self, index: int, size: tuple[int, int]) -> NDArray[np.float64]:
+        """Edges of a box, [4] left, top, right, bottom; without boxes those of the mask."""
+        if self.boxes is not None:
+            return np.asarray(self.boxes[index], np.float64) + (0, 0, 1, 1)
+        x, y, w, h = cv2.boundingRect(self.mask(index, size).view(np.uint8))
+        return np.array([x, y, x + w, y + h], np.float64)
 
     def text(self, index: int) -> str:
         """What the label says: "person cls 0.98 · mask 0.71", or the parts of it that are known."""

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 GRID = 4  # labels sit on a grid of so many pixels
+_COVER = 60  # cells that a label goes further to not hide what matters
 
 Floats = NDArray[np.float64]
 
@@ -37,8 +38,10 @@ def _distance(shape: tuple[int, int], label: tuple[int, int], box: Floats) -> Fl
         box: [4] xyxy in cells.
     """
     rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])[None]
-    # sliding sideways along the box costs nothing while the label still starts over it
-    aside = np.maximum(box[0] - columns, 0) + np.maximum(columns + 0.4 * label[1] - box[2], 0)
+    # sliding sideways costs little while the label covers the box, or starts over it
+    leftmost = min(box[0], box[2] - label[1])
+    rightmost = max(box[0], box[2] - 0.4 * label[1])
+    aside = np.maximum(leftmost - columns, 0) + np.maximum(columns - rightmost, 0)
     aside = aside + 0.15 * np.abs(columns - box[0])
     above = np.abs(rows + label[0] - box[1])
     below = np.abs(rows - box[3]) + 3
@@ -66,7 +69,7 @@ def place_labels(sizes: NDArray[np.int64], boxes: Floats, importance: Floats) ->
             continue
         free = _window_sums(taken, *label) < 0.5
         covered = _window_sums(cost_of_cover, *label) / (label[0] * label[1])
-        cost = _distance((free.shape[0], free.shape[1]), label, boxes[i] / GRID) + 14 * covered
+        cost = _distance((free.shape[0], free.shape[1]), label, boxes[i] / GRID) + _COVER * covered
         cost[~free] = np.inf
         row, column = np.unravel_index(int(np.argmin(cost)), cost.shape)
         if np.isfinite(cost[row, column]):
