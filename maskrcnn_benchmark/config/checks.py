@@ -63,6 +63,8 @@ def _check_switches(cfg: CfgNode) -> Iterator[str]:
         yield "MODEL.MASKIOU_ON scores masks: set MODEL.MASK_ON True, or MODEL.MASKIOU_ON False"
     if model.RPN_ONLY and model.MASK_ON:
         yield "MODEL.RPN_ONLY has no mask head: set MODEL.MASK_ON and MODEL.MASKIOU_ON False"
+    if model.PIXEL_OFFSET not in (0, 1):
+        yield f"MODEL.PIXEL_OFFSET is {model.PIXEL_OFFSET}; it must be 1 (inclusive boxes) or 0"
     if model.DEVICE.partition(":")[0] not in ("cuda", "cpu"):
         yield f"MODEL.DEVICE is {model.DEVICE!r}; it must be cuda, cuda:N or cpu"
 
@@ -110,6 +112,9 @@ def _check_levels(cfg: CfgNode) -> Iterator[str]:
 def _check_rpn(cfg: CfgNode) -> Iterator[str]:
     rpn = cfg.MODEL.RPN
     yield from _one_of(cfg, "MODEL.RPN.RPN_HEAD", ("SingleConvRPNHead",))
+    yield from _one_of(cfg, "MODEL.RPN.ANCHOR_RULE", ("legacy", "centred", "torchvision"))
+    if rpn.ANCHOR_RULE != "legacy" and cfg.MODEL.PIXEL_OFFSET != 0:
+        yield f"MODEL.RPN.ANCHOR_RULE {rpn.ANCHOR_RULE} needs MODEL.PIXEL_OFFSET 0"
     strides, sizes = rpn.ANCHOR_STRIDE, rpn.ANCHOR_SIZES
     if rpn.USE_FPN and len(strides) != len(sizes):
         yield (

@@ -29,6 +29,9 @@ _C.MODEL.DEVICE = "cuda"
 _C.MODEL.META_ARCHITECTURE = "GeneralizedRCNN"
 # Weight of loss_maskiou in the sum of the losses
 _C.MODEL.MASKIOU_LOSS_WEIGHT = 1.0
+# What a box is wider than x2 - x1 in pixels: 1 for inclusive boxes (the original's and Detectron's
+# weights), 0 for continuous coordinates (torchvision's, detectron2's and mmdetection's)
+_C.MODEL.PIXEL_OFFSET = 1.0
 # Initial weights: a path (.pth .pkl .safetensors .npz), a URL or a catalog:// name; "" starts from
 # random weights. An OUTPUT_DIR/last_checkpoint takes precedence
 _C.MODEL.WEIGHT = ""
@@ -96,6 +99,9 @@ _C.MODEL.RPN.ANCHOR_SIZES = (32, 64, 128, 256, 512)
 _C.MODEL.RPN.ANCHOR_STRIDE = (16,)
 # Height / width of the anchors
 _C.MODEL.RPN.ASPECT_RATIOS = (0.5, 1.0, 2.0)
+# Where the anchors lie: "legacy" (the original's), "centred" (detectron2's, mmdetection's) or
+# "torchvision"
+_C.MODEL.RPN.ANCHOR_RULE = "legacy"
 # Leave anchors out of training that reach this many pixels beyond the image; -1 leaves none out
 _C.MODEL.RPN.STRADDLE_THRESH = 0
 _C.MODEL.RPN.widen("STRADDLE_THRESH", float)
@@ -117,10 +123,12 @@ _C.MODEL.RPN.POST_NMS_TOP_N_TEST = 1000
 _C.MODEL.RPN.NMS_THRESH = 0.7
 # Drop proposals with a side below this many pixels of the resized image
 _C.MODEL.RPN.MIN_SIZE = 0
-# Proposals kept over all levels of the pyramid: of the whole batch in training, of each image in
-# testing
+_C.MODEL.RPN.widen("MIN_SIZE", float)
+# Proposals kept over all levels of the pyramid, of each image in testing
 _C.MODEL.RPN.FPN_POST_NMS_TOP_N_TRAIN = 2000
 _C.MODEL.RPN.FPN_POST_NMS_TOP_N_TEST = 2000
+# Whether the number of training counts over the whole batch, or for each image
+_C.MODEL.RPN.FPN_POST_NMS_PER_BATCH = True
 # The head class
 _C.MODEL.RPN.RPN_HEAD = "SingleConvRPNHead"
 
@@ -144,6 +152,8 @@ _C.MODEL.ROI_HEADS.SCORE_THRESH = 0.05
 _C.MODEL.ROI_HEADS.NMS = 0.5
 # Detections kept per image; 0 or less keeps all
 _C.MODEL.ROI_HEADS.DETECTIONS_PER_IMG = 100
+# Drop detections with a side below this many pixels of the resized image
+_C.MODEL.ROI_HEADS.MIN_SIZE = 0.0
 
 # -- box head --------------------------------------------------------------------
 _C.MODEL.ROI_BOX_HEAD = CfgNode()
@@ -156,6 +166,8 @@ _C.MODEL.ROI_BOX_HEAD.PREDICTOR = "FastRCNNPredictor"
 _C.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION = 14
 # Samples per bin and axis in RoIAlign; 0 adapts to the size of the box
 _C.MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO = 0
+# Shift the boxes by half a cell, where the centres of the cells are (detectron2's ROIAlignV2)
+_C.MODEL.ROI_BOX_HEAD.POOLER_ALIGNED = False
 # 1 / stride of each feature level pooled from
 _C.MODEL.ROI_BOX_HEAD.POOLER_SCALES = (1.0 / 16,)
 # Classes, the background included
@@ -179,6 +191,8 @@ _C.MODEL.ROI_MASK_HEAD.PREDICTOR = "MaskRCNNC4Predictor"
 _C.MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION = 14
 # Samples per bin and axis in RoIAlign; 0 adapts to the size of the box
 _C.MODEL.ROI_MASK_HEAD.POOLER_SAMPLING_RATIO = 0
+# Shift the boxes by half a cell, where the centres of the cells are (detectron2's ROIAlignV2)
+_C.MODEL.ROI_MASK_HEAD.POOLER_ALIGNED = False
 # 1 / stride of each feature level pooled from
 _C.MODEL.ROI_MASK_HEAD.POOLER_SCALES = (1.0 / 16,)
 # Width of fully connected layers of a mask head; no present head has any

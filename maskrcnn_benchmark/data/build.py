@@ -74,6 +74,7 @@ def build_dataset(cfg: CfgNode, name: str, is_train: bool) -> COCODataset:
     if factory not in datasets.__all__:
         raise ValueError(f"data set {name!r}: unknown factory {factory!r} in {cfg.PATHS_CATALOG}")
     args["transforms"] = build_transforms(cfg, is_train)
+    args["pixel_offset"] = cfg.MODEL.PIXEL_OFFSET
     args["remove_images_without_annotations"] = is_train and cfg.DATALOADER.FILTER_EMPTY
     try:
         return getattr(datasets, factory)(**args)

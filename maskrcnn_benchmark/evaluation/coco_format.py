@@ -64,8 +64,9 @@ def original_frame(
 def bbox_rows(dataset: CocoStyleDataset, predictions: Sequence[BoxList]) -> list[Row]:
     """Return a row per detection: ``image_id category_id bbox score``.
 
-    ``bbox`` is ``x, y, width, height`` in the original image, the sizes inclusive (``x2-x1+1``);
-    ``score`` is the class score. The predictions need ``labels`` and ``scores``.
+    ``bbox`` is ``x, y, width, height`` in the original image, the sizes inclusive (``x2-x1+1``) if
+    the prediction's boxes are; ``score`` is the class score. The predictions need ``labels`` and
+    ``scores``.
     """
     rows: list[Row] = []
     for image_id, prediction in original_frame(dataset, predictions):

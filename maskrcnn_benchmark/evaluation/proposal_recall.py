@@ -48,7 +48,9 @@ class ProposalRecall:
     num_pos: int
 
 
-def _ground_truth(dataset: CocoStyleDataset, index: int, area: tuple[float, float]) -> BoxList:
+def _ground_truth(
+    dataset: CocoStyleDataset, index: int, area: tuple[float, float], pixel_offset: float
+) -> BoxList:
     """Return the boxes of an image without crowds, of the given area, in the original frame."""
     annotations: list[dict[str, Any]] = dataset.coco.loadAnns(
         dataset.coco.getAnnIds(imgIds=dataset.id_to_img_map[index], iscrowd=False)
@@ -57,7 +59,8 @@ def _ground_truth(dataset: CocoStyleDataset, index: int, area: tuple[float, floa
     boxes = [a["bbox"] for a in annotations if low <= a["area"] <= high]
     info = dataset.get_img_info(index)
     size = (int(info["width"]), int(info["height"]))
-    return BoxList(torch.tensor(boxes).reshape(-1, 4), size, mode="xywh").convert("xyxy")
+    gt = BoxList(torch.tensor(boxes).reshape(-1, 4), size, "xywh", pixel_offset=pixel_offset)
+    return gt.convert("xyxy")
 
 
 def _cover(gt: BoxList, proposals: BoxList) -> Tensor:
@@ -100,7 +103,7 @@ def evaluate_box_proposals(
     num_pos = 0
     overlaps = [torch.zeros(0)]
     for index, prediction in enumerate(predictions):
-        gt = _ground_truth(dataset, index, AREAS[area])
+        gt = _ground_truth(dataset, index, AREAS[area], prediction.pixel_offset)
         num_pos += len(gt)
         if len(gt) == 0 or len(prediction) == 0:
             continue

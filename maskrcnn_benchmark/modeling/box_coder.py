@@ -20,15 +20,22 @@ class BoxCoder:
     Args:
         weights: factors of ``dx, dy, dw, dh``.
         bbox_xform_clip: upper bound of ``dw`` and ``dh`` when decoding.
+        pixel_offset: convention of the boxes (``box_ops``).
     """
 
-    def __init__(self, weights: Sequence[float], bbox_xform_clip: float = BBOX_XFORM_CLIP) -> None:
+    def __init__(
+        self,
+        weights: Sequence[float],
+        bbox_xform_clip: float = BBOX_XFORM_CLIP,
+        *,
+        pixel_offset: float = PIXEL_OFFSET,
+    ) -> None:
         self.weights = tuple(weights)
         self.bbox_xform_clip = bbox_xform_clip
+        self.pixel_offset = pixel_offset
 
-    @staticmethod
-    def _centres_and_sizes(boxes: Tensor) -> tuple[Tensor, Tensor]:
-        sizes = torch.stack(box_sizes(boxes), dim=1)
+    def _centres_and_sizes(self, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        sizes = torch.stack(box_sizes(boxes, self.pixel_offset), dim=1)
         return boxes[:, :2] + 0.5 * sizes, sizes
 
     def encode(self, reference_boxes: Tensor, proposals: Tensor) -> Tensor:
@@ -46,5 +53,5 @@ class BoxCoder:
         centres = codes[..., :2] * sizes + centres  # [N, K, 2]
         sizes = torch.exp(codes[..., 2:].clamp(max=self.bbox_xform_clip)) * sizes
         corner = centres - 0.5 * sizes
-        far_corner = centres + 0.5 * sizes - PIXEL_OFFSET
+        far_corner = centres + 0.5 * sizes - self.pixel_offset
         return torch.cat([corner, far_corner], dim=2).reshape(rel_codes.shape)

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from maskrcnn_benchmark.layers import ROIAlign
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.structures.box_ops import box_area
 
 
 class LevelMapper:
@@ -35,9 +34,9 @@ class LevelMapper:
         self.k_min, self.k_max = k_min, k_max
         self.s0, self.lvl0, self.eps = canonical_scale, canonical_level, eps
 
-    def __call__(self, boxes: Tensor) -> Tensor:
-        """Return int64 ``[N]``: levels counted from ``k_min``, for boxes ``[N, 4]``."""
-        side = box_area(boxes).sqrt()
+    def __call__(self, boxes: Sequence[BoxList]) -> Tensor:
+        """Return int64 ``[R]``: levels counted from ``k_min``, for the boxes of all images."""
+        side = torch.cat([b.area() for b in boxes]).sqrt()
         levels = torch.floor(self.lvl0 + torch.log2(side / self.s0 + self.eps))
         return levels.clamp(self.k_min, self.k_max).long() - self.k_min
 
@@ -49,16 +48,21 @@ class Pooler(nn.Module):
         output_size: ``(height, width)`` of the result.
         scales: scale of each level, image to feature; powers of 1/2.
         sampling_ratio: samples along each side of a cell, 0 to choose by the box.
+        aligned: see ``roi_align``.
     """
 
     def __init__(
-        self, output_size: tuple[int, int], scales: Sequence[float], sampling_ratio: int
+        self,
+        output_size: tuple[int, int],
+        scales: Sequence[float],
+        sampling_ratio: int,
+        *,
+        aligned: bool = False,
     ) -> None:
         super().__init__()
         self.output_size = output_size
         self.poolers = nn.ModuleList(
-            ROIAlign(output_size, spatial_scale=scale, sampling_ratio=sampling_ratio)
-            for scale in scales
+            ROIAlign(output_size, scale, sampling_ratio, aligned=aligned) for scale in scales
         )
         self.map_levels = LevelMapper(round(-math.log2(scales[0])), round(-math.log2(scales[-1])))
 
@@ -79,7 +83,7 @@ class Pooler(nn.Module):
         rois = self.to_rois(boxes)
         if len(self.poolers) == 1:
             return self.poolers[0](features[0], rois)
-        levels = self.map_levels(rois[:, 1:])
+        levels = self.map_levels(boxes)
         pooled = features[0].new_zeros(len(rois), features[0].shape[1], *self.output_size)
         for level, (feature, pooler) in enumerate(zip(features, self.poolers, strict=False)):
             chosen = (levels == level).nonzero().flatten()

@@ -24,15 +24,24 @@ class BoxList:
 
     Args:
         bbox: ``[N, 4]``, a tensor or nested sequence; ``x1, y1, x2, y2`` or ``x, y, width, height``
-            in pixels, inclusive (``box_ops.PIXEL_OFFSET``).
+            in pixels.
         image_size: ``(width, height)`` of the image in whose pixels the boxes are.
         mode: ``"xyxy"`` or ``"xywh"``.
+        pixel_offset: what a box is wider than ``x2 - x1``: 1 for inclusive boxes, 0 for continuous
+            ones (``box_ops``). Whatever is made from the list keeps it.
 
     Raises:
         ValueError: ``bbox`` is not ``[N, 4]`` or ``mode`` is unknown.
     """
 
-    def __init__(self, bbox: Any, image_size: tuple[int, int], mode: str = "xyxy") -> None:
+    def __init__(
+        self,
+        bbox: Any,
+        image_size: tuple[int, int],
+        mode: str = "xyxy",
+        *,
+        pixel_offset: float = PIXEL_OFFSET,
+    ) -> None:
         if not isinstance(bbox, Tensor):
             bbox = torch.as_tensor(bbox, dtype=torch.float32)
             bbox = bbox.reshape(0, 4) if bbox.numel() == 0 else bbox
@@ -43,6 +52,7 @@ class BoxList:
         self.bbox = bbox if bbox.is_floating_point() else bbox.float()
         self.size = image_size
         self.mode = mode
+        self.pixel_offset = pixel_offset
         self.extra_fields: dict[str, Any] = {}
 
     def add_field(self, name: str, value: Any) -> None:
@@ -80,20 +90,24 @@ class BoxList:
         if self.mode == "xyxy":
             return self.bbox
         corner, sizes = self.bbox[:, :2], self.bbox[:, 2:]
-        return torch.cat([corner, corner + (sizes - PIXEL_OFFSET).clamp(min=0)], dim=1)
+        return torch.cat([corner, corner + (sizes - self.pixel_offset).clamp(min=0)], dim=1)
+
+    def _like(self, bbox: Tensor, size: tuple[int, int]) -> BoxList:
+        """Return a list of this mode and convention with other boxes and no fields."""
+        return BoxList(bbox, size, self.mode, pixel_offset=self.pixel_offset)
 
     def _with_boxes(self, corners: Tensor, size: tuple[int, int]) -> BoxList:
         """Return a list in this list's mode with boxes given as corners and no fields."""
         if self.mode == "xywh":
-            sizes = corners[:, 2:] - corners[:, :2] + PIXEL_OFFSET
+            sizes = corners[:, 2:] - corners[:, :2] + self.pixel_offset
             corners = torch.cat([corners[:, :2], sizes], dim=1)
-        return BoxList(corners, size, self.mode)
+        return self._like(corners, size)
 
     def convert(self, mode: str) -> BoxList:
         """Return the same boxes in ``mode``, with the same fields."""
         if mode == self.mode:
             return self
-        boxes = BoxList(self.bbox, self.size, mode)  # checks the mode
+        boxes = BoxList(self.bbox, self.size, mode, pixel_offset=self.pixel_offset)
         boxes.bbox = boxes._with_boxes(self.xyxy(), self.size).bbox
         boxes.extra_fields = dict(self.extra_fields)
         return boxes
@@ -105,7 +119,7 @@ class BoxList:
         )
         if ratio_w == ratio_h:
             # legacy: numbers of the current mode are scaled as they are, x2 - x1 + 1 is not
-            boxes = BoxList(self.bbox * ratio_w, size, self.mode)
+            boxes = self._like(self.bbox * ratio_w, size)
         else:
             corners = self.xyxy()
             ratios = corners.new_tensor([ratio_w, ratio_h, ratio_w, ratio_h])
@@ -119,9 +133,9 @@ class BoxList:
         width, height = self.size
         x1, y1, x2, y2 = self.xyxy().unbind(dim=1)
         if method == FLIP_LEFT_RIGHT:
-            x1, x2 = width - x2 - PIXEL_OFFSET, width - x1 - PIXEL_OFFSET
+            x1, x2 = width - x2 - self.pixel_offset, width - x1 - self.pixel_offset
         elif method == FLIP_TOP_BOTTOM:
-            # legacy: one pixel off from the horizontal rule; recorded, so kept
+            # legacy: of inclusive boxes one pixel off from the horizontal rule; recorded, so kept
             y1, y2 = height - y2, height - y1
         else:
             raise ValueError(f"BoxList: unknown flip {method!r}")
@@ -143,7 +157,7 @@ class BoxList:
 
     def clip_to_image(self, remove_empty: bool = True) -> BoxList:
         """Move the boxes into the image; drop those with ``x2 <= x1`` or ``y2 <= y1`` if asked."""
-        corners = clip_boxes(self.xyxy(), self.size)
+        corners = clip_boxes(self.xyxy(), self.size, self.pixel_offset)
         boxes = self._with_boxes(corners, self.size)
         boxes.extra_fields = dict(self.extra_fields)
         if not remove_empty:
@@ -152,11 +166,13 @@ class BoxList:
 
     def area(self) -> Tensor:
         """Return the areas ``[N]`` in square pixels."""
-        return self.bbox[:, 2] * self.bbox[:, 3] if self.mode == "xywh" else box_area(self.bbox)
+        if self.mode == "xywh":
+            return self.bbox[:, 2] * self.bbox[:, 3]
+        return box_area(self.bbox, self.pixel_offset)
 
     def to(self, device: torch.device | str) -> BoxList:
         """Move boxes and tensor fields to ``device``; masks stay on the host."""
-        boxes = BoxList(self.bbox.to(device), self.size, self.mode)
+        boxes = self._like(self.bbox.to(device), self.size)
         for name, value in self.extra_fields.items():
             boxes.add_field(name, value.to(device) if hasattr(value, "to") else value)
         return boxes
@@ -167,7 +183,7 @@ class BoxList:
         Raises:
             KeyError: a field is missing and ``skip_missing`` is False.
         """
-        boxes = BoxList(self.bbox, self.size, self.mode)
+        boxes = self._like(self.bbox, self.size)
         for name in [fields] if isinstance(fields, str) else fields:
             if self.has_field(name) or not skip_missing:
                 boxes.add_field(name, self.get_field(name))
@@ -176,7 +192,7 @@ class BoxList:
     def __getitem__(self, index: Index) -> BoxList:
         if isinstance(index, int):
             index = [index]
-        boxes = BoxList(self.bbox[index], self.size, self.mode)
+        boxes = self._like(self.bbox[index], self.size)
         for name, value in self.extra_fields.items():
             boxes.add_field(name, value[index])
         return boxes

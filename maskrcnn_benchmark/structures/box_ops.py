@@ -1,8 +1,14 @@
 """Geometry of ``[N, 4]`` tensors of boxes ``x1, y1, x2, y2`` in pixels.
 
-This is the one home of the box convention. Boxes are inclusive: a box of one pixel has
-``x1 == x2``, so widths and heights are ``x2 - x1 + PIXEL_OFFSET`` (Detectron's legacy, kept
-since trained weights depend on it).
+This is the one home of the box convention: ``pixel_offset`` is what a box is wider than
+``x2 - x1``.
+
+* 1, ``PIXEL_OFFSET``, the default: boxes are inclusive, a box of one pixel has ``x1 == x2``
+  (Detectron's legacy, kept since trained weights depend on it).
+* 0: coordinates are continuous, a box of one pixel has ``x2 == x1 + 1``.
+
+A ``BoxList`` and a ``BoxCoder`` carry the number (``MODEL.PIXEL_OFFSET``); the functions here want
+to be told it, so that none falls back to a default unnoticed.
 """
 
 from __future__ import annotations
@@ -10,45 +16,47 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-PIXEL_OFFSET = 1
+PIXEL_OFFSET = 1.0
 
 
-def box_sizes(boxes: Tensor) -> tuple[Tensor, Tensor]:
+def box_sizes(boxes: Tensor, pixel_offset: float) -> tuple[Tensor, Tensor]:
     """Return widths ``[N]`` and heights ``[N]`` in pixels of boxes ``[N, 4]``."""
     x1, y1, x2, y2 = boxes.unbind(dim=-1)
-    return x2 - x1 + PIXEL_OFFSET, y2 - y1 + PIXEL_OFFSET
+    return x2 - x1 + pixel_offset, y2 - y1 + pixel_offset
 
 
-def box_area(boxes: Tensor) -> Tensor:
+def box_area(boxes: Tensor, pixel_offset: float) -> Tensor:
     """Return the areas ``[N]`` in square pixels of boxes ``[N, 4]``."""
-    widths, heights = box_sizes(boxes)
+    widths, heights = box_sizes(boxes, pixel_offset)
     return widths * heights
 
 
-def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
+def box_iou(boxes1: Tensor, boxes2: Tensor, pixel_offset: float) -> Tensor:
     """Return the IoU ``[N, M]`` of each of ``boxes1 [N, 4]`` with each of ``boxes2 [M, 4]``."""
     # axis by axis: [N, M, 2] would double the memory where hundreds of objects meet all anchors
-    overlap = _overlap(boxes1[:, 0::2], boxes2[:, 0::2]).mul_(
-        _overlap(boxes1[:, 1::2], boxes2[:, 1::2])
+    overlap = _overlap(boxes1[:, 0::2], boxes2[:, 0::2], pixel_offset).mul_(
+        _overlap(boxes1[:, 1::2], boxes2[:, 1::2], pixel_offset)
     )
-    return overlap / (box_area(boxes1)[:, None] + box_area(boxes2)[None, :] - overlap)
+    area1, area2 = box_area(boxes1, pixel_offset), box_area(boxes2, pixel_offset)
+    return overlap / (area1[:, None] + area2[None, :] - overlap)
 
 
-def _overlap(ends1: Tensor, ends2: Tensor) -> Tensor:
+def _overlap(ends1: Tensor, ends2: Tensor, pixel_offset: float) -> Tensor:
     """Return the lengths ``[N, M]`` that intervals ``[N, 2]`` and ``[M, 2]`` have in common."""
     low = torch.maximum(ends1[:, None, 0], ends2[None, :, 0])
     high = torch.minimum(ends1[:, None, 1], ends2[None, :, 1])
-    return high.sub_(low).add_(PIXEL_OFFSET).clamp_(min=0)
+    return high.sub_(low).add_(pixel_offset).clamp_(min=0)
 
 
-def clip_boxes(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Move boxes ``[..., 4]`` into ``[0, width - 1] x [0, height - 1]``.
+def clip_boxes(boxes: Tensor, image_size: tuple[int, int], pixel_offset: float) -> Tensor:
+    """Move boxes ``[..., 4]`` into the image: ``x`` between 0 and ``width - pixel_offset``.
 
     Args:
         boxes: corners in pixels; any leading shape.
         image_size: ``(width, height)``.
+        pixel_offset: see the module.
     """
     width, height = image_size
-    limits = [width - PIXEL_OFFSET, height - PIXEL_OFFSET] * 2
+    limits = [width - pixel_offset, height - pixel_offset] * 2
     low = boxes.new_zeros(4)
     return torch.clamp(boxes, min=low, max=boxes.new_tensor(limits))

@@ -22,15 +22,16 @@ def boxlist_nms(
     """
     if nms_thresh <= 0:
         return boxlist
-    keep = nms(boxlist.xyxy(), boxlist.get_field(score_field), nms_thresh)
+    scores = boxlist.get_field(score_field)
+    keep = nms(boxlist.xyxy(), scores, nms_thresh, pixel_offset=boxlist.pixel_offset)
     if max_proposals > 0:
         keep = keep[:max_proposals]
     return boxlist[keep.sort().values]
 
 
 def remove_small_boxes(boxlist: BoxList, min_size: float) -> BoxList:
-    """Keep the boxes whose width and height (inclusive, in pixels) are >= ``min_size``."""
-    widths, heights = box_sizes(boxlist.xyxy())
+    """Keep the boxes whose width and height (in pixels) are >= ``min_size``."""
+    widths, heights = box_sizes(boxlist.xyxy(), boxlist.pixel_offset)
     return boxlist[(widths >= min_size) & (heights >= min_size)]
 
 
@@ -38,27 +39,34 @@ def boxlist_iou(boxlist1: BoxList, boxlist2: BoxList) -> Tensor:
     """Return the IoU ``[N, M]`` of two lists over the same image.
 
     Raises:
-        ValueError: their image sizes differ.
+        ValueError: their image sizes or box conventions differ.
     """
     if boxlist1.size != boxlist2.size:
         raise ValueError(f"boxlist_iou: image sizes differ: {boxlist1} and {boxlist2}")
-    return box_iou(boxlist1.xyxy(), boxlist2.xyxy())
+    if boxlist1.pixel_offset != boxlist2.pixel_offset:
+        raise ValueError(
+            f"boxlist_iou: box conventions differ: pixel_offset {boxlist1.pixel_offset:g} "
+            f"and {boxlist2.pixel_offset:g}"
+        )
+    return box_iou(boxlist1.xyxy(), boxlist2.xyxy(), boxlist1.pixel_offset)
 
 
 def cat_boxlist(boxlists: Sequence[BoxList]) -> BoxList:
     """Concatenate lists over the same image that have the same mode and fields.
 
     Raises:
-        ValueError: sizes, modes or fields differ, or there is no list.
+        ValueError: sizes, modes, conventions or fields differ, or there is no list.
     """
     if not boxlists:
         raise ValueError("cat_boxlist: needs at least one BoxList")
     first = boxlists[0]
     for other in boxlists[1:]:
         same = other.size == first.size and other.mode == first.mode
+        same = same and other.pixel_offset == first.pixel_offset
         if not same or set(other.fields()) != set(first.fields()):
             raise ValueError(f"cat_boxlist: {first} and {other} do not fit together")
-    result = BoxList(torch.cat([b.bbox for b in boxlists]), first.size, first.mode)
+    boxes = torch.cat([b.bbox for b in boxlists])
+    result = BoxList(boxes, first.size, first.mode, pixel_offset=first.pixel_offset)
     for name in first.fields():
         result.add_field(name, torch.cat([b.get_field(name) for b in boxlists]))
     return result

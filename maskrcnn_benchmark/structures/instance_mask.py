@@ -26,12 +26,12 @@ class Polygons:
 
     polygons: list[NDArray[np.float32]]
 
-    def transpose(self, method: int, size: tuple[float, float]) -> Polygons:
-        """Flip in an image of ``size = (width, height)``."""
+    def transpose(self, method: int, size: tuple[float, float], pixel_offset: float) -> Polygons:
+        """Flip in an image of ``size = (width, height)``, as boxes of the convention flip."""
         axis = 0 if method == FLIP_LEFT_RIGHT else 1
         flipped = [p.copy() for p in self.polygons]
         for polygon in flipped:
-            polygon[axis::2] = np.float32(size[axis]) - polygon[axis::2] - 1
+            polygon[axis::2] = np.float32(size[axis]) - polygon[axis::2] - np.float32(pixel_offset)
         return Polygons(flipped)
 
     def crop(self, box: Box) -> Polygons:
@@ -96,9 +96,9 @@ class BinaryMask:
 
     pixels: Bitmap
 
-    def transpose(self, method: int, size: tuple[float, float]) -> BinaryMask:
+    def transpose(self, method: int, size: tuple[float, float], pixel_offset: float) -> BinaryMask:
         """Flip in an image of ``size``."""
-        del size
+        del size, pixel_offset
         flipped = self.pixels[:, ::-1] if method == FLIP_LEFT_RIGHT else self.pixels[::-1]
         return BinaryMask(np.ascontiguousarray(flipped))
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
 from maskrcnn_benchmark.structures.instance_mask import InstanceMask, make_instance_mask
 
 
@@ -19,13 +20,22 @@ class SegmentationMask:
     Args:
         instances: one of the forms of ``make_instance_mask`` for each instance.
         size: ``(width, height)`` of the image.
+        pixel_offset: convention of the boxes that the masks go with (``box_ops``): flipped
+            polygons are one pixel off beside inclusive boxes, which is the original's rule.
 
     Raises:
         ValueError: an instance has no usable mask; the message tells which.
     """
 
-    def __init__(self, instances: Sequence[Any], size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        instances: Sequence[Any],
+        size: tuple[int, int],
+        *,
+        pixel_offset: float = PIXEL_OFFSET,
+    ) -> None:
         self.size = size
+        self.pixel_offset = pixel_offset
         self.instances: list[InstanceMask] = []
         for number, instance in enumerate(instances):
             try:
@@ -33,21 +43,26 @@ class SegmentationMask:
             except ValueError as error:
                 raise ValueError(f"SegmentationMask: instance {number}: {error}") from error
 
+    def _like(self, instances: Sequence[InstanceMask], size: tuple[int, int]) -> SegmentationMask:
+        """Return other masks of this convention."""
+        return SegmentationMask(instances, size, pixel_offset=self.pixel_offset)
+
     def transpose(self, method: int) -> SegmentationMask:
         """Flip: ``FLIP_LEFT_RIGHT`` or ``FLIP_TOP_BOTTOM``."""
-        return SegmentationMask([m.transpose(method, self.size) for m in self.instances], self.size)
+        flipped = [m.transpose(method, self.size, self.pixel_offset) for m in self.instances]
+        return self._like(flipped, self.size)
 
     def crop(self, box: Sequence[float]) -> SegmentationMask:
         """Cut out ``box`` (``x1, y1, x2, y2``). Polygons are moved, their vertices not clipped."""
         size = (box[2] - box[0], box[3] - box[1])
-        return SegmentationMask([m.crop(box) for m in self.instances], size)  # type: ignore[arg-type]
+        return self._like([m.crop(box) for m in self.instances], size)  # type: ignore[arg-type]
 
     def resize(self, size: tuple[int, int]) -> SegmentationMask:
         """Scale to an image of ``(width, height)``; a side of less than a pixel counts as one."""
         ratio_w, ratio_h = (
             float(new) / max(float(old), 1) for new, old in zip(size, self.size, strict=True)
         )
-        return SegmentationMask([m.scale(ratio_w, ratio_h) for m in self.instances], size)
+        return self._like([m.scale(ratio_w, ratio_h) for m in self.instances], size)
 
     def to(self, *args: Any, **kwargs: Any) -> SegmentationMask:
         """Return itself: masks stay on the host."""
@@ -72,11 +87,11 @@ class SegmentationMask:
         if isinstance(index, int):
             index = [index]
         if isinstance(index, slice):
-            return SegmentationMask(self.instances[index], self.size)
+            return self._like(self.instances[index], self.size)
         index = torch.as_tensor(index)
         if index.dtype in (torch.bool, torch.uint8):
             index = index.nonzero().flatten()
-        return SegmentationMask([self.instances[i] for i in index.tolist()], self.size)
+        return self._like([self.instances[i] for i in index.tolist()], self.size)
 
     def __iter__(self) -> Iterator[SegmentationMask]:
         return (self[i] for i in range(len(self)))

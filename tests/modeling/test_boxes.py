@@ -72,7 +72,7 @@ def test_balanced_sampler():
 
 def test_level_mapper():
     _, arrays = load_vector("level_mapper")
-    boxes = torch.from_numpy(arrays["boxes"])
+    boxes = [BoxList(torch.from_numpy(arrays["boxes"]), (1333, 800))]
     np.testing.assert_array_equal(LevelMapper(2, 5)(boxes).numpy(), arrays["levels_2_5"])
     np.testing.assert_array_equal(LevelMapper(3, 6)(boxes).numpy(), arrays["levels_3_6"])
 

@@ -16,6 +16,7 @@ from maskrcnn_benchmark.data.seeded_index import random_of
 from maskrcnn_benchmark.data.transforms.transforms import Transform
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 
 
@@ -32,6 +33,7 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
         remove_images_without_annotations: leave images out that have no annotation at all; those
             with nothing but crowds stay.
         transforms: called with the image, the target and a random generator.
+        pixel_offset: convention of the boxes (``box_ops``), that of the model.
 
     Attributes:
         ids: image id of each index, sorted.
@@ -53,9 +55,12 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
         root: str | Path,
         remove_images_without_annotations: bool = False,
         transforms: Transform | None = None,
+        *,
+        pixel_offset: float = PIXEL_OFFSET,
     ) -> None:
         self.root = Path(root)
         self.transforms = transforms
+        self.pixel_offset = pixel_offset
         self.coco = read_coco(ann_file)
         if not self.root.is_dir():
             raise FileNotFoundError(f"image folder {self.root} does not exist")
@@ -127,11 +132,13 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
             if not annotation.get("iscrowd", 0) and (has_mask(annotation) or not self.has_masks)
         ]
         boxes = [annotation["bbox"] for annotation in annotations]
-        target = BoxList(boxes, size, mode="xywh").convert("xyxy")
+        target = BoxList(boxes, size, "xywh", pixel_offset=self.pixel_offset).convert("xyxy")
         to_label = self.json_category_id_to_contiguous_id
         labels = [to_label[annotation["category_id"]] for annotation in annotations]
         target.add_field(fields.LABELS, torch.tensor(labels, dtype=torch.int64))
         if self.has_masks:
             masks = [annotation["segmentation"] for annotation in annotations]
-            target.add_field(fields.MASKS, SegmentationMask(masks, size))
+            target.add_field(
+                fields.MASKS, SegmentationMask(masks, size, pixel_offset=self.pixel_offset)
+            )
         return target.clip_to_image(remove_empty=True)

@@ -41,7 +41,8 @@ class GeneralizedRCNN(nn.Module):
             targets: ground truth of each image, in the pixels of ``images``; needed in training.
 
         Raises:
-            ValueError: targets are missing in training, or not one for each image.
+            ValueError: targets are missing in training, not one for each image, or in another box
+                convention than the model's.
         """
         images = to_image_list(images)
         if not self.training:
@@ -51,6 +52,13 @@ class GeneralizedRCNN(nn.Module):
             raise ValueError(
                 f"GeneralizedRCNN: training needs a target for each image, got {given} for "
                 f"{len(images.image_sizes)} images"
+            )
+        ours = self.rpn.box_coder.pixel_offset
+        theirs = {target.pixel_offset for target in targets}
+        if theirs != {ours}:
+            raise ValueError(
+                f"GeneralizedRCNN: targets have the pixel_offset {sorted(theirs)}, the model "
+                f"{ours:g} (MODEL.PIXEL_OFFSET)"
             )
         return self.losses(images, targets)
 

@@ -21,7 +21,7 @@ from maskrcnn_benchmark.modeling.roi_heads.feature_extractors import (
 )
 from maskrcnn_benchmark.modeling.roi_heads.sampling import SampledProposals
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.structures.box_ops import clip_boxes
+from maskrcnn_benchmark.structures.box_ops import box_sizes, clip_boxes
 from maskrcnn_benchmark.structures.fields import LABELS, SCORES
 
 
@@ -100,34 +100,47 @@ class DetectionLimits:
         score_thresh: class scores must be above it.
         nms: boxes of one class that overlap by more are suppressed.
         detections_per_img: the best of an image that stay; 0 for all.
+        min_size: boxes (clipped to the image) with a smaller side in pixels are dropped.
     """
 
     score_thresh: float
     nms: float
     detections_per_img: int
+    min_size: float = 0.0
 
 
 def select_detections(
-    boxes: Tensor, scores: Tensor, image_size: tuple[int, int], limits: DetectionLimits
+    boxes: Tensor,
+    scores: Tensor,
+    image_size: tuple[int, int],
+    limits: DetectionLimits,
+    *,
+    pixel_offset: float,
 ) -> BoxList:
     """Return the detections of one image, grouped by class, with ``scores`` and ``labels``.
 
     Args:
         boxes: corners ``[R, K, 4]`` of each ROI for each class.
         scores: probabilities ``[R, K]``; class 0 is background.
-        image_size: ``(width, height)``; boxes are clipped to it, and kept if nothing is left.
+        image_size: ``(width, height)``; boxes are clipped to it.
         limits: see ``DetectionLimits``. Boxes that tie with the last one allowed stay too.
+        pixel_offset: convention of the boxes (``box_ops``).
     """
-    boxes = clip_boxes(boxes, image_size)
-    classes, rows = (limits.score_thresh < scores[:, 1:].T).nonzero(as_tuple=True)
+    boxes = clip_boxes(boxes, image_size, pixel_offset)
+    wanted = limits.score_thresh < scores[:, 1:]
+    if limits.min_size > 0:
+        widths, heights = box_sizes(boxes[:, 1:], pixel_offset)
+        wanted &= (widths >= limits.min_size) & (heights >= limits.min_size)
+    classes, rows = wanted.T.nonzero(as_tuple=True)
     labels = classes + 1
     boxes, scores = boxes[rows, labels], scores[rows, labels]
-    keep = batched_nms(boxes, scores, labels, limits.nms).sort().values
+    keep = batched_nms(boxes, scores, labels, limits.nms, pixel_offset=pixel_offset)
+    keep = keep.sort().values
     if len(keep) > limits.detections_per_img > 0:
         kept_scores = scores[keep]
         last = kept_scores.topk(limits.detections_per_img).values[-1]
         keep = keep[kept_scores >= last]
-    detections = BoxList(boxes[keep], image_size)
+    detections = BoxList(boxes[keep], image_size, pixel_offset=pixel_offset)
     detections.add_field(SCORES, scores[keep])
     detections.add_field(LABELS, labels[keep])
     return detections
@@ -178,7 +191,13 @@ class ROIBoxHead(nn.Module):
         decoded = decoded.unflatten(1, (-1, 4))
         counts = [len(b) for b in boxes]
         return [
-            select_detections(image_boxes, image_scores, proposals.size, self.limits)
+            select_detections(
+                image_boxes,
+                image_scores,
+                proposals.size,
+                self.limits,
+                pixel_offset=self.box_coder.pixel_offset,
+            )
             for image_boxes, image_scores, proposals in zip(
                 decoded.split(counts), scores.split(counts), boxes, strict=True
             )
@@ -193,6 +212,8 @@ def build_box_head(cfg: CfgNode, in_channels: int) -> ROIBoxHead:
     return ROIBoxHead(
         extractor,
         predictor(extractor.out_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES),
-        box_coder=BoxCoder(options.BBOX_REG_WEIGHTS),
-        limits=DetectionLimits(options.SCORE_THRESH, options.NMS, options.DETECTIONS_PER_IMG),
+        box_coder=BoxCoder(options.BBOX_REG_WEIGHTS, pixel_offset=cfg.MODEL.PIXEL_OFFSET),
+        limits=DetectionLimits(
+            options.SCORE_THRESH, options.NMS, options.DETECTIONS_PER_IMG, options.MIN_SIZE
+        ),
     )

@@ -146,7 +146,12 @@ class ResNet50Conv5ROIFeatureExtractor(nn.Module):
 def make_pooler(options: CfgNode) -> Pooler:
     """Return the pooler of ``MODEL.ROI_BOX_HEAD`` or ``MODEL.ROI_MASK_HEAD``."""
     side = options.POOLER_RESOLUTION
-    return Pooler((side, side), options.POOLER_SCALES, options.POOLER_SAMPLING_RATIO)
+    return Pooler(
+        (side, side),
+        options.POOLER_SCALES,
+        options.POOLER_SAMPLING_RATIO,
+        aligned=options.POOLER_ALIGNED,
+    )
 
 
 def build_conv5_feature_extractor(

@@ -54,7 +54,7 @@ class SampledProposals:
 def append_gt_boxes(proposals: Sequence[BoxList], targets: Sequence[BoxList]) -> list[BoxList]:
     """Add the ground truth to the proposals, so that there are positives from the start on."""
     return [
-        BoxList(torch.cat([p.bbox, t.bbox.to(p.bbox.dtype)]), p.size)
+        BoxList(torch.cat([p.bbox, t.bbox.to(p.bbox.dtype)]), p.size, pixel_offset=p.pixel_offset)
         for p, t in zip(proposals, targets, strict=True)
     ]
 
@@ -75,7 +75,7 @@ class ProposalSampler:
         """Match all proposals; the labels of those between the thresholds are -1."""
         labels, matched_gt, gt_boxes = [], [], []
         for boxes, target in zip(proposals, targets, strict=True):
-            matches = self.matcher(box_iou(target.bbox, boxes.bbox))
+            matches = self.matcher(box_iou(target.bbox, boxes.bbox, boxes.pixel_offset))
             matched = matches.clamp(min=0)
             if len(target) == 0:
                 label, gt = torch.zeros_like(matches), boxes.bbox

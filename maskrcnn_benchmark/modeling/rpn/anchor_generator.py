@@ -9,6 +9,12 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+# Where the anchors of a cell lie and what they are made of:
+# legacy: inclusive boxes about the cell's centre, sides rounded at the size of the stride;
+# centred: continuous boxes about the cell's corner, not rounded (detectron2, mmdetection);
+# torchvision: the same with whole-pixel corners, a level's stride being that of its feature map
+ANCHOR_RULES = ("legacy", "centred", "torchvision")
+
 
 def generate_cell_anchors(
     stride: int, sizes: Sequence[float], aspect_ratios: Sequence[float]
@@ -26,6 +32,17 @@ def generate_cell_anchors(
     half = 0.5 * (sides.reshape(-1, 2) - 1)
     centre = 0.5 * (stride - 1)
     return torch.from_numpy(np.concatenate([centre - half, centre + half], axis=1)).float()
+
+
+def generate_centred_anchors(sizes: Sequence[float], aspect_ratios: Sequence[float]) -> Tensor:
+    """Return the anchors ``[A, 4]`` about the origin, aspect ratio slowest, size fastest.
+
+    Boxes are continuous; an anchor of any ratio has the area ``size ** 2``.
+    """
+    ratios = torch.tensor(aspect_ratios, dtype=torch.float32)[:, None]
+    sides = torch.tensor(sizes, dtype=torch.float32)[None]
+    widths, heights = (sides / ratios.sqrt()).flatten(), (sides * ratios.sqrt()).flatten()
+    return torch.stack([-widths, -heights, widths, heights], dim=1) / 2
 
 
 class _BufferList(nn.Module):
@@ -49,9 +66,10 @@ class AnchorGenerator(nn.Module):
         anchor_strides: stride in pixels of each level.
         straddle_thresh: pixels by which an anchor may reach out of the image and still be trained;
             below 0 there is no limit.
+        rule: one of ``ANCHOR_RULES``.
 
     Raises:
-        ValueError: the numbers of sizes and strides do not fit.
+        ValueError: the numbers of sizes and strides do not fit, or the rule is unknown.
     """
 
     def __init__(
@@ -60,8 +78,12 @@ class AnchorGenerator(nn.Module):
         aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
         anchor_strides: Sequence[int] = (8, 16, 32),
         straddle_thresh: float = 0,
+        *,
+        rule: str = "legacy",
     ) -> None:
         super().__init__()
+        if rule not in ANCHOR_RULES:
+            raise ValueError(f"MODEL.RPN.ANCHOR_RULE {rule!r} is none of {', '.join(ANCHOR_RULES)}")
         if len(anchor_strides) == 1:
             sizes_per_level = [tuple(sizes)]
         elif len(anchor_strides) == len(sizes):
@@ -72,12 +94,20 @@ class AnchorGenerator(nn.Module):
             )
         self.strides = tuple(anchor_strides)
         self.straddle_thresh = straddle_thresh
+        self.rule = rule
         self.cell_anchors = _BufferList(
             [
-                generate_cell_anchors(stride, level_sizes, aspect_ratios)
+                self._cell(stride, level_sizes, aspect_ratios)
                 for stride, level_sizes in zip(self.strides, sizes_per_level, strict=True)
             ]
         )
+
+    def _cell(self, stride: int, sizes: Sequence[float], aspect_ratios: Sequence[float]) -> Tensor:
+        """Return the anchors ``[A, 4]`` of the first cell of a level."""
+        if self.rule == "legacy":
+            return generate_cell_anchors(stride, sizes, aspect_ratios)
+        anchors = generate_centred_anchors(sizes, aspect_ratios)
+        return anchors.round() if self.rule == "torchvision" else anchors
 
     def num_anchors_per_location(self) -> list[int]:
         """Return the number of anchors of a cell, for each level."""
@@ -89,14 +119,26 @@ class AnchorGenerator(nn.Module):
             raise ValueError(
                 f"MODEL.RPN: {len(self.strides)} ANCHOR_STRIDE for {len(features)} feature maps"
             )
+        first = features[0].shape
+        image_size = (first[-2] * self.strides[0], first[-1] * self.strides[0])
         return [
-            self._grid(feature.shape[-2:], stride, cell)
+            self._grid(feature.shape[-2:], self._steps(feature, stride, image_size), cell)
             for feature, stride, cell in zip(features, self.strides, self.cell_anchors, strict=True)
         ]
 
+    def _steps(self, feature: Tensor, stride: int, image_size: tuple[int, int]) -> tuple[int, int]:
+        """Return the pixels between two rows and between two columns of anchors."""
+        if self.rule != "torchvision":
+            return stride, stride
+        # the level that is added to the pyramid rounds its size up, so its steps are below 64
+        return image_size[0] // feature.shape[-2], image_size[1] // feature.shape[-1]
+
     @staticmethod
-    def _grid(size: Sequence[int], stride: int, cell: Tensor) -> Tensor:
-        ys, xs = (torch.arange(side, device=cell.device) * stride for side in size)
+    def _grid(size: Sequence[int], steps: tuple[int, int], cell: Tensor) -> Tensor:
+        ys, xs = (
+            torch.arange(side, device=cell.device) * step
+            for side, step in zip(size, steps, strict=True)
+        )
         y, x = torch.meshgrid(ys, xs, indexing="ij")
         shifts = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)
         return (shifts + cell).reshape(-1, 4)
@@ -120,5 +162,9 @@ def make_anchor_generator(cfg: CfgNode) -> AnchorGenerator:
     """Build the anchors of ``MODEL.RPN``."""
     options = cfg.MODEL.RPN
     return AnchorGenerator(
-        options.ANCHOR_SIZES, options.ASPECT_RATIOS, options.ANCHOR_STRIDE, options.STRADDLE_THRESH
+        options.ANCHOR_SIZES,
+        options.ASPECT_RATIOS,
+        options.ANCHOR_STRIDE,
+        options.STRADDLE_THRESH,
+        rule=options.ANCHOR_RULE,
     )

@@ -24,13 +24,13 @@ def anchor_targets(
         visible: bool ``[K]``; the others are not trained.
         gt_boxes: corners ``[G, 4]``, G may be 0.
         matcher: matches anchors with ground truth.
-        box_coder: encodes the offsets.
+        box_coder: encodes the offsets; anchors and ground truth are in its convention.
 
     Returns:
         Labels ``[K]`` (1 object, 0 background, -1 ignored) and offsets ``[K, 4]``, which mean
         something where the label is 1.
     """
-    matches = matcher(box_iou(gt_boxes, anchors))
+    matches = matcher(box_iou(gt_boxes, anchors, box_coder.pixel_offset))
     labels = (matches >= 0).float()
     labels[~visible | (matches == Matcher.BETWEEN_THRESHOLDS)] = -1
     if len(gt_boxes) == 0:

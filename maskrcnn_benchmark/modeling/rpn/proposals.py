@@ -75,7 +75,7 @@ def select_proposals(
         output: see ``RPNOutput``.
         image_sizes: ``(height, width)`` of each image before padding.
         limits: see ``ProposalLimits``.
-        box_coder: decodes the offsets.
+        box_coder: decodes the offsets; anchors and proposals are in its convention.
         nms_thresh: boxes of one level that overlap by more are suppressed.
         min_size: boxes (clipped to the image) with a smaller side in pixels are dropped.
 
@@ -85,20 +85,23 @@ def select_proposals(
     """
     levels = list(zip(output.flat_objectness(), output.flat_deltas(), output.anchors, strict=True))
     candidates = [_decode_best(*level, limits.pre_nms_top_n, box_coder) for level in levels]
+    offset = box_coder.pixel_offset
     proposals = []
     for image, (height, width) in enumerate(image_sizes):
-        boxes = torch.cat([clip_boxes(b[image], (width, height)) for b, _ in candidates])
+        boxes = torch.cat([clip_boxes(b[image], (width, height), offset) for b, _ in candidates])
         scores = torch.cat([s[image] for _, s in candidates])
         counts = [s.shape[1] for _, s in candidates]
         groups = torch.repeat_interleave(
             torch.arange(len(counts), device=boxes.device),
             torch.tensor(counts, device=boxes.device),
         )
-        widths, heights = box_sizes(boxes)
+        widths, heights = box_sizes(boxes, offset)
         large = ((widths >= min_size) & (heights >= min_size)).nonzero().flatten()
-        kept = batched_nms(boxes[large], scores[large], groups[large], nms_thresh)
+        kept = batched_nms(
+            boxes[large], scores[large], groups[large], nms_thresh, pixel_offset=offset
+        )
         kept = _best_of_each(large[kept.sort().values], groups, limits.post_nms_top_n)
-        boxlist = BoxList(boxes[kept], (width, height))
+        boxlist = BoxList(boxes[kept], (width, height), pixel_offset=offset)
         boxlist.add_field(OBJECTNESS, scores[kept])
         proposals.append(boxlist)
     if len(levels) == 1:

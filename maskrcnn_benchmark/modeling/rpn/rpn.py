@@ -52,6 +52,7 @@ class RPN(nn.Module):
         test_limits: numbers of proposals at inference.
         nms_thresh: see ``select_proposals``.
         min_size: see ``select_proposals``.
+        pixel_offset: convention of the boxes (``box_ops``).
     """
 
     def __init__(
@@ -65,11 +66,12 @@ class RPN(nn.Module):
         test_limits: ProposalLimits,
         nms_thresh: float,
         min_size: float,
+        pixel_offset: float,
     ) -> None:
         super().__init__()
         self.anchor_generator = anchor_generator
         self.head = head
-        self.box_coder = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
+        self.box_coder = BoxCoder((1.0, 1.0, 1.0, 1.0), pixel_offset=pixel_offset)
         self.matcher = matcher
         self.sampler = sampler
         self.train_limits = train_limits
@@ -146,7 +148,7 @@ def build_rpn(cfg: CfgNode, in_channels: int) -> RPN:
             options.PRE_NMS_TOP_N_TRAIN,
             options.POST_NMS_TOP_N_TRAIN,
             options.FPN_POST_NMS_TOP_N_TRAIN,
-            per_batch=True,
+            per_batch=options.FPN_POST_NMS_PER_BATCH,
         ),
         test_limits=ProposalLimits(
             options.PRE_NMS_TOP_N_TEST,
@@ -156,4 +158,5 @@ def build_rpn(cfg: CfgNode, in_channels: int) -> RPN:
         ),
         nms_thresh=options.NMS_THRESH,
         min_size=options.MIN_SIZE,
+        pixel_offset=cfg.MODEL.PIXEL_OFFSET,
     )

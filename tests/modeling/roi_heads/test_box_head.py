@@ -96,6 +96,7 @@ def test_detections(case):
             logits[rows].softmax(dim=1),
             tuple(case["image_sizes_wh"][image]),
             limits,
+            pixel_offset=1,
         )
         np.testing.assert_array_equal(
             detections.get_field("labels"), arrays[f"labels_{number}_{image}"]
@@ -108,7 +109,11 @@ def test_detections(case):
 
 def test_no_proposals_no_detections():
     detections = select_detections(
-        torch.zeros(0, 7, 4), torch.zeros(0, 7), (10, 10), DetectionLimits(0.05, 0.5, 100)
+        torch.zeros(0, 7, 4),
+        torch.zeros(0, 7),
+        (10, 10),
+        DetectionLimits(0.05, 0.5, 100),
+        pixel_offset=1,
     )
     assert len(detections) == 0
     assert detections.get_field("labels").dtype == torch.int64
