@@ -314,3 +314,9 @@ _C.PATHS_CATALOG = str(Path(__file__).with_name("paths_catalog.py"))
 _C.register_renamed_key("MODEL.RESNETS.BACKBONE_OUT_CHANNELS", "MODEL.BACKBONE.OUT_CHANNELS")
 
 cfg = _C.as_defaults()
+_UNTOUCHED = cfg.clone()
+
+
+def make_default_config() -> CfgNode:
+    """Return a tree of the defaults of its own, whatever was merged into ``cfg``."""
+    return _UNTOUCHED.clone()

@@ -147,11 +147,8 @@ class Checkpointer:
         path = self._local_file(str(path))
         self.logger.info(f"Starting from the weights in {path}")
         report = load_state_dict(self.model, model_tensors(read_weights(path)))
-        if require_all and not report.complete:
-            short = "does not hold the whole model"
-            if report.backbone_only:
-                short = "holds the weights of a backbone, not of a whole detector"
-            raise ValueError(f"{path} {short}: {report.summary()}")
+        if require_all:
+            report.require_complete(path)
         self.logger.log(logging.WARNING if report.mismatched else logging.INFO, report.summary())
         return {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,22 @@ class LoadReport:
     def backbone_only(self) -> bool:
         """Whether all that was loaded is a classification ResNet's: there is no detector in it."""
         return bool(self.matched) and all(_CLASSIFIER.match(n) for n in self.matched.values())
+
+    def require_complete(self, source: str | Path) -> None:
+        """Refuse a file that does not fill the whole model.
+
+        Args:
+            source: the file, for the message.
+
+        Raises:
+            ValueError: something of the model was not loaded.
+        """
+        if self.complete:
+            return
+        short = "does not hold the whole model"
+        if self.backbone_only:
+            short = "holds the weights of a backbone, not of a whole detector"
+        raise ValueError(f"{source} {short}: {self.summary()}")
 
     def summary(self) -> str:
         """Return the report in a few lines: a count each, and the first names."""

@@ -10,7 +10,6 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from maskrcnn_benchmark.data.datasets import COCODataset, ConcatDataset
-from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.seeded_index import SeededIndex
 from tests.data.helpers import square, write_coco
 from tests.helpers.vectors import load_vector
@@ -206,30 +205,16 @@ def test_bad_images_are_named(tmp_path):
         dataset[0]
 
 
-def test_images_of_every_kind_become_rgb(tmp_path):
-    grey = np.arange(200, dtype=np.uint8).reshape(10, 20)
-    rgb = np.stack([grey, 255 - grey, grey // 2], axis=2)
-    cases = {
-        "L": (Image.fromarray(grey), np.stack([grey] * 3, axis=2)),
-        "RGBA": (Image.fromarray(np.dstack([rgb, grey])), rgb),
-        "LA": (Image.fromarray(grey).convert("LA"), np.stack([grey] * 3, axis=2)),
-        "P": (Image.fromarray(grey).convert("P"), np.stack([grey] * 3, axis=2)),
-        "1": (Image.fromarray(grey > 99), np.stack([(grey > 99) * np.uint8(255)] * 3, axis=2)),
-        "I;16": (Image.fromarray(grey.astype(np.uint16) * 257), np.stack([grey] * 3, axis=2)),
-    }
-    for mode, (image, expected) in cases.items():
-        path = tmp_path / f"{mode.replace(';', '')}.png"
-        image.save(path)
-        read = read_image(path)
-        assert read.mode == "RGB"
-        np.testing.assert_array_equal(np.asarray(read), expected, err_msg=mode)
-
-
 def test_pixels_stay_where_the_annotator_saw_them(tmp_path):
+    path, root = write_coco(tmp_path, [(20, 10, [square(2, 3, 5)])])
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned
-    Image.new("RGB", (20, 10)).save(tmp_path / "turned.jpg", exif=exif)
-    assert read_image(tmp_path / "turned.jpg").size == (20, 10)
+    exif[0x0112] = 6  # turned: upright it is 10 wide and 20 high
+    Image.new("RGB", (20, 10)).save(root / "0.png", exif=exif)
+    image, target, _ = COCODataset(path, root)[0]
+    assert image.size == target.size == (20, 10)
+    Image.new("RGB", (10, 20)).save(root / "0.png", exif=exif)
+    image, target, _ = COCODataset(path, root)[0]
+    assert image.size == target.size == (20, 10)
 
 
 class Drawn:

@@ -113,10 +113,11 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
         """Read an image, and see that it has the annotated size."""
         info = self.coco.imgs[image_id]
         try:
-            image = read_image(self.root / info["file_name"])
+            size = (info["width"], info["height"])
+            image = read_image(self.root / info["file_name"], size)
         except (FileNotFoundError, ValueError) as error:
             raise type(error)(f"image id {image_id}: {error}") from error
-        if image.size != (info["width"], info["height"]):
+        if image.size != size:
             raise ValueError(
                 f"image id {image_id}: {self.root / info['file_name']} is {image.size[0]} pixels "
                 f"wide and {image.size[1]} high, the annotations say {info['width']} and "

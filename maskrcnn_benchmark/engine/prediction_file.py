@@ -1,0 +1,127 @@
+"""Predictions as a COCO json: ``images``, ``categories`` and ``annotations`` with three scores.
+
+An annotation has ``bbox``, ``segmentation`` (RLE) and ``area`` as in a file of ground truth, and
+``score`` (of the class), ``mask_iou`` and ``mask_score`` as far as the model predicts them. So
+``pycocotools.coco.COCO`` opens the file, and ``COCO.loadRes`` takes its ``annotations``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.utils.checkpoint import write_atomically
+
+from .prediction import Prediction
+
+_SCORES = {"score": "scores", "mask_iou": "mask_ious", "mask_score": "mask_scores"}
+
+
+class PredictionFile:
+    """Collects predictions and writes them.
+
+    Args:
+        class_names: name of each label, the first is the background's; a label becomes the
+            ``category_id``.
+    """
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        self._categories = [{"id": i, "name": n} for i, n in enumerate(class_names) if i > 0]
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+
+    def add(self, file_name: str, prediction: Prediction, **more: Any) -> None:
+        """Add an image.
+
+        Args:
+            file_name: of the image.
+            prediction: all of its detections are written.
+            more: further plain values of the image, such as the number of a video's frame.
+        """
+        image_id = len(self._images) + 1
+        width, height = prediction.size
+        entry = {"id": image_id, "file_name": file_name, "width": width, "height": height}
+        self._images.append({**entry, **more})
+        for row in _annotations(prediction):
+            number = len(self._annotations) + 1
+            self._annotations.append({"id": number, "image_id": image_id, "iscrowd": 0, **row})
+
+    def write(self, path: Path) -> None:
+        """Write all that was added; at any moment the old or the new file is there, whole."""
+        content = {
+            "images": self._images,
+            "categories": self._categories,
+            "annotations": self._annotations,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda file: file.write(json.dumps(content).encode()))
+
+
+def _annotations(prediction: Prediction) -> list[dict[str, Any]]:
+    """Return the annotation of each detection, without its numbers."""
+    boxes = BoxList(prediction.boxes, prediction.size).convert("xywh").bbox.tolist()
+    rows: list[dict[str, Any]] = [
+        {"category_id": label, "bbox": box, "area": box[2] * box[3]}
+        for label, box in zip(prediction.labels.tolist(), boxes, strict=True)
+    ]
+    for row, rle in zip(rows, prediction.rles() or (), strict=False):
+        row |= {"segmentation": rle, "area": float(coco_mask.area(rle))}
+    for key, attribute in _SCORES.items():
+        values = getattr(prediction, attribute)
+        for row, value in zip(rows, () if values is None else values.tolist(), strict=False):
+            row[key] = value
+    return rows
+
+
+def load_prediction_file(path: str | Path) -> list[tuple[dict[str, Any], Prediction]]:
+    """Read what ``PredictionFile`` wrote.
+
+    Returns:
+        For each image its entry in the file (``file_name`` and more), and its prediction, with
+        masks as RLE. Of an image without detections nothing but their absence is known.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is another kind of file.
+    """
+    try:
+        content = json.loads(Path(path).read_text())
+        names = {category["id"]: category["name"] for category in content["categories"]}
+        rows = defaultdict(list)
+        for annotation in content["annotations"]:
+            rows[annotation["image_id"]].append(annotation)
+        return [
+            (entry, _prediction(entry, rows[entry["id"]], names)) for entry in content["images"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a json of predictions: {error!r}") from error
+
+
+def _prediction(
+    entry: dict[str, Any], rows: list[dict[str, Any]], names: dict[int, str]
+) -> Prediction:
+    size = (entry["width"], entry["height"])
+    boxes = BoxList([row["bbox"] for row in rows], size, mode="xywh").xyxy().numpy()
+
+    def column(key: str) -> Any:
+        known = not rows or key in rows[0]
+        return np.array([row[key] for row in rows], np.float32) if known else None
+
+    has_masks = not rows or "segmentation" in rows[0]
+    return Prediction(
+        size=size,
+        boxes=boxes,
+        labels=np.array([row["category_id"] for row in rows], np.int64),
+        names=[names[row["category_id"]] for row in rows],
+        scores=column("score"),
+        mask_ious=column("mask_iou"),
+        mask_scores=column("mask_score"),
+        stored_rles=[row["segmentation"] for row in rows] if has_masks else None,
+    )

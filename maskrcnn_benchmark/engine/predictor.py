@@ -1,0 +1,226 @@
+"""Predict on images: from a checkpoint to boxes, masks and their scores in three lines.
+
+``predictor = Predictor.from_checkpoint("output/demo/model_final.pth")``
+``prediction = predictor("photo.jpg").select("mask_score", 0.5)``
+``draw("photo.jpg", prediction).save("photo_with_masks.png")``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.config import check_config, make_default_config
+from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASS_NAMES
+from maskrcnn_benchmark.data.datasets.images import ImageSource, as_rgb
+from maskrcnn_benchmark.data.transforms import Compose, build_transforms
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.image_list import to_image_list
+from maskrcnn_benchmark.utils.model_serialization import load_state_dict
+from maskrcnn_benchmark.utils.visualization import draw_instances
+from maskrcnn_benchmark.utils.weight_files import model_tensors, read_weights
+
+from .inference import evaluating
+from .prediction import Prediction
+
+_BACKGROUND = "__background__"
+
+
+class Predictor:
+    """A model with the preparation of its images.
+
+    Args:
+        model: a detector with box head; its mode is restored after each call.
+        transforms: from an RGB PIL image to the model's normalised tensor ``[3, H, W]``.
+        class_names: name of each label, the first is the background's.
+        size_divisible: height and width of a batch become multiples of it.
+        mask_threshold: probability above which a pixel belongs to the mask.
+        device: where to compute; None: on the GPU if there is one.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        transforms: Compose,
+        *,
+        class_names: Sequence[str],
+        size_divisible: int = 0,
+        mask_threshold: float = 0.5,
+        device: torch.device | str | None = None,
+    ) -> None:
+        if device is None:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(device)
+        self.model = model.to(self.device)
+        self.transforms = transforms
+        self.class_names = list(class_names)
+        self.size_divisible = size_divisible
+        self.mask_threshold = mask_threshold
+
+    @classmethod
+    def from_cfg(
+        cls,
+        cfg: CfgNode,
+        model: nn.Module,
+        *,
+        class_names: Sequence[str] | None = None,
+        device: torch.device | str | None = None,
+    ) -> Predictor:
+        """Wrap a model that is there already.
+
+        Args:
+            cfg: of the model; MODEL.DEVICE is not looked at.
+            model: as ``build_detection_model(cfg)`` makes it, with its weights.
+            class_names: with or without the background; None: COCO's if the number of classes is
+                COCO's, else "class 1", "class 2" and so on.
+            device: see the class.
+        """
+        return cls(
+            model,
+            build_transforms(cfg, is_train=False),
+            class_names=_complete_names(class_names, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES),
+            size_divisible=cfg.DATALOADER.SIZE_DIVISIBILITY,
+            mask_threshold=cfg.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS_THRESHOLD,
+            device=device,
+        )
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        *,
+        config_file: str | Path | None = None,
+        opts: Sequence[Any] = (),
+        class_names: Sequence[str] | None = None,
+        device: torch.device | str | None = None,
+    ) -> Predictor:
+        """Build the model that a file of weights belongs to, and load it.
+
+        Args:
+            path: a checkpoint of this project holds its config and class names; other weights (the
+                original's ``.pth``, Detectron's ``.pkl``, ...) need ``config_file``.
+            config_file: a YAML to take in place of the checkpoint's config.
+            opts: ``[key, value, ...]`` that go before either, such as INPUT.MIN_SIZE_TEST 400.
+            class_names: to take in place of the checkpoint's, see ``from_cfg``.
+            device: see the class.
+
+        Raises:
+            FileNotFoundError: a file is not there.
+            ValueError: a file cannot be read, there is no config, or the weights do not fill the
+                model that it describes.
+        """
+        content = read_weights(path)
+        config = _make_config(content.get("config"), config_file, opts, weights=path)
+        model = build_detection_model(config)
+        load_state_dict(model, model_tensors(content)).require_complete(path)
+        names = content.get("class_names") if class_names is None else class_names
+        return cls.from_cfg(config, model, class_names=names, device=device)
+
+    @overload  # a str is a Sequence[str] too; as a path it goes first
+    def __call__(  # type: ignore[overload-overlap]
+        self, images: ImageSource, *, batch_size: int = 1
+    ) -> Prediction: ...
+
+    @overload
+    def __call__(
+        self, images: Sequence[ImageSource], *, batch_size: int = 1
+    ) -> list[Prediction]: ...
+
+    def __call__(
+        self, images: ImageSource | Sequence[ImageSource], *, batch_size: int = 1
+    ) -> Prediction | list[Prediction]:
+        """Predict on an image, or on a list of images of any sizes.
+
+        Args:
+            images: paths, PIL images or RGB arrays, see ``as_rgb``.
+            batch_size: images that are computed at once. They are padded to a common size, which
+                moves the numbers a little, as in any evaluation by batches.
+
+        Returns:
+            A prediction for an image, a list of them for a list.
+
+        Raises:
+            FileNotFoundError: an image is not there.
+            ValueError: an image cannot be read, or ``batch_size`` is below 1.
+        """
+        if isinstance(images, str | Path | Image.Image | np.ndarray):
+            return next(self.stream([images]))
+        return list(self.stream(images, batch_size=batch_size))
+
+    def stream(self, images: Iterable[ImageSource], *, batch_size: int = 1) -> Iterator[Prediction]:
+        """Yield the prediction of each image in turn; only one batch is in memory at a time.
+
+        Args and errors are those of a call.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        remaining = iter(images)
+        while batch := [as_rgb(source) for source in islice(remaining, batch_size)]:
+            for boxes in self.detections(batch):
+                yield Prediction.from_boxes(
+                    boxes, self.class_names, mask_threshold=self.mask_threshold
+                )
+
+    def detections(self, images: Sequence[Image.Image]) -> list[BoxList]:
+        """Return the model's detections on a batch of RGB images.
+
+        Returns:
+            Boxes on the CPU in each image's own pixels, with the fields that the model gives.
+        """
+        tensors = [self.transforms(image)[0] for image in images]
+        with evaluating(self.model):
+            found = self.model(to_image_list(tensors, self.size_divisible).to(self.device))
+        return [
+            boxes.to("cpu").resize(image.size) for boxes, image in zip(found, images, strict=True)
+        ]
+
+
+def draw(image: ImageSource, prediction: Prediction, **options: Any) -> Image.Image:
+    """Draw a prediction on its image.
+
+    Args:
+        image: what the prediction was made of.
+        prediction: all of its detections are drawn; see ``Prediction.select``.
+        options: of ``draw_instances``.
+    """
+    picture = draw_instances(np.asarray(as_rgb(image)), prediction.instances(), **options)
+    return Image.fromarray(picture)
+
+
+def _make_config(
+    stored: str | None, config_file: str | Path | None, opts: Sequence[Any], *, weights: str | Path
+) -> CfgNode:
+    """Return the config that weights belong to: that of the file, or else the one stored."""
+    cfg = make_default_config()
+    if config_file is not None:
+        cfg.merge_from_file(config_file)
+    elif stored is not None:
+        cfg.merge_from_text(stored, source=f"the config in {weights}")
+    else:
+        raise ValueError(f"{weights} does not hold its config: give the config file it belongs to")
+    cfg.merge_from_list(opts)
+    cfg.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS = False  # masks are pasted in the original image
+    check_config(cfg)
+    if cfg.MODEL.RPN_ONLY:
+        raise ValueError(f"{weights} is of an RPN alone (MODEL.RPN_ONLY): it detects no objects")
+    return cfg
+
+
+def _complete_names(given: Sequence[str] | None, count: int) -> list[str]:
+    """Return ``count`` class names, the background's first."""
+    if given is None:
+        given = COCO_CLASS_NAMES if count == len(COCO_CLASS_NAMES) + 1 else ()
+    names = [name for name in given if name != _BACKGROUND]
+    if len(names) > count - 1:
+        raise ValueError(f"{len(names)} class names for a model of {count - 1} classes: {names}")
+    unnamed = [f"class {label}" for label in range(len(names) + 1, count)]
+    return [_BACKGROUND, *names, *unnamed]
