@@ -7,6 +7,10 @@
 STABLE_TORCH_LIBRARY(maskrcnn_benchmark, m) {
   // boxes [N, 4] and groups [N] in the order (group, descending score) -> keep [N] bool
   m.def("nms(Tensor boxes, Tensor groups, float threshold, float pixel_offset) -> Tensor");
+  // the same, and scores [N] -> the lowered scores [N]; what is below min_score is dropped
+  m.def(
+      "soft_nms(Tensor boxes, Tensor scores, Tensor groups, bool gaussian, float parameter, "
+      "float min_score, float pixel_offset) -> Tensor");
 
   // input [N, C, H, W], rois [K, 5] -> [K, C, pooled_height, pooled_width]
   m.def(

@@ -144,6 +144,10 @@ def _check_thresholds(cfg: CfgNode) -> Iterator[str]:
             yield f"{section}.POSITIVE_FRACTION is {fraction}; it must lie between 0 and 1"
     if len(cfg.MODEL.ROI_HEADS.BBOX_REG_WEIGHTS) != 4:
         yield "MODEL.ROI_HEADS.BBOX_REG_WEIGHTS needs four numbers, for dx, dy, dw and dh"
+    soft = cfg.MODEL.ROI_HEADS.SOFT_NMS
+    yield from _one_of(cfg, "MODEL.ROI_HEADS.SOFT_NMS.METHOD", ("linear", "gaussian"))
+    if soft.SIGMA <= 0:
+        yield f"MODEL.ROI_HEADS.SOFT_NMS.SIGMA is {soft.SIGMA}; it must be positive"
 
 
 def _check_box_head(cfg: CfgNode) -> Iterator[str]:

@@ -150,6 +150,16 @@ _C.MODEL.ROI_HEADS.POSITIVE_FRACTION = 0.25
 _C.MODEL.ROI_HEADS.SCORE_THRESH = 0.05
 # NMS within a class suppresses detections above this IoU
 _C.MODEL.ROI_HEADS.NMS = 0.5
+# Soft-NMS in place of NMS: boxes of a class that overlap lose score and stay
+_C.MODEL.ROI_HEADS.SOFT_NMS = CfgNode()
+_C.MODEL.ROI_HEADS.SOFT_NMS.ENABLED = False
+# "linear": an IoU of o with a better box, ROI_HEADS.NMS or more, leaves 1 - o of the score;
+# "gaussian": exp(-o^2 / SIGMA) of it
+_C.MODEL.ROI_HEADS.SOFT_NMS.METHOD = "linear"
+# Width of the Gaussian
+_C.MODEL.ROI_HEADS.SOFT_NMS.SIGMA = 0.5
+# Detections whose score falls below this are dropped
+_C.MODEL.ROI_HEADS.SOFT_NMS.MIN_SCORE = 0.001
 # Detections kept per image; 0 or less keeps all
 _C.MODEL.ROI_HEADS.DETECTIONS_PER_IMG = 100
 # Drop detections with a side below this many pixels of the resized image

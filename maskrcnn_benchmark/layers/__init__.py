@@ -10,6 +10,7 @@ from maskrcnn_benchmark.layers.losses import mask_iou_loss, smooth_l1_loss
 from maskrcnn_benchmark.layers.nms import batched_nms, nms
 from maskrcnn_benchmark.layers.roi_align import ROIAlign, roi_align
 from maskrcnn_benchmark.layers.roi_pool import ROIPool, roi_pool
+from maskrcnn_benchmark.layers.soft_nms import SoftNMS, batched_soft_nms, soft_nms
 
 __all__ = [
     "BatchNorm2d",
@@ -19,7 +20,9 @@ __all__ = [
     "FrozenBatchNorm2d",
     "ROIAlign",
     "ROIPool",
+    "SoftNMS",
     "batched_nms",
+    "batched_soft_nms",
     "has_extension",
     "interpolate",
     "mask_iou_loss",
@@ -27,4 +30,5 @@ __all__ = [
     "roi_align",
     "roi_pool",
     "smooth_l1_loss",
+    "soft_nms",
 ]

@@ -28,6 +28,15 @@ def check_device(op: str, name: str, tensor: Tensor, reference: Tensor) -> None:
         raise ValueError(f"{op}: expected {name} on {reference.device}, got {tensor.device}")
 
 
+def check_scored_boxes(op: str, boxes: Tensor, scores: Tensor, groups: Tensor) -> None:
+    """Check boxes [N, 4] with their scores [N] and groups [N]."""
+    check_shape(op, "boxes", boxes, ("N", 4))
+    check_floating(op, "boxes", boxes)
+    for name, tensor in (("scores", scores), ("groups", groups)):
+        check_shape(op, name, tensor, (boxes.shape[0],))
+        check_device(op, name, tensor, boxes)
+
+
 def check_regions(op: str, input: Tensor, rois: Tensor) -> None:
     """Check the features [N, C, H, W] and the regions [K, 5] of a pooling operator."""
     check_shape(op, "input", input, ("N", "C", "H", "W"))

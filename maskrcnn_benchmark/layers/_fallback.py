@@ -41,6 +41,44 @@ def nms(boxes: Tensor, groups: Tensor, threshold: float, pixel_offset: float) ->
     return keep
 
 
+def soft_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    groups: Tensor,
+    gaussian: bool,
+    parameter: float,
+    *,
+    min_score: float,
+    pixel_offset: float,
+) -> Tensor:
+    """Return the lowered scores [N] of boxes [N, 4] in the order (group, descending score)."""
+    dtype = _accumulator(boxes.dtype)
+    lowered, boxes = scores.to(dtype, copy=True), boxes.to(dtype)
+    counts = torch.unique_consecutive(groups, return_counts=True)[1].tolist()
+    for part, part_scores in zip(boxes.split(counts), lowered.split(counts), strict=True):
+        left = torch.ones_like(part_scores, dtype=torch.bool)
+        for _ in range(len(part)):
+            best = part_scores.where(left, -torch.inf).argmax()
+            if part_scores[best] < min_score:
+                break
+            left[best] = False
+            iou = _iou(part[best], part, pixel_offset)
+            if gaussian:
+                factors = torch.exp(-iou * iou / parameter)
+            else:
+                factors = torch.where(iou >= torch.tensor(parameter, dtype=dtype), 1 - iou, 1)
+            part_scores.mul_(factors.where(left, 1))
+    return lowered
+
+
+def _iou(box: Tensor, boxes: Tensor, pixel_offset: float) -> Tensor:
+    """Return the IoU [N] of a box [4] with boxes [N, 4]."""
+    common = torch.minimum(box[2:], boxes[:, 2:]) - torch.maximum(box[:2], boxes[:, :2])
+    overlap = (common + pixel_offset).clamp(min=0).prod(dim=1)
+    areas = [(b[..., 2:] - b[..., :2] + pixel_offset).prod(dim=-1) for b in (box, boxes)]
+    return overlap / (areas[0] + areas[1] - overlap)
+
+
 def roi_align(
     input: Tensor,
     rois: Tensor,

@@ -22,22 +22,6 @@ NAMESPACE = "maskrcnn_benchmark"
 DISABLING_VARIABLE = "MASKRCNN_BENCHMARK_NO_EXTENSION"
 
 
-def _load_extension() -> tuple[frozenset[str], str]:
-    """Return the device types that the extension serves, and why it serves no others."""
-    if os.environ.get(DISABLING_VARIABLE, "0") == "1":
-        return frozenset(), f"{DISABLING_VARIABLE}=1 is set"
-    try:
-        extension = importlib.import_module("maskrcnn_benchmark._C")
-    except ImportError as error:
-        return frozenset(), f"the extension cannot be loaded: {error}"
-    if extension.WITH_CUDA:
-        return frozenset({"cpu", "meta", "cuda"}), "the extension serves CPU and CUDA"
-    return frozenset({"cpu", "meta"}), "the extension was built without CUDA"
-
-
-_served_devices, _reason = _load_extension()
-
-
 def has_extension(device_type: str = "cpu") -> bool:
     """Tell whether the compiled operators are there for a kind of device ("cpu", "cuda")."""
     return device_type in _served_devices
@@ -63,6 +47,11 @@ def serves(tensor: Tensor) -> bool:
 
 def _fake_nms(boxes: Tensor, groups: Tensor, threshold: float, pixel_offset: float) -> Tensor:
     return boxes.new_empty(boxes.shape[0], dtype=torch.bool)
+
+
+def _fake_soft_nms(boxes: Tensor, *_: Any) -> Tensor:
+    dtype = torch.float64 if boxes.dtype == torch.float64 else torch.float32
+    return boxes.new_empty(boxes.shape[0], dtype=dtype)
 
 
 def _fake_roi_align(
@@ -135,26 +124,45 @@ def _roi_pool_backward_gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, 
     raise RuntimeError("roi_pool: its gradient cannot be differentiated again")
 
 
+_FAKES: dict[str, Callable[..., Any]] = {
+    "nms": _fake_nms,
+    "soft_nms": _fake_soft_nms,
+    "roi_align": _fake_roi_align,
+    "roi_align_backward": _fake_roi_align_backward,
+    "roi_pool": _fake_roi_pool,
+    "roi_pool_backward": _fake_roi_align_backward,
+}
+_GRADIENTS: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
+    "roi_align": (_roi_align_gradient, _save_roi_align),
+    "roi_align_backward": (_roi_align_backward_gradient, _save_roi_align_backward),
+    "roi_pool": (_roi_pool_gradient, _save_roi_pool),
+    "roi_pool_backward": (_roi_pool_backward_gradient, None),
+}
+
+
+def _load_extension() -> tuple[frozenset[str], str]:
+    """Return the device types that the extension serves, and why it serves no others."""
+    if os.environ.get(DISABLING_VARIABLE, "0") == "1":
+        return frozenset(), f"{DISABLING_VARIABLE}=1 is set"
+    try:
+        extension = importlib.import_module("maskrcnn_benchmark._C")
+    except ImportError as error:
+        return frozenset(), f"the extension cannot be loaded: {error}"
+    if missing := [name for name in _FAKES if not hasattr(torch.ops.maskrcnn_benchmark, name)]:
+        return frozenset(), f"the extension is of an older version, without {', '.join(missing)}"
+    if extension.WITH_CUDA:
+        return frozenset({"cpu", "meta", "cuda"}), "the extension serves CPU and CUDA"
+    return frozenset({"cpu", "meta"}), "the extension was built without CUDA"
+
+
 def _register() -> None:
     """Give the operators of the extension what they need besides kernels."""
-    fakes: dict[str, Callable[..., Any]] = {
-        "nms": _fake_nms,
-        "roi_align": _fake_roi_align,
-        "roi_align_backward": _fake_roi_align_backward,
-        "roi_pool": _fake_roi_pool,
-        "roi_pool_backward": _fake_roi_align_backward,
-    }
-    gradients: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
-        "roi_align": (_roi_align_gradient, _save_roi_align),
-        "roi_align_backward": (_roi_align_backward_gradient, _save_roi_align_backward),
-        "roi_pool": (_roi_pool_gradient, _save_roi_pool),
-        "roi_pool_backward": (_roi_pool_backward_gradient, None),
-    }
-    for name, fake in fakes.items():
+    for name, fake in _FAKES.items():
         torch.library.register_fake(f"{NAMESPACE}::{name}", fake)
-    for name, (gradient, save) in gradients.items():
+    for name, (gradient, save) in _GRADIENTS.items():
         torch.library.register_autograd(f"{NAMESPACE}::{name}", gradient, setup_context=save)
 
 
+_served_devices, _reason = _load_extension()
 if _served_devices:
     _register()

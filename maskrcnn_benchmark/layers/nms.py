@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from maskrcnn_benchmark.layers import _fallback, _ops
-from maskrcnn_benchmark.layers._checks import check_device, check_floating, check_shape
+from maskrcnn_benchmark.layers._checks import check_scored_boxes
 
 
 def nms(boxes: Tensor, scores: Tensor, threshold: float, *, pixel_offset: float = 1.0) -> Tensor:
@@ -50,20 +50,17 @@ def batched_nms(
     Raises:
         ValueError: shapes, dtypes or devices do not fit.
     """
-    _check(boxes, scores, groups)
-    by_score = scores.sort(descending=True, stable=True).indices
+    check_scored_boxes("nms", boxes, scores, groups)
+    by_score, order = sort_boxes(scores, groups)
     if threshold <= 0:
         return by_score
-    order = by_score[groups[by_score].sort(stable=True).indices]  # (group, descending score)
     operator = torch.ops.maskrcnn_benchmark.nms if _ops.serves(boxes) else _fallback.nms
     kept_in_order = operator(boxes.detach()[order], groups[order], threshold, pixel_offset)
     kept = torch.empty_like(kept_in_order).scatter(0, order, kept_in_order)
     return by_score[kept[by_score]]
 
 
-def _check(boxes: Tensor, scores: Tensor, groups: Tensor) -> None:
-    check_shape("nms", "boxes", boxes, ("N", 4))
-    check_floating("nms", "boxes", boxes)
-    for name, tensor in (("scores", scores), ("groups", groups)):
-        check_shape("nms", name, tensor, (boxes.shape[0],))
-        check_device("nms", name, tensor, boxes)
+def sort_boxes(scores: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
+    """Return indices [N] by descending score, and by (group, descending score)."""
+    by_score = scores.sort(descending=True, stable=True).indices
+    return by_score, by_score[groups[by_score].sort(stable=True).indices]

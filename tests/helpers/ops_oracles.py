@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -30,6 +31,32 @@ def nms(
         if threshold <= 0 or all(iou(boxes[k], boxes[i], offset) <= threshold for k in rivals):
             kept.append(i)
     return kept
+
+
+def soft_nms(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    factor: Callable[[float], float],
+    groups: np.ndarray | None = None,
+    *,
+    min_score: float = 0.001,
+    offset: float = 1.0,
+) -> list[tuple[int, float]]:
+    """The pseudo-code of the paper (figure 3): indices with new scores, by descending score.
+
+    `factor` is what a box's score is multiplied by for its IoU with a picked one.
+    """
+    groups = np.zeros(len(boxes)) if groups is None else groups
+    left, current = list(range(len(boxes))), [float(score) for score in scores]
+    picked: list[tuple[int, float]] = []
+    while left:
+        best = max(left, key=lambda i: (current[i], -i))
+        left.remove(best)
+        picked.append((best, current[best]))
+        for i in left:
+            if groups[i] == groups[best]:
+                current[i] *= factor(iou(boxes[best], boxes[i], offset))
+    return [(i, score) for i, score in picked if score >= min_score]
 
 
 def _axis_weights(position: float, size: int) -> np.ndarray:

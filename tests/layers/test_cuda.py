@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from maskrcnn_benchmark.layers import batched_nms, has_extension, roi_align, roi_pool
+from maskrcnn_benchmark.layers import (
+    SoftNMS,
+    batched_nms,
+    batched_soft_nms,
+    has_extension,
+    roi_align,
+    roi_pool,
+)
 from tests.layers.conftest import random_rois
 
 pytestmark = [
@@ -44,6 +51,18 @@ def test_nms(count: int) -> None:
         expected = batched_nms(boxes, scores, groups, threshold)
         kept = batched_nms(boxes.cuda(), scores.cuda(), groups.cuda(), threshold)
         assert kept.cpu().equal(expected)
+
+
+@pytest.mark.parametrize("method", ["linear", "gaussian"])
+@pytest.mark.parametrize("count", [0, 1, 3000])
+def test_soft_nms(count: int, method: str) -> None:
+    boxes = torch.rand(count, 4) * 300
+    boxes[:, 2:] = boxes[:, :2] + torch.rand(count, 2) * 90
+    scores, groups = torch.rand(count), torch.arange(count) % 7
+    expected = batched_soft_nms(boxes, scores, groups, SoftNMS(method))
+    got = batched_soft_nms(boxes.cuda(), scores.cuda(), groups.cuda(), SoftNMS(method))
+    for one, other in zip(got, expected, strict=True):  # the order may differ where scores tie
+        torch.testing.assert_close(one.cpu().sort().values, other.sort().values)
 
 
 def test_image_that_is_not_in_the_batch_is_nan() -> None:

@@ -4,14 +4,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from maskrcnn_benchmark.layers import (
+    SoftNMS,
     _ops,
     batched_nms,
+    batched_soft_nms,
     has_extension,
     nms,
     roi_align,
@@ -38,6 +41,10 @@ def roi_pool_backward_arguments() -> tuple[Any, ...]:
 
 CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
     "nms": lambda: (*sorted_boxes(), 0.5, 1.0),
+    "soft_nms": lambda: (
+        *(sorted_boxes()[0], torch.linspace(1, 0.2, 40), sorted_boxes()[1]),
+        *(True, 0.5, 0.001, 1.0),
+    ),
     "roi_align": lambda: (features(requires_grad=True), random_rois(4, 2), 0.25, 3, 2, 0, False),
     "roi_align_backward": lambda: (
         torch.randn(4, 3, 3, 2, requires_grad=True),
@@ -110,6 +117,11 @@ def test_meta_tensors_give_shapes() -> None:
     kept = torch.ops.maskrcnn_benchmark.nms(boxes, groups, 0.5, 1.0)
     assert kept.shape == (9,)
     assert kept.dtype == torch.bool
+    lowered = torch.ops.maskrcnn_benchmark.soft_nms(
+        boxes.half(), boxes[:, 0], groups, True, 0.5, 0.001, 1.0
+    )
+    assert lowered.shape == (9,)
+    assert lowered.dtype == torch.float32
 
 
 @needs_extension
@@ -134,6 +146,18 @@ def test_compiled_nms_gives_the_same_indices() -> None:
     with torch._dynamo.config.patch(capture_dynamic_output_shape_ops=True):
         compiled = torch.compile(batched_nms, fullgraph=True, backend="aot_eager")
         assert compiled(boxes, scores, groups, 0.3).equal(batched_nms(boxes, scores, groups, 0.3))
+
+
+@needs_extension
+def test_compiled_soft_nms_gives_the_same() -> None:
+    boxes, groups = sorted_boxes()
+    scores = torch.rand(40)
+    with torch._dynamo.config.patch(capture_dynamic_output_shape_ops=True):
+        compiled = torch.compile(batched_soft_nms, fullgraph=True, backend="aot_eager")
+        kept, lowered = compiled(boxes, scores, groups, SoftNMS("gaussian"))
+    expected_kept, expected = batched_soft_nms(boxes, scores, groups, SoftNMS("gaussian"))
+    assert kept.equal(expected_kept)
+    assert lowered.equal(expected)
 
 
 @needs_extension
@@ -169,6 +193,8 @@ def test_operators_called_directly_check_their_arguments() -> None:
         ops.nms(torch.zeros(3, 5), groups, 0.5, 1.0)
     with pytest.raises(RuntimeError, match=r"nms: expected groups \[2\], got \[3\]"):
         ops.nms(torch.zeros(2, 4), groups, 0.5, 1.0)
+    with pytest.raises(RuntimeError, match=r"soft_nms: expected scores \[3\], got \[2\]"):
+        ops.soft_nms(torch.zeros(3, 4), torch.zeros(2), groups, True, 0.5, 0.0, 1.0)
     with pytest.raises(RuntimeError, match=r"roi_align: expected rois \[K, 5\], got \[4, 4\]"):
         ops.roi_align(x, rois[:, :4], 0.25, 3, 2, 0, False)
     with pytest.raises(RuntimeError, match="roi_align: expected input of a floating type"):
@@ -208,6 +234,15 @@ def test_autocast_leaves_the_dtype_of_the_features() -> None:
         assert roi_align(features(), random_rois(3, 2), 2, 0.25, 2).dtype == torch.float32
         pooled = roi_align(features(torch.bfloat16), random_rois(3, 2), 2, 0.25, 2)
     assert pooled.dtype == torch.bfloat16
+
+
+def test_an_extension_of_an_older_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(_ops.DISABLING_VARIABLE, raising=False)
+    monkeypatch.setattr(_ops, "importlib", SimpleNamespace(import_module=lambda _: None))
+    monkeypatch.setitem(_ops._FAKES, "an_operator_of_tomorrow", _ops._fake_nms)
+    devices, reason = _ops._load_extension()
+    assert devices == frozenset()
+    assert "older version, without an_operator_of_tomorrow" in reason
 
 
 def test_without_the_extension_there_is_one_warning() -> None:

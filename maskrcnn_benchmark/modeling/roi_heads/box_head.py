@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import batched_nms, smooth_l1_loss
+from maskrcnn_benchmark.layers import SoftNMS, batched_nms, batched_soft_nms, smooth_l1_loss
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
 from maskrcnn_benchmark.modeling.roi_heads.feature_extractors import (
     BoxFeatureExtractor,
@@ -101,12 +101,14 @@ class DetectionLimits:
         nms: boxes of one class that overlap by more are suppressed.
         detections_per_img: the best of an image that stay; 0 for all.
         min_size: boxes (clipped to the image) with a smaller side in pixels are dropped.
+        soft_nms: lowers the scores of boxes of one class that overlap, instead of NMS.
     """
 
     score_thresh: float
     nms: float
     detections_per_img: int
     min_size: float = 0.0
+    soft_nms: SoftNMS | None = None
 
 
 def select_detections(
@@ -123,7 +125,8 @@ def select_detections(
         boxes: corners ``[R, K, 4]`` of each ROI for each class.
         scores: probabilities ``[R, K]``; class 0 is background.
         image_size: ``(width, height)``; boxes are clipped to it.
-        limits: see ``DetectionLimits``. Boxes that tie with the last one allowed stay too.
+        limits: see ``DetectionLimits``. Boxes that tie with the last one allowed stay too. With
+            Soft-NMS ``scores`` are the lowered ones, and the best of an image are chosen by them.
         pixel_offset: convention of the boxes (``box_ops``).
     """
     boxes = clip_boxes(boxes, image_size, pixel_offset)
@@ -134,7 +137,13 @@ def select_detections(
     classes, rows = wanted.T.nonzero(as_tuple=True)
     labels = classes + 1
     boxes, scores = boxes[rows, labels], scores[rows, labels]
-    keep = batched_nms(boxes, scores, labels, limits.nms, pixel_offset=pixel_offset)
+    if limits.soft_nms is None:
+        keep = batched_nms(boxes, scores, labels, limits.nms, pixel_offset=pixel_offset)
+    else:
+        keep, lowered = batched_soft_nms(
+            boxes, scores, labels, limits.soft_nms, pixel_offset=pixel_offset
+        )
+        scores = scores.index_copy(0, keep, lowered)
     keep = keep.sort().values
     if len(keep) > limits.detections_per_img > 0:
         kept_scores = scores[keep]
@@ -214,6 +223,18 @@ def build_box_head(cfg: CfgNode, in_channels: int) -> ROIBoxHead:
         predictor(extractor.out_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES),
         box_coder=BoxCoder(options.BBOX_REG_WEIGHTS, pixel_offset=cfg.MODEL.PIXEL_OFFSET),
         limits=DetectionLimits(
-            options.SCORE_THRESH, options.NMS, options.DETECTIONS_PER_IMG, options.MIN_SIZE
+            options.SCORE_THRESH,
+            options.NMS,
+            options.DETECTIONS_PER_IMG,
+            options.MIN_SIZE,
+            make_soft_nms(cfg),
         ),
     )
+
+
+def make_soft_nms(cfg: CfgNode) -> SoftNMS | None:
+    """Return the rule of ``MODEL.ROI_HEADS.SOFT_NMS``, None where it is off."""
+    options = cfg.MODEL.ROI_HEADS.SOFT_NMS
+    if not options.ENABLED:
+        return None
+    return SoftNMS(options.METHOD, cfg.MODEL.ROI_HEADS.NMS, options.SIGMA, options.MIN_SCORE)

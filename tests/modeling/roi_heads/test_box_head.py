@@ -4,16 +4,21 @@ import numpy as np
 import pytest
 import torch
 
+from maskrcnn_benchmark.config import check_config
+from maskrcnn_benchmark.layers import SoftNMS
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
 from maskrcnn_benchmark.modeling.matcher import Matcher
 from maskrcnn_benchmark.modeling.roi_heads.box_head import (
     DetectionLimits,
     box_losses,
+    make_soft_nms,
     select_detections,
 )
 from maskrcnn_benchmark.modeling.roi_heads.sampling import ProposalSampler
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from tests.helpers import ops_oracles
 from tests.helpers.first_n_sampler import FirstNSampler
+from tests.helpers.recorded_model import load_config
 from tests.helpers.vectors import load_vector
 
 NO_BOXES = torch.zeros(0, 4)
@@ -117,3 +122,58 @@ def test_no_proposals_no_detections():
     )
     assert len(detections) == 0
     assert detections.get_field("labels").dtype == torch.int64
+
+
+@pytest.mark.parametrize("method", ["linear", "gaussian"])
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_soft_nms_ranks_by_the_lowered_scores(method, offset):
+    """Three classes, among them one without any box above the threshold."""
+    corner = torch.rand(60, 4, 2) * 40
+    boxes = torch.cat([corner, corner + 5 + torch.rand(60, 4, 2) * 40], dim=2)
+    scores = torch.randn(60, 4).mul(2).softmax(dim=1)
+    scores[:, 2] = 0.01
+    soft = SoftNMS(method, threshold=0.3, sigma=0.5)
+    factor = {
+        "linear": lambda o: 1 - o if o >= 0.3 else 1,
+        "gaussian": lambda o: np.exp(-(o**2) / 0.5),
+    }[method]
+    expected = []
+    for label in (1, 3):
+        rows = (scores[:, label] > 0.05).nonzero().flatten()
+        clipped = boxes[rows, label].clamp(0, 64 - offset)
+        arrays = clipped.double().numpy(), scores[rows, label].double().numpy()
+        kept = ops_oracles.soft_nms(*arrays, factor, offset=offset)
+        expected += [(score, label, clipped[i]) for i, score in kept]
+    best = sorted(expected, key=lambda row: -row[0])[:15]
+    limits = DetectionLimits(0.05, 0.3, 15, soft_nms=soft)
+    got = select_detections(boxes, scores, (64, 64), limits, pixel_offset=offset)
+    assert len(got) == 15
+    labels = got.get_field("labels")
+    assert (labels.diff() >= 0).all()  # grouped by class, as without Soft-NMS
+    order = got.get_field("scores").argsort(descending=True)
+    np.testing.assert_allclose(
+        got.get_field("scores")[order], [score for score, _, _ in best], rtol=1e-5
+    )
+    assert labels[order].tolist() == [label for _, label, _ in best]
+    torch.testing.assert_close(got.bbox[order], torch.stack([box for _, _, box in best]))
+    nothing = select_detections(
+        torch.zeros(0, 4, 4),
+        torch.zeros(0, 4),
+        (64, 64),
+        DetectionLimits(0.05, 0.5, 100, soft_nms=soft),
+    )
+    assert len(nothing) == 0
+
+
+def test_soft_nms_of_the_config():
+    cfg = load_config("e2e_ms_rcnn_R_50_FPN_1x.yaml")
+    assert make_soft_nms(cfg) is None
+    key = "MODEL.ROI_HEADS.SOFT_NMS"
+    cfg.merge_from_list([f"{key}.ENABLED", True, "MODEL.ROI_HEADS.NMS", 0.3])
+    assert make_soft_nms(cfg) == SoftNMS("linear", threshold=0.3, sigma=0.5, min_score=0.001)
+    cfg.merge_from_list([f"{key}.METHOD", "gaussian", f"{key}.SIGMA", 0.7])
+    assert make_soft_nms(cfg) == SoftNMS("gaussian", threshold=0.3, sigma=0.7, min_score=0.001)
+    cfg.merge_from_list([f"{key}.METHOD", "cubic", f"{key}.SIGMA", 0.0])
+    with pytest.raises(ValueError, match="SOFT_NMS.METHOD is 'cubic'") as error:
+        check_config(cfg)
+    assert "SOFT_NMS.SIGMA is 0.0; it must be positive" in str(error.value)

@@ -1,0 +1,139 @@
+"""Every YAML of configs/ builds, trains one step and predicts, at 64 pixels.
+
+Files whose models are equal but for weights and numbers of boxes (1x, quick, caffe2) share one
+run. R-101 and X-101 run at a fraction of their width, and are built in full without memory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from maskrcnn_benchmark.config import cfg
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.solver import make_optimizer
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+SIDE = 64
+FEW = {
+    "MODEL.RPN.BATCH_SIZE_PER_IMAGE": 16,
+    "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": 4,
+    "MODEL.ROI_HEADS.DETECTIONS_PER_IMG": 3,
+    "MODEL.ROI_HEADS.SCORE_THRESH": 0.0,
+}
+FEW |= {
+    f"MODEL.RPN.{stage}_{mode}": count
+    for stage, count in (
+        ("PRE_NMS_TOP_N", 50),
+        ("POST_NMS_TOP_N", 4),
+        ("FPN_POST_NMS_TOP_N", 4),
+    )
+    for mode in ("TRAIN", "TEST")
+}
+WIDTH = "MODEL.RESNETS.WIDTH_PER_GROUP"
+THIN = {
+    WIDTH: 1,  # of each of the 32 groups of X-101
+    "MODEL.RESNETS.RES2_OUT_CHANNELS": 64,
+    "MODEL.ROI_BOX_HEAD.MLP_HEAD_DIM": 64,
+}
+
+
+def load(name):
+    config = cfg.clone()
+    config.merge_from_file(CONFIGS / name)
+    config.merge_from_list([part for pair in FEW.items() for part in pair])
+    return config
+
+
+def is_deep(config):
+    return config.MODEL.BACKBONE.CONV_BODY.startswith("R-101")
+
+
+def files_by_model():
+    found = {}
+    for path in sorted(CONFIGS.rglob("*.yaml")):
+        name = path.relative_to(CONFIGS).as_posix()
+        model = load(name).MODEL
+        model.WEIGHT = model.PRETRAINED_MODELS = ""
+        found.setdefault(model.dump(), []).append(name)
+    return list(found.values())
+
+
+def target():
+    boxes = BoxList([[4, 6, 50, 44]], (SIDE, SIDE))
+    boxes.add_field("labels", torch.tensor([1]))
+    corners = [4.0, 6.0, 50.0, 6.0, 50.0, 44.0, 4.0, 44.0]
+    boxes.add_field("masks", SegmentationMask([[corners]], boxes.size))
+    return boxes
+
+
+def check_predictions(config, detections):
+    assert len(detections) >= 1
+    boxes = detections.bbox
+    assert boxes.isfinite().all() and (boxes >= 0).all() and (boxes <= SIDE - 1).all()
+    if config.MODEL.RPN_ONLY:
+        assert detections.fields() == ["objectness"]
+        return
+    scores, labels = detections.get_field("scores"), detections.get_field("labels")
+    assert (scores > 0).all() and (scores <= 1).all()
+    assert (labels >= 1).all() and (labels < config.MODEL.ROI_BOX_HEAD.NUM_CLASSES).all()
+    if config.MODEL.MASK_ON:
+        side = config.MODEL.ROI_MASK_HEAD.RESOLUTION
+        masks = detections.get_field("mask")
+        assert masks.shape == (len(detections), 1, side, side)
+        assert (masks >= 0).all() and (masks <= 1).all()
+    if config.MODEL.MASKIOU_ON:
+        ious = detections.get_field("mask_ious")
+        assert ious.isfinite().all()
+        torch.testing.assert_close(detections.get_field("mask_scores"), scores * ious)
+
+
+def expected_losses(config):
+    names = {"loss_objectness", "loss_rpn_box_reg"}
+    names |= set() if config.MODEL.RPN_ONLY else {"loss_classifier", "loss_box_reg"}
+    names |= {"loss_mask"} if config.MODEL.MASK_ON else set()
+    return names | ({"loss_maskiou"} if config.MODEL.MASKIOU_ON else set())
+
+
+MODELS = files_by_model()
+
+
+@pytest.mark.parametrize("names", MODELS, ids=lambda names: names[0])
+def test_builds_trains_and_predicts(names):
+    torch.set_num_threads(1)
+    config = load(names[0])
+    if is_deep(config):
+        thin = THIN if config.MODEL.RESNETS.NUM_GROUPS > 1 else THIN | {WIDTH: 16}
+        config.merge_from_list([part for pair in thin.items() for part in pair])
+    model = build_detection_model(config)
+    images = torch.randn(1, 3, SIDE, SIDE) * (50 if config.INPUT.TO_BGR255 else 1)
+    with torch.no_grad():
+        check_predictions(config, model.eval()(images)[0])
+
+    losses = model.train()(images, [target()])
+    assert set(losses) == expected_losses(config)
+    assert all(loss.isfinite() for loss in losses.values()), losses
+    sum(losses.values()).backward()
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    assert [n for n, p in trained.items() if p.grad is None or not p.grad.isfinite().all()] == []
+    kernels = [n for n, p in trained.items() if p.dim() > 1][::7]
+    before = [trained[name].detach().clone() for name in kernels]
+    make_optimizer(config, model).step()
+    for name, old in zip(kernels, before, strict=True):
+        new = trained[name].detach()
+        assert new.isfinite().all() and not new.equal(old), name
+
+
+@pytest.mark.parametrize("names", [n for n in MODELS if is_deep(load(n[0]))], ids=lambda n: n[0])
+def test_deep_models_build_at_their_width(names):
+    config = load(names[0])
+    with torch.device("meta"):
+        body = build_detection_model(config).backbone.body
+    width = 256 if config.MODEL.RESNETS.NUM_GROUPS == 32 else 64
+    assert body.layer1[0].conv2.weight.shape[0] == width
+    assert len(body.layer3) == 23
+    assert body.layer4[2].conv3.weight.shape[0] == 2048
