@@ -160,7 +160,8 @@ def test_soft_nms_ranks_by_the_lowered_scores(method, offset):
         torch.zeros(0, 4, 4),
         torch.zeros(0, 4),
         (64, 64),
-        DetectionLimits(0.05, 0.5, 100, soft_nms=soft),
+        limits,
+        pixel_offset=offset,
     )
     assert len(nothing) == 0
 
