@@ -6,12 +6,10 @@ import argparse
 import contextlib
 import logging
 import os
-import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -24,6 +22,7 @@ from maskrcnn_benchmark.utils.collect_env import collect_env_info
 from maskrcnn_benchmark.utils.comm import get_rank, get_world_size, synchronize
 from maskrcnn_benchmark.utils.env import setup_environment
 from maskrcnn_benchmark.utils.logger import setup_logger
+from maskrcnn_benchmark.utils.random_state import seed_generators
 
 LOGGER = "maskrcnn_benchmark"
 
@@ -113,13 +112,6 @@ def leave_processes() -> None:
     """Disconnect from the other processes, if there are any."""
     if dist.is_initialized():
         dist.destroy_process_group()
-
-
-def seed_generators(seed: int) -> None:
-    """Seed Python's, NumPy's and torch's generators."""
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 users' transforms may draw from it
-    torch.manual_seed(seed)
 
 
 def run_tests(cfg: CfgNode, model: nn.Module, device: torch.device) -> None:

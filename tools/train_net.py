@@ -1,7 +1,7 @@
 """Train a model: ``python tools/train_net.py --config-file FILE [KEY VALUE ...]``.
 
 On N devices: ``torchrun --nproc-per-node=N tools/train_net.py ...``. A run whose OUTPUT_DIR has a
-last_checkpoint is continued.
+last_checkpoint is continued; SIGTERM and Ctrl-C save one after the step in progress.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ from yacs.config import CfgNode
 
 from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.engine.metrics_writer import MetricsWriter
+from maskrcnn_benchmark.engine.stop_request import TrainingStopped
 from maskrcnn_benchmark.engine.train_step import LossNotFiniteError
-from maskrcnn_benchmark.engine.trainer import do_train
+from maskrcnn_benchmark.engine.trainer import TrainOptions, do_train
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_lr_scheduler, make_optimizer
 from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
 from maskrcnn_benchmark.utils.comm import get_world_size, is_main_process
+from maskrcnn_benchmark.utils.random_state import RandomStates
 
 
 class Training(NamedTuple):
@@ -58,6 +60,7 @@ def set_up(cfg: CfgNode, device: torch.device) -> Training:
     optimizer = make_optimizer(cfg, model)
     scheduler = make_lr_scheduler(cfg, optimizer)
     checkpointer = DetectronCheckpointer(cfg, model, optimizer, scheduler, cfg.OUTPUT_DIR)
+    checkpointer.parts["random_states"] = RandomStates()
     arguments = {"iteration": 0, **checkpointer.load(cfg.MODEL.WEIGHT)}
     distributed = get_world_size() > 1
     loader = make_data_loader(
@@ -83,11 +86,11 @@ def train(cfg: CfgNode, training: Training) -> None:
             (Path(cfg.OUTPUT_DIR) / "config.yml").write_text(cfg.dump())
             start = training.arguments["iteration"]
             writer = stack.enter_context(MetricsWriter(cfg.OUTPUT_DIR, start))
-        do_train(*training, writer=writer)
+        do_train(*training, options=TrainOptions(writer=writer, seed=cfg.SEED))
 
 
 def run(args: argparse.Namespace, *, skip_test: bool = False) -> None:
-    """Train, and evaluate at the end unless ``skip_test``.
+    """Train, and evaluate at the end unless ``skip_test``; SIGTERM and Ctrl-C save and stop.
 
     Args:
         args: ``config_file``, ``local_rank`` and ``opts``.
@@ -101,6 +104,9 @@ def run(args: argparse.Namespace, *, skip_test: bool = False) -> None:
     except LossNotFiniteError as error:
         logging.getLogger(LOGGER).error(str(error))
         sys.exit(1)
+    except TrainingStopped:
+        leave_processes()
+        raise
     if not skip_test:
         run_tests(cfg, training.checkpointer.model, device)
     leave_processes()

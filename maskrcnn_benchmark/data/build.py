@@ -19,6 +19,7 @@ from maskrcnn_benchmark.data.samplers import (
     IterationBasedBatchSampler,
 )
 from maskrcnn_benchmark.data.transforms import build_transforms
+from maskrcnn_benchmark.data.worker import outlive_stop_signals
 from maskrcnn_benchmark.utils.comm import get_rank, get_world_size
 from maskrcnn_benchmark.utils.imports import import_file
 
@@ -130,6 +131,7 @@ def _make_loader(
         batch_sampler=batch_sampler,
         num_workers=cfg.DATALOADER.NUM_WORKERS,
         collate_fn=BatchCollator(cfg.DATALOADER.SIZE_DIVISIBILITY),
+        worker_init_fn=outlive_stop_signals,
         pin_memory=torch.cuda.is_available() and cfg.MODEL.DEVICE.startswith("cuda"),
         # the loader draws its workers' seeds; those of the model must not move by that
         generator=torch.Generator().manual_seed(cfg.SEED),

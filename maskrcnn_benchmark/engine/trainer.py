@@ -6,6 +6,7 @@ import datetime
 import logging
 import time
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,11 +16,13 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
 from maskrcnn_benchmark.utils.checkpoint import Checkpointer
-from maskrcnn_benchmark.utils.comm import reduce_dict
+from maskrcnn_benchmark.utils.comm import get_rank, reduce_dict
 from maskrcnn_benchmark.utils.metric_logger import MetricLogger
+from maskrcnn_benchmark.utils.random_state import seed_generators, step_seed
 
 from .metrics_writer import MetricsWriter
 from .progress import progress_bar
+from .stop_request import StopRequest, TrainingStopped
 from .train_step import train_step
 
 _LOGGER = "maskrcnn_benchmark.trainer"
@@ -51,6 +54,21 @@ class StepHistory:
         self._losses, self._times = [], []
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What a training may do beyond the original's loop.
+
+    Attributes:
+        writer: records the logged figures; None: they go to the log only.
+        log_period: iterations between two lines of the log.
+        seed: of all random draws, together with the iteration and the rank.
+    """
+
+    writer: MetricsWriter | None = None
+    log_period: int = 20
+    seed: int = 0
+
+
 def do_train(
     model: nn.Module,
     data_loader: DataLoader[Any],
@@ -61,8 +79,7 @@ def do_train(
     checkpoint_period: int,
     arguments: dict[str, Any],
     *,
-    writer: MetricsWriter | None = None,
-    log_period: int = 20,
+    options: TrainOptions | None = None,
 ) -> None:
     """Train from iteration ``arguments["iteration"]`` to the end of the loader.
 
@@ -71,20 +88,21 @@ def do_train(
 
     Args:
         model: in training it maps ``(images, targets)`` to a dict of losses.
-        data_loader: yields ``(ImageList, targets, indices)``; its length is the last iteration,
-            and it begins after the first ``arguments["iteration"]`` batches.
+        data_loader: yields ``(ImageList, targets, indices)`` after the first
+            ``arguments["iteration"]`` batches; its length is the last iteration.
         optimizer: of the model's parameters.
         scheduler: of the optimizer.
         checkpointer: saves ``model_0000123.pth`` every ``checkpoint_period`` iterations.
         device: where the model is.
         checkpoint_period: see above.
         arguments: saved in every checkpoint; ``iteration`` is kept up to date.
-        writer: records the logged figures; None: they go to the log only.
-        log_period: iterations between two lines of the log.
+        options: see there.
 
     Raises:
         LossNotFiniteError: see ``train_step``.
+        TrainingStopped: SIGTERM or Ctrl-C came to any process; all have saved and stop.
     """
+    options = options or TrainOptions()
     logger = logging.getLogger(_LOGGER)
     start, last = int(arguments.get("iteration", 0)), len(data_loader)
     if start >= last:
@@ -92,24 +110,37 @@ def do_train(
         return
     logger.info(f"Training starts at iteration {start + 1} of {last}")
     model.train()
-    meters, history = MetricLogger(delimiter="  "), StepHistory()
+    log = _Log(last, options)
     began = end = time.perf_counter()
-    with progress_bar(last, start=start) as bar:
+    with StopRequest() as stop_request, progress_bar(last, start=start) as bar:
         for iteration, batch in enumerate(data_loader, start + 1):
             data_time = time.perf_counter() - end
             _step(scheduler)
+            seed_generators(step_seed(options.seed, iteration, get_rank()))
             losses = train_step(model, optimizer, batch, device, dataset=data_loader.dataset)
             arguments["iteration"] = iteration
             batch_time, end = time.perf_counter() - end, time.perf_counter()
-            history.add(losses, time=batch_time, data=data_time)
+            log.add(optimizer, iteration, losses, time=batch_time, data=data_time)
             bar.update()
-            if iteration % log_period == 0 or iteration == last:
-                history.drain(meters)
-                _report(meters, iteration, last, optimizer.param_groups[0]["lr"], writer)
-            if iteration % checkpoint_period == 0:
-                checkpointer.save(f"model_{iteration:07d}", **arguments)
-    checkpointer.save("model_final", **arguments)
+            reason = stop_request.on_any_process(device)
+            _keep(checkpointer, arguments, checkpoint_period, last, reason)
     logger.info(f"Training took {_duration(time.perf_counter() - began)}")
+
+
+def _keep(
+    checkpointer: Checkpointer, arguments: dict[str, Any], period: int, last: int, reason: str
+) -> None:
+    """Save what is to be saved after an iteration; stop there if ``reason`` tells why."""
+    iteration = arguments["iteration"]
+    if reason or iteration % period == 0:
+        checkpointer.save(f"model_{iteration:07d}", **arguments)
+    if iteration == last:
+        checkpointer.save("model_final", **arguments)
+    if reason:
+        logging.getLogger(_LOGGER).info(
+            f"Stopped by {reason} after iteration {iteration} of {last}"
+        )
+        raise TrainingStopped
 
 
 def _step(scheduler: LRScheduler) -> None:
@@ -123,20 +154,34 @@ def _duration(seconds: float) -> str:
     return str(datetime.timedelta(seconds=int(seconds)))
 
 
-def _report(
-    meters: MetricLogger, iteration: int, last: int, lr: float, writer: MetricsWriter | None
-) -> None:
-    """Log a line, and record the means over the last iterations."""
-    parts = [
-        f"eta: {_duration(meters.time.global_avg * (last - iteration))}",
-        f"iter: {iteration}",
-        str(meters),
-        f"lr: {lr:.6f}",
-    ]
-    values = {name: meter.avg for name, meter in meters.meters.items()} | {"lr": lr}
-    if torch.cuda.is_available():
-        values["max_mem_mb"] = torch.cuda.max_memory_allocated() / 2**20
-        parts.append(f"max mem: {values['max_mem_mb']:.0f}")
-    logging.getLogger(_LOGGER).info(meters.delimiter.join(parts))
-    if writer is not None:
-        writer.write(iteration, values)
+class _Log:
+    """Writes a line, and the means over the last iterations, every so often."""
+
+    def __init__(self, last: int, options: TrainOptions) -> None:
+        self._last, self._options = last, options
+        self._meters, self._history = MetricLogger(delimiter="  "), StepHistory()
+
+    def add(
+        self, optimizer: Optimizer, iteration: int, losses: dict[str, Tensor], **times: float
+    ) -> None:
+        """Take note of a step; report if it is time to."""
+        self._history.add(losses, **times)
+        if iteration % self._options.log_period == 0 or iteration == self._last:
+            self._history.drain(self._meters)
+            self._report(iteration, optimizer.param_groups[0]["lr"])
+
+    def _report(self, iteration: int, lr: float) -> None:
+        meters = self._meters
+        parts = [
+            f"eta: {_duration(meters.time.global_avg * (self._last - iteration))}",
+            f"iter: {iteration}",
+            str(meters),
+            f"lr: {lr:.6f}",
+        ]
+        values = {name: meter.avg for name, meter in meters.meters.items()} | {"lr": lr}
+        if torch.cuda.is_available():
+            values["max_mem_mb"] = torch.cuda.max_memory_allocated() / 2**20
+            parts.append(f"max mem: {values['max_mem_mb']:.0f}")
+        logging.getLogger(_LOGGER).info(meters.delimiter.join(parts))
+        if self._options.writer is not None:
+            self._options.writer.write(iteration, values)

@@ -12,16 +12,15 @@ import torch.multiprocessing as mp
 
 from maskrcnn_benchmark.engine.metrics_writer import MetricsWriter
 from maskrcnn_benchmark.engine.train_step import LossNotFiniteError
-from maskrcnn_benchmark.engine.trainer import StepHistory, do_train
+from maskrcnn_benchmark.engine.trainer import StepHistory, TrainOptions, do_train
 from maskrcnn_benchmark.utils.checkpoint import Checkpointer
 from maskrcnn_benchmark.utils.metric_logger import MetricLogger
 from tests.engine.stand_ins import TinyModel, tiny_loader
 
 
-def run(folder, iterations, *, poison=None, period=100, writer=None, log_period=20):
+def run(folder, iterations, *, model=None, period=100, writer=None, log_period=20):
     """Train (or go on training) in ``folder``; returns the checkpointer with its parts."""
-    torch.manual_seed(5)
-    model = TinyModel(poison)
+    model = model or TinyModel()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch))
     checkpointer = Checkpointer(model, optimizer, scheduler, folder)
@@ -29,7 +28,7 @@ def run(folder, iterations, *, poison=None, period=100, writer=None, log_period=
     loader = tiny_loader(iterations, arguments["iteration"])
     do_train(
         model, loader, optimizer, scheduler, checkpointer, "cpu", period, arguments,
-        writer=writer, log_period=log_period,
+        options=TrainOptions(writer=writer, log_period=log_period),
     )  # fmt: skip
     return checkpointer
 
@@ -79,7 +78,6 @@ def test_step_i_has_the_learning_rate_of_epoch_i_without_a_warning(tmp_path):
 
 def test_equals_a_plain_loop(tmp_path):
     trained = run(tmp_path, 6)
-    torch.manual_seed(5)
     model = TinyModel()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
     for i, (images, targets, _) in enumerate(tiny_loader(6), 1):
@@ -93,7 +91,7 @@ def test_equals_a_plain_loop(tmp_path):
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path):
     whole = run(tmp_path / "whole", 9)
     with pytest.raises(LossNotFiniteError):
-        run(tmp_path / "parts", 9, poison=6, period=4)
+        run(tmp_path / "parts", 9, model=TinyModel(poison=6), period=4)
     parts = run(tmp_path / "parts", 9)
     assert torch.equal(whole.model.layer.weight, parts.model.layer.weight)
     assert whole.scheduler.state_dict() == parts.scheduler.state_dict()
@@ -110,7 +108,7 @@ def test_a_finished_run_is_left_alone(tmp_path, log):
 def test_a_nan_stops_the_run_before_the_weights_and_names_the_images(tmp_path):
     good = run(tmp_path / "good", 2)
     with pytest.raises(LossNotFiniteError) as error:
-        run(tmp_path / "bad", 9, poison=3, period=2)
+        run(tmp_path / "bad", 9, model=TinyModel(poison=3), period=2)
     assert "loss_mask is nan on the images 104 (4.png), 105 (5.png)" in str(error.value)
     assert "loss_classifier" not in str(error.value)
     saved = torch.load(tmp_path / "bad" / "model_0000002.pth", weights_only=True)["model"]
@@ -145,7 +143,7 @@ def test_figures_are_recorded_and_a_resumed_run_leaves_no_doubles(tmp_path):
 def _poisoned_process(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     with pytest.raises(LossNotFiniteError, match=r"process 1: loss_mask is nan on the images 102"):
-        run(f"{folder}/{rank}", 9, poison=2 if rank == 1 else None)
+        run(f"{folder}/{rank}", 9, model=TinyModel(poison=2 if rank == 1 else None))
     dist.destroy_process_group()
 
 
