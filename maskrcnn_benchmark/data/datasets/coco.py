@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from maskrcnn_benchmark.data.datasets.coco_format import has_mask, read_coco
+from maskrcnn_benchmark.data.datasets.coco_format import read_coco
+from maskrcnn_benchmark.data.datasets.coco_problems import has_mask
 from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.seeded_index import random_of
 from maskrcnn_benchmark.data.transforms.transforms import Transform

@@ -1,0 +1,64 @@
+"""Checks of image files against their entries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from maskrcnn_benchmark.data.datasets.coco_problems import Entry, Problem
+from maskrcnn_benchmark.data.datasets.images import read_image
+
+_ORIENTATION = 0x0112  # EXIF tag; 1 is upright
+_THREADS = 8  # reading waits for the disk, and decoding lets other threads run
+
+
+def inspect_images(entries: Iterable[Entry], folder: Path) -> Iterator[Problem]:
+    """Yield what is wrong with the files of well-formed image entries; every file is decoded."""
+    entries = list(entries)
+    users = defaultdict(list)
+    for entry in entries:
+        users[entry["file_name"]].append(entry["id"])
+    for name, ids in users.items():
+        for number in ids[1:]:
+            text = f"image id {number}: its file {name} is also that of image id {ids[0]}"
+            yield Problem("file used twice", text, number, severity="warning")
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
+            found = pool.map(partial(_file_problems, folder), entries)
+            for problems in tqdm(found, "images", len(entries), disable=None, leave=False):
+                yield from problems
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _file_problems(folder: Path, entry: Entry) -> list[Problem]:
+    """Return what is wrong with one file, read as training reads it."""
+    path, number = folder / entry["file_name"], entry["id"]
+    annotated = (entry["width"], entry["height"])
+    try:
+        size = read_image(path, annotated).size
+    except FileNotFoundError as error:
+        return [Problem("missing file", f"image id {number}: {error}", number)]
+    except ValueError as error:
+        return [Problem("unreadable file", f"image id {number}: {error}", number)]
+    if size != annotated:
+        text = (
+            f"image id {number}: {path} is {size[0]} pixels wide and {size[1]} high, the "
+            f"annotations say {annotated[0]} and {annotated[1]}"
+        )
+        return [Problem("size unlike the file's", text, number)]
+    with Image.open(path) as image:
+        stored, orientation = image.size, image.getexif().get(_ORIENTATION, 1)
+    if stored == annotated and orientation != 1:
+        text = (
+            f"image id {number}: the EXIF orientation {orientation} of {path} turns it where it is "
+            "shown; its annotations have the size of the pixels as stored: see that they fit these"
+        )
+        return [Problem("EXIF orientation", text, number, severity="warning")]
+    return []

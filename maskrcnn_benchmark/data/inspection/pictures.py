@@ -1,0 +1,140 @@
+"""Histograms and contact sheets of a data set."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+
+from maskrcnn_benchmark.data.datasets.coco_problems import MIN_COORDINATES, Entry, has_mask
+from maskrcnn_benchmark.data.datasets.images import read_image
+from maskrcnn_benchmark.data.inspection.inspect import Inspection
+from maskrcnn_benchmark.utils.visualization import (
+    contact_sheet,
+    draw_instances,
+    from_coco_annotations,
+)
+
+_CELLS = 12  # pictures on a sheet
+_CLASSES = 40  # bars, at most
+_NOT_DRAWN = {"broken RLE", "malformed mask", "polygon far outside"}
+
+
+def draw_histograms(inspection: Inspection, path: Path) -> None:
+    """Draw instances per image, sizes of boxes and instances per class into a picture."""
+    instances = [a for a in inspection.annotations if not a.get("iscrowd")]
+    per_image = Counter(a["image_id"] for a in instances)
+    counts = [per_image[number] for number in inspection.images]
+    sides = [np.sqrt(a["bbox"][2] * a["bbox"][3]) for a in instances if min(a["bbox"][2:]) > 0]
+    by_class = Counter(a["category_id"] for a in instances).most_common(_CLASSES)
+    figure = Figure(figsize=(14, 4 + 0.12 * len(by_class)), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    most = max(counts, default=0)
+    left.hist(counts, bins=np.arange(0, most + 2, max(1, most // 40)) - 0.5)
+    left.set(title="instances per image", xlabel="instances", ylabel="images")
+    if sides:
+        middle.hist(sides, bins=np.geomspace(min(sides), max(sides) + 1e-6, 40).tolist())
+        middle.set_xscale("log")
+    for edge in (32, 96):
+        middle.axvline(edge, color="black", linewidth=0.8, linestyle=":")
+    middle.set(title="size of boxes", xlabel="square root of the area, pixels", ylabel="instances")
+    names = [inspection.names[number] for number, _ in by_class]
+    right.barh(range(len(names)), [count for _, count in by_class])
+    right.set_yticks(range(len(names)), names, fontsize=8)
+    right.invert_yaxis()
+    title = "instances per class" if len(by_class) < _CLASSES else f"the {_CLASSES} largest classes"
+    right.set(title=title, xlabel="instances")
+    figure.savefig(path, dpi=110)
+
+
+def draw_overlays(inspection: Inspection, folder: Path, path: Path) -> bool:
+    """Draw annotated images, evenly spread over the file, on one sheet; False if there is none."""
+    by_image = _by_image(inspection)
+    ids = list(by_image)
+    spread = [ids[i] for i in np.linspace(0, len(ids) - 1, min(_CELLS, len(ids))).astype(int)]
+    chosen = {number: by_image[number] for number in spread}
+    return _draw_sheet(
+        inspection, folder, path, chosen, lambda a: inspection.names[a["category_id"]]
+    )
+
+
+def draw_problems(inspection: Inspection, folder: Path, path: Path) -> bool:
+    """Draw annotations that have a problem, with its name, on one sheet; False if there is none."""
+    kinds: defaultdict[Any, list[str]] = defaultdict(list)
+    for problem in inspection.problems:
+        if problem.annotation_id is not None:
+            kinds[problem.annotation_id].append(problem.kind)
+    chosen = {
+        number: found
+        for number, annotations in _by_image(inspection).items()
+        if (found := [a for a in annotations if a["id"] in kinds])
+    }
+    first = dict(list(chosen.items())[:_CELLS])
+    return _draw_sheet(
+        inspection,
+        folder,
+        path,
+        first,
+        lambda a: f"{a['id']}: {', '.join(dict.fromkeys(kinds[a['id']]))}",
+    )
+
+
+def _by_image(inspection: Inspection) -> dict[Any, list[Entry]]:
+    """Return the annotations that can be drawn, by image."""
+    hidden = {p.annotation_id for p in inspection.problems if p.kind in _NOT_DRAWN}
+    by_image: defaultdict[Any, list[Entry]] = defaultdict(list)
+    for annotation in inspection.annotations:
+        if annotation["id"] not in hidden:
+            by_image[annotation["image_id"]].append(annotation)
+    broken = {
+        p.image_id
+        for p in inspection.problems
+        if p.kind in ("missing file", "unreadable file", "size unlike the file's")
+    }
+    return {
+        number: by_image[number]
+        for number in inspection.images
+        if number in by_image and number not in broken
+    }
+
+
+def _draw_sheet(
+    inspection: Inspection,
+    folder: Path,
+    path: Path,
+    chosen: Mapping[Any, Sequence[Entry]],
+    text: Callable[[Entry], str],
+) -> bool:
+    """Draw some annotations of some images, with their boxes; False if there is none."""
+    pictures, titles = [], []
+    for number, shown in chosen.items():
+        entry = inspection.images[number]
+        size = (entry["width"], entry["height"])
+        picture = np.asarray(read_image(folder / entry["file_name"], size))
+        drawn = [_drawable(a, entry) | {"category_id": i} for i, a in enumerate(shown)]
+        names = {i: text(a) for i, a in enumerate(shown)}
+        instances = from_coco_annotations(drawn, names, picture.shape[:2])
+        pictures.append(draw_instances(picture, instances, draw_boxes=True, long_side=800))
+        titles.append(f"image {number}: {entry['file_name']}")
+    if pictures:
+        sheet = contact_sheet(pictures, titles, columns=4, cell_size=(800, 600))
+        cv2.imwrite(str(path), sheet[..., ::-1])
+    return bool(pictures)
+
+
+def _drawable(annotation: Entry, image: Entry) -> Entry:
+    """Return an annotation whose mask can be drawn: its usable polygons, else its box."""
+    mask = annotation.get("segmentation")
+    if not has_mask(annotation):
+        x, y, w, h = annotation["bbox"]
+        x1, x2 = np.clip([x, x + w], 0, image["width"]).tolist()
+        y1, y2 = np.clip([y, y + h], 0, image["height"]).tolist()
+        mask = [[x1, y1, x2, y1, x2, y2, x1, y2]]
+    elif isinstance(mask, list):
+        mask = [polygon for polygon in mask if len(polygon) >= MIN_COORDINATES]
+    return {**annotation, "segmentation": mask}

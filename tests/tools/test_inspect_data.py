@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.data.helpers import square, write_coco
+
+TOOLS = str(Path(__file__).parents[2] / "tools")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command in this process; returns exit code and what was printed."""
+    monkeypatch.syspath_prepend(TOOLS)
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["inspect_data.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            importlib.import_module("inspect_data").main()
+        return end.value.code, capsys.readouterr()
+
+    yield command
+    for name in ("inspect_data", "common"):
+        sys.modules.pop(name, None)
+
+
+def test_exit_code_and_output(run, tmp_path):
+    sound = [square(1, 1, 5, area=25), square(2, 2, 6, area=36, category_id=7)]
+    path, root = write_coco(tmp_path, [(20, 10, sound)])
+    code, printed = run(path, root, "--output", tmp_path / "out")
+    assert code == 0
+    assert "No problems found." in printed.out
+    assert f"Report: {tmp_path / 'out' / 'report.md'}" in printed.out
+
+    content = json.loads(path.read_text())
+    content["annotations"][1]["area"] = 7
+    path.write_text(json.dumps(content))
+    code, printed = run(path, root, "--output", tmp_path / "out")
+    assert code == 0
+    assert "warning: annotation id 2: area is 7" in printed.out
+
+    (root / "0.png").unlink()
+    code, printed = run(path, root, "--output", tmp_path / "out")
+    assert code == 1
+    assert "error: image id 10: image" in printed.out
+
+
+def test_what_is_no_data_set_is_told(run, tmp_path):
+    path, root = write_coco(tmp_path, [(20, 10, [])])
+    assert run(path, tmp_path / "nowhere")[0] == 2
+    path.write_text("[")
+    code, printed = run(path, root)
+    assert code == 2
+    assert "is not JSON" in printed.err
