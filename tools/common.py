@@ -48,7 +48,7 @@ def user_errors() -> Iterator[None]:
     """End the program with one line, ``error: ...``, and exit code 2 where the user can mend it."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None
 

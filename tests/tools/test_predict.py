@@ -1,0 +1,159 @@
+"""``tools/predict.py`` as a user types it, on a toy model."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskrcnn_benchmark.engine.prediction_file import load_prediction_file
+from maskrcnn_benchmark.utils.video import VideoWriter, open_video
+from tests.helpers.tiny_detector import save_checkpoint, tiny_config
+
+TOOLS = str(Path(__file__).parents[2] / "tools")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return save_checkpoint(tmp_path_factory.mktemp("model"), tiny_config(), ["cat", "dog"])
+
+
+@pytest.fixture
+def predict(monkeypatch, capsys, weights):
+    """Run the command; returns its exit code, its output and its errors."""
+    monkeypatch.syspath_prepend(TOOLS)
+    tool = importlib.import_module("predict")
+
+    def run(*arguments, weights=weights):
+        options = ["--device", "cpu", "--weights", weights, *arguments]
+        monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, options)])
+        try:
+            tool.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    yield run
+    for name in ("predict", "common"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name, size in (("a.jpg", (100, 80)), ("more/a.png", (60, 90)), ("more/b.png", (50, 50))):
+        pixels = rng.integers(256, size=(size[1], size[0], 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+    return folder
+
+
+def files_in(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def test_pictures_and_scores_of_a_folder(predict, photos, tmp_path):
+    out = tmp_path / "out"
+    arguments = ("--input", photos, "--output", out, "--batch-size", 2, "--threshold", 0.2)
+    code, said, _ = predict(*arguments, "--score-key", "mask_score")
+    assert code == 0
+    assert files_in(out) == ["a.png", "more/a.png", "more/b.png", "predictions.json"]
+    loaded = load_prediction_file(out / "predictions.json")
+    assert [entry["file_name"] for entry, _ in loaded] == ["a.jpg", "more/a.png", "more/b.png"]
+    assert [p.size for _, p in loaded] == [(100, 80), (60, 90), (50, 50)]
+    scores = np.concatenate([p.mask_scores for _, p in loaded])
+    assert len(scores) > 0
+    assert scores.min() >= 0.2
+    assert f"{len(scores)} detections in 3 images" in said
+    assert max(Image.open(out / "a.png").size) == 1200
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("png", ["a.png"]), ("json", ["predictions.json"])])
+def test_one_format_alone(kind, expected, predict, photos, tmp_path):
+    out = tmp_path / "out"
+    code, *_ = predict("--input", photos / "a.jpg", "--output", out, "--format", kind)
+    assert code == 0
+    assert files_in(out) == expected
+
+
+def test_a_broken_file_among_many(predict, photos, tmp_path):
+    (photos / "bad.jpg").write_text("no image")
+    (photos / "empty.png").touch()
+    out = tmp_path / "out"
+    code, _, errors = predict("--input", photos, "--output", out, "--threshold", -9)
+    assert code == "2 inputs could not be read"  # sys.exit with words: exit code 1
+    assert errors.count("skipped: image ") == 2
+    assert "bad.jpg cannot be read" in errors
+    assert "empty.png cannot be read: the file is empty" in errors
+    assert files_in(out) == ["a.png", "more/a.png", "more/b.png", "predictions.json"]
+    assert [len(p) for _, p in load_prediction_file(out / "predictions.json")] == [6, 6, 6]
+
+
+def test_what_was_found_before_an_interruption_is_kept(predict, photos, tmp_path, monkeypatch):
+    tool = sys.modules["predict"]
+    read = tool.read_image
+
+    def interrupted(path):
+        if path.name == "b.png":
+            raise KeyboardInterrupt
+        return read(path)
+
+    monkeypatch.setattr(tool, "read_image", interrupted)
+    out = tmp_path / "out"
+    code, _, errors = predict("--input", photos, "--output", out)
+    assert (code, errors) == (130, "interrupted\n")
+    assert files_in(out) == ["a.png", "more/a.png", "predictions.json"]
+    assert len(load_prediction_file(out / "predictions.json")) == 2
+
+
+def test_video_in_and_out(predict, photos, tmp_path):
+    pytest.importorskip("av")
+    frame = np.asarray(Image.open(photos / "a.jpg"))
+    with VideoWriter(photos / "clip.mp4", Fraction(12)) as writer:
+        for shift in range(5):
+            writer.write(np.roll(frame, 5 * shift, axis=1))
+    (photos / "bad.mov").write_text("no video")
+    out = tmp_path / "out"
+    inputs = (photos / "clip.mp4", photos / "bad.mov")
+    options = ("--output", out, "--batch-size", 2, "--threshold", -9)
+    code, _, errors = predict("--input", *inputs, *options)
+    assert code == "1 inputs could not be read"
+    assert "skipped: video " in errors
+    assert files_in(out) == ["clip.mp4", "clip.mp4.json"]
+    video = open_video(out / "clip.mp4")
+    assert (video.fps, video.num_frames) == (12, 5)
+    first = next(iter(video))
+    assert first.shape == (80, 100, 3)
+    assert np.abs(first.astype(int) - frame).mean() > 5  # something is drawn
+    loaded = load_prediction_file(out / "clip.mp4.json")
+    assert [(e["frame"], len(p)) for e, p in loaded] == [(number, 6) for number in range(5)]
+
+
+def test_mistakes_are_told_in_a_line(predict, photos, tmp_path):
+    out = tmp_path / "out"
+    no_scores = save_checkpoint(tmp_path / "mask", tiny_config(MASKIOU_ON=False))
+    for arguments, message in (
+        (("--input", tmp_path / "nowhere.jpg"), "error: .*nowhere.jpg does not exist"),
+        (("--input", tmp_path / "*.gif"), "error: .* holds no image or video"),
+        (("--input", "webcam:97"), "error: camera 97 gives no picture"),
+    ):
+        code, _, errors = predict(*arguments, "--output", out)
+        assert code == 2
+        assert re.search(message, errors)
+    key = ("--score-key", "mask_score")
+    arguments = ("--input", photos / "a.jpg", "--output", out, *key)
+    code, _, errors = predict(*arguments, weights=no_scores)
+    assert code == 2
+    assert "this model has no MaskIoU head" in errors
+    inputs = (photos / "more" / "a.png", photos / "more" / "b.png")
+    code, _, errors = predict("--input", *inputs, "--output", photos / "more")
+    assert code == 2
+    assert "is an input and would be overwritten" in errors

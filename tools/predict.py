@@ -1,0 +1,259 @@
+"""Predict on images and videos: pictures with both scores, and a COCO json with all three.
+
+``python tools/predict.py --weights output/demo/model_final.pth --input photos --output found``
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from common import user_errors
+from PIL import Image
+from tqdm import tqdm
+
+from maskrcnn_benchmark.data.datasets.images import read_image
+from maskrcnn_benchmark.engine.prediction import SCORE_KEYS, Prediction
+from maskrcnn_benchmark.engine.prediction_file import PredictionFile
+from maskrcnn_benchmark.engine.predictor import Predictor, draw
+from maskrcnn_benchmark.engine.progress import progress_bar
+from maskrcnn_benchmark.utils.checkpoint import write_atomically
+from maskrcnn_benchmark.utils.media_files import common_folder, find_media, is_video, output_paths
+from maskrcnn_benchmark.utils.video import Frame, VideoError, VideoWriter, camera_frames, open_video
+
+Item = TypeVar("Item")
+TimedFrame = tuple[Frame, float | None]
+
+CAMERA = re.compile(r"webcam:(\d+)")
+CAMERA_FPS = Fraction(30)
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1 on."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(f"{number} is less than 1")
+    return number
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Predict on images and videos.")
+    parser.add_argument("--weights", required=True, metavar="FILE", help="a checkpoint")
+    parser.add_argument(
+        "--config-file", metavar="FILE", help="of weights that do not hold their config"
+    )
+    parser.add_argument(
+        "--input",
+        required=True,
+        nargs="+",
+        metavar="INPUT",
+        help="images, videos, folders, quoted patterns; or webcam:0, until Ctrl-C",
+    )
+    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="to write to")
+    parser.add_argument(
+        "--score-key",
+        choices=SCORE_KEYS,
+        help="what --threshold applies to; default: mask_score, of a model without it score",
+    )
+    parser.add_argument(
+        "--threshold", type=float, default=0.5, help="least score of a detection (0.5)"
+    )
+    parser.add_argument("--format", choices=("png", "json", "both"), default="both")
+    parser.add_argument("--batch-size", type=positive, default=1, metavar="N", help="at once (1)")
+    parser.add_argument("--device", help="cuda, cuda:N or cpu; default: a GPU if there is one")
+    parser.add_argument(
+        "--opts",
+        nargs="+",
+        default=[],
+        metavar="KEY VALUE",
+        help="settings that go before the config's, such as INPUT.MIN_SIZE_TEST 400",
+    )
+    return parser.parse_args()
+
+
+@dataclass
+class Run:
+    """What all inputs of a run share."""
+
+    predictor: Predictor
+    score_key: str | None
+    threshold: float
+    batch_size: int
+    pictures: bool
+    json: bool
+    images: int = 0
+    detections: int = 0
+    broken: list[str] = field(default_factory=list)
+
+    def predict(self, images: Sequence[Any]) -> list[Prediction]:
+        """Predict on a batch and keep what reaches the threshold, the best first."""
+        found = self.predictor(images, batch_size=self.batch_size)
+        chosen = [prediction.select(self.score_key, self.threshold) for prediction in found]
+        self.images += len(chosen)
+        self.detections += sum(map(len, chosen))
+        return chosen
+
+    def report(self, error: Exception) -> None:
+        """Say what is wrong with an input, and go on."""
+        self.broken.append(str(error))
+        tqdm.write(f"skipped: {error}", file=sys.stderr)
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield lists of ``size`` items, the last one of what is left."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def predict_images(run: Run, files: Sequence[Path], outputs: Sequence[Path], folder: Path) -> None:
+    """Predict on image files; whatever ends the run, what was found before is in the json."""
+    root = common_folder(files)
+    found = PredictionFile(run.predictor.class_names)
+    with contextlib.ExitStack() as stack:
+        if run.json:
+            stack.callback(lambda: found.write(folder / "predictions.json"))
+        bar = stack.enter_context(progress_bar(len(files), unit="image"))
+        for batch in batches(zip(files, outputs, strict=True), run.batch_size):
+            readable = [
+                (path, output, image)
+                for path, output in batch
+                if (image := read_or_report(run, path)) is not None
+            ]
+            predictions = run.predict([image for _, _, image in readable])
+            for (path, output, image), prediction in zip(readable, predictions, strict=True):
+                found.add(path.absolute().relative_to(root).as_posix(), prediction)
+                if run.pictures:
+                    write_png(output, draw(image, prediction))
+            bar.update(len(batch))
+
+
+def read_or_report(run: Run, path: Path) -> Image.Image | None:
+    """Read an image; None if it is broken."""
+    try:
+        return read_image(path)
+    except (ValueError, OSError) as error:
+        run.report(error)
+        return None
+
+
+def write_png(path: Path, picture: Image.Image) -> None:
+    """Write a picture, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda file: picture.save(file, "PNG"))
+
+
+def predict_video(run: Run, path: Path, output: Path) -> None:
+    """Predict on each frame of a video file; of a broken one nothing is written."""
+    try:
+        video = open_video(path)
+        with progress_bar(video.num_frames, unit="frame") as bar:
+            predict_frames(run, watched(((f, None) for f in video), bar), video.fps, output)
+    except (VideoError, FileNotFoundError) as error:
+        run.report(error)
+
+
+def watched(items: Iterable[Item], bar: tqdm[Any]) -> Iterator[Item]:
+    """Yield the items and move the bar."""
+    for item in items:
+        yield item
+        bar.update()
+
+
+def predict_frames(run: Run, frames: Iterable[TimedFrame], fps: Fraction, output: Path) -> None:
+    """Predict on frames with their times, and write the video and ``<its name>.json``."""
+    found = PredictionFile(run.predictor.class_names)
+    number = 0
+    with contextlib.ExitStack() as stack:
+        writer = stack.enter_context(VideoWriter(output, fps)) if run.pictures else None
+        for batch in batches(frames, run.batch_size):
+            predictions = run.predict([frame for frame, _ in batch])
+            for (frame, seconds), prediction in zip(batch, predictions, strict=True):
+                found.add(output.name, prediction, frame=number)
+                number += 1
+                if writer is not None:
+                    # frames keep their size, and a class its colour from frame to frame
+                    picture = draw(frame, prediction, color_by="class", long_side=0)
+                    writer.write(np.asarray(picture), seconds)
+    if run.json:
+        found.write(output.with_name(f"{output.name}.json"))
+
+
+def camera(number: int) -> Iterator[TimedFrame]:
+    """Yield a camera's frames with their times until the user presses Ctrl-C."""
+    stop = threading.Event()
+    handler = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    began = time.perf_counter()
+    try:
+        for frame in camera_frames(number):
+            if stop.is_set():
+                return
+            yield frame, time.perf_counter() - began
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def predict_files(run: Run, files: Sequence[Path], folder: Path) -> None:
+    """Predict on image and video files."""
+    outputs = output_paths(files, folder)
+    pairs = list(zip(files, outputs, strict=True))
+    images = [pair for pair in pairs if not is_video(pair[0])]
+    if images:
+        predict_images(run, [path for path, _ in images], [out for _, out in images], folder)
+    for path, output in pairs:
+        if is_video(path):
+            predict_video(run, path, output)
+
+
+def predict_inputs(args: argparse.Namespace) -> Run:
+    """Do what the command line says; returns what became of it."""
+    cameras = [int(match[1]) for name in args.input if (match := CAMERA.fullmatch(name))]
+    files = find_media([n for n in args.input if not CAMERA.fullmatch(n)], outside=args.output)
+    predictor = Predictor.from_checkpoint(
+        args.weights, config_file=args.config_file, opts=args.opts, device=args.device
+    )
+    run = Run(
+        predictor,
+        args.score_key,
+        args.threshold,
+        args.batch_size,
+        pictures=args.format != "json",
+        json=args.format != "png",
+    )
+    if files:
+        predict_files(run, files, args.output)
+    for number in cameras:
+        output = args.output / f"webcam_{number}.mp4"
+        predict_frames(run, camera(number), CAMERA_FPS, output)
+    return run
+
+
+def main() -> None:
+    """Run the command line."""
+    args = parse_arguments()
+    try:
+        with user_errors():
+            run = predict_inputs(args)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+    print(f"{run.detections} detections in {run.images} images, in {args.output}")
+    if run.broken:
+        sys.exit(f"{len(run.broken)} inputs could not be read")
+
+
+if __name__ == "__main__":
+    main()
