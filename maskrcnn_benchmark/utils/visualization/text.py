@@ -16,7 +16,8 @@ _PADDING = (5, 2)  # left and right, above and below
 @lru_cache(maxsize=32)
 def font(size: int) -> ImageFont.FreeTypeFont:
     """The font at a size in pixels."""
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
+    path = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+    return ImageFont.truetype(str(path), size)  # Pillow 10.0 takes no Path
 
 
 def label_size(text: str, size: int) -> tuple[int, int]:
