@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import logging
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,13 +70,21 @@ def set_up(cfg: CfgNode, device: torch.device) -> Training:
     if hasattr(loader.dataset, "class_names"):
         checkpointer.metadata["class_names"] = list(loader.dataset.class_names)
     if distributed:
-        model = DistributedDataParallel(
+        model = parallel(model, device)
+    period = cfg.SOLVER.CHECKPOINT_PERIOD
+    return Training(model, loader, optimizer, scheduler, checkpointer, device, period, arguments)
+
+
+def parallel(model: nn.Module, device: torch.device) -> DistributedDataParallel:
+    """Return the model as one of several whose gradients are averaged."""
+    with warnings.catch_warnings():
+        # renamed in PyTorch 2.14, where the old name warns; the oldest that we support has it alone
+        warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")
+        return DistributedDataParallel(
             model,
             device_ids=[torch.cuda.current_device()] if device.type == "cuda" else None,
             broadcast_buffers=False,  # frozen statistics only
         )
-    period = cfg.SOLVER.CHECKPOINT_PERIOD
-    return Training(model, loader, optimizer, scheduler, checkpointer, device, period, arguments)
 
 
 def train(cfg: CfgNode, training: Training) -> None:
