@@ -5,6 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from maskrcnn_benchmark.structures.box_ops import box_iou
+
+# IoUs that are computed at a time: 4 MB in float32, which stay in the cache of a CPU
+MAX_PAIRS = 1 << 20
+
 
 class Matcher:
     """Match each prediction with the ground truth of the highest quality (IoU).
@@ -47,15 +52,62 @@ class Matcher:
             int64 ``[N]``: the index of the ground truth, or one of the two negative constants.
             Without ground truth everything is background.
         """
-        num_gt, num_predictions = quality.shape
-        if num_gt == 0:
-            below = torch.full((num_predictions,), self.BELOW_LOW_THRESHOLD, device=quality.device)
-            return below.long()
+        if quality.shape[0] == 0:
+            below = self.BELOW_LOW_THRESHOLD
+            return torch.full(quality.shape[1:], below, dtype=torch.int64, device=quality.device)
         best, best_gt = quality.max(dim=0)
-        matches = torch.where(best >= self.low_threshold, self.BETWEEN_THRESHOLDS, best_gt)
-        matches = torch.where(best < self.low_threshold, self.BELOW_LOW_THRESHOLD, matches)
-        matched = best >= self.high_threshold
-        if self.allow_low_quality_matches and num_predictions:
-            best_of_gt = quality.max(dim=1, keepdim=True).values
-            matched = matched | (quality == best_of_gt).any(dim=0)
-        return torch.where(matched, best_gt, matches)
+        matches = self._by_thresholds(best, best_gt)
+        if not self.allow_low_quality_matches or quality.shape[1] == 0:
+            return matches
+        return torch.where(_is_best_of_any(quality, quality.amax(dim=1)), best_gt, matches)
+
+    def match_boxes(
+        self,
+        gt_boxes: Tensor,
+        boxes: Tensor,
+        pixel_offset: float,
+        *,
+        max_pairs: int = MAX_PAIRS,
+    ) -> Tensor:
+        """Match boxes by their IoU with the ground truth, in bounded memory.
+
+        The result is that of ``matcher(box_iou(...))``. Where there are more than ``max_pairs``
+        pairs, the boxes are taken in chunks, and twice: the best quality of a ground truth is known
+        only after all of them.
+
+        Args:
+            gt_boxes: corners ``[G, 4]``.
+            boxes: corners ``[N, 4]``.
+            pixel_offset: the convention of both (``box_ops``).
+            max_pairs: of ground truths and boxes at a time. A few matrices of that many numbers
+                live at once.
+
+        Returns:
+            int64 ``[N]`` as above.
+        """
+        chunks = boxes.split(max(max_pairs // max(len(gt_boxes), 1), 1))
+        if len(chunks) == 1 or len(gt_boxes) == 0:
+            return self(box_iou(gt_boxes, boxes, pixel_offset))
+        matches, best_gts = [], []
+        best_of_gt = gt_boxes.new_full((len(gt_boxes),), -torch.inf)
+        for chunk in chunks:
+            quality = box_iou(gt_boxes, chunk, pixel_offset)
+            best, best_gt = quality.max(dim=0)
+            matches.append(self._by_thresholds(best, best_gt))
+            best_gts.append(best_gt)
+            best_of_gt = torch.maximum(best_of_gt, quality.amax(dim=1))
+        if self.allow_low_quality_matches:
+            for number, chunk in enumerate(chunks):
+                forced = _is_best_of_any(box_iou(gt_boxes, chunk, pixel_offset), best_of_gt)
+                matches[number] = torch.where(forced, best_gts[number], matches[number])
+        return torch.cat(matches)
+
+    def _by_thresholds(self, best: Tensor, best_gt: Tensor) -> Tensor:
+        """Return the matches ``[N]`` that the best qualities ``[N]`` alone give."""
+        matches = best_gt.masked_fill(best < self.high_threshold, self.BETWEEN_THRESHOLDS)
+        return matches.masked_fill(best < self.low_threshold, self.BELOW_LOW_THRESHOLD)
+
+
+def _is_best_of_any(quality: Tensor, best_of_gt: Tensor) -> Tensor:
+    """Tell (bool ``[N]``) which predictions tie for the best quality of any ground truth."""
+    return (quality == best_of_gt[:, None]).any(dim=0)

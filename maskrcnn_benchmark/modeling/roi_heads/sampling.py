@@ -10,7 +10,6 @@ from torch import Tensor
 
 from maskrcnn_benchmark.modeling.matcher import Matcher
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.structures.box_ops import box_iou
 from maskrcnn_benchmark.structures.fields import LABELS
 
 Sampler = Callable[[Sequence[Tensor]], tuple[list[Tensor], list[Tensor]]]
@@ -75,7 +74,7 @@ class ProposalSampler:
         """Match all proposals; the labels of those between the thresholds are -1."""
         labels, matched_gt, gt_boxes = [], [], []
         for boxes, target in zip(proposals, targets, strict=True):
-            matches = self.matcher(box_iou(target.bbox, boxes.bbox, boxes.pixel_offset))
+            matches = self.matcher.match_boxes(target.bbox, boxes.bbox, boxes.pixel_offset)
             matched = matches.clamp(min=0)
             if len(target) == 0:
                 label, gt = torch.zeros_like(matches), boxes.bbox

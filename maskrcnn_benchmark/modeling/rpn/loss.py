@@ -11,7 +11,6 @@ from torch import Tensor
 from maskrcnn_benchmark.layers import smooth_l1_loss
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
 from maskrcnn_benchmark.modeling.matcher import Matcher
-from maskrcnn_benchmark.structures.box_ops import box_iou
 
 
 def anchor_targets(
@@ -30,7 +29,7 @@ def anchor_targets(
         Labels ``[K]`` (1 object, 0 background, -1 ignored) and offsets ``[K, 4]``, which mean
         something where the label is 1.
     """
-    matches = matcher(box_iou(gt_boxes, anchors, box_coder.pixel_offset))
+    matches = matcher.match_boxes(gt_boxes, anchors, box_coder.pixel_offset)
     labels = (matches >= 0).float()
     labels[~visible | (matches == Matcher.BETWEEN_THRESHOLDS)] = -1
     if len(gt_boxes) == 0:
