@@ -7,11 +7,12 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from own_data import register_datasets, resolve_num_classes
 from torch import nn
 from yacs.config import CfgNode
 
@@ -35,6 +36,15 @@ def argument_parser(description: str) -> argparse.ArgumentParser:
         "--local_rank", "--local-rank", type=int, default=0, help="set by torch.distributed.launch"
     )
     parser.add_argument(
+        "--register",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("NAME", "ANN_FILE", "IMG_DIR"),
+        help="a data set of your own in COCO format; the first is trained on and the others are "
+        "tested on unless DATASETS.TRAIN or DATASETS.TEST says otherwise; repeatable",
+    )
+    parser.add_argument(
         "opts",
         nargs=argparse.REMAINDER,
         metavar="KEY VALUE",
@@ -53,22 +63,41 @@ def user_errors() -> Iterator[None]:
         raise SystemExit(2) from None
 
 
-def start_run(args: argparse.Namespace) -> tuple[CfgNode, torch.device]:
+def read_config(args: argparse.Namespace, uses: Sequence[str]) -> list[str]:
+    """Merge file, registered data sets and settings into the global config, check and freeze it.
+
+    Returns:
+        What was resolved, a line each.
+    """
+    if args.config_file:
+        cfg.merge_from_file(args.config_file)
+    misplaced = [option for option in args.opts[::2] if option.startswith("--")]
+    if misplaced:
+        raise ValueError(f"{misplaced[0]} must come before the KEY VALUE settings")
+    cfg.merge_from_list(args.opts)
+    resolved = register_datasets(cfg, args.register, uses, args.opts[::2])
+    check_config(cfg)
+    resolved += resolve_num_classes(cfg, uses)
+    cfg.freeze()
+    return resolved
+
+
+def start_run(args: argparse.Namespace, uses: Sequence[str]) -> tuple[CfgNode, torch.device]:
     """Read the config, join the other processes, open the log, set the seed.
+
+    Args:
+        args: of ``argument_parser``.
+        uses: the splits that the run uses, of ``TRAIN`` and ``TEST``.
 
     Returns:
         The frozen config, and the device to compute on.
 
     Raises:
-        ValueError: the config is wrong.
-        FileNotFoundError: there is no such config file.
+        ValueError: the config is wrong, or does not fit the data.
+        FileNotFoundError: there is no such config file, or annotation file.
     """
     setup_environment()
-    if args.config_file:
-        cfg.merge_from_file(args.config_file)
-    cfg.merge_from_list(args.opts)
-    cfg.freeze()
-    check_config(cfg)
+    resolved = read_config(args, uses)
     device = choose_device(cfg)
     local_rank = int(os.environ.get("LOCAL_RANK", args.local_rank))
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -77,6 +106,8 @@ def start_run(args: argparse.Namespace) -> tuple[CfgNode, torch.device]:
     logger.info(f"{get_world_size()} processes; {vars(args)}")
     logger.info(f"Environment\n{collect_env_info()}")
     logger.info(f"Config\n{cfg.dump()}")
+    for line in resolved:
+        logger.info(line)
     if device.type != torch.device(cfg.MODEL.DEVICE).type:
         logger.warning("torch finds no GPU here: everything runs on the CPU")
     seed_generators(cfg.SEED + get_rank())

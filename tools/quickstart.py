@@ -143,7 +143,11 @@ def main() -> None:
     with user_errors():
         prepare_data(data, args.num_train, args.num_val, args.seed)
     # as tools/train_net.py does
-    run(argparse.Namespace(config_file=str(CONFIG), local_rank=0, opts=settings(args, data)))
+    run(
+        argparse.Namespace(
+            config_file=str(CONFIG), local_rank=0, register=[], opts=settings(args, data)
+        )
+    )
     evaluation = args.output / "inference" / "synthetic_val"
     draw_pictures(data, evaluation, args.output / "pictures")
     report = write_report(args.output, evaluation, args.iterations, args.seed)

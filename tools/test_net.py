@@ -7,6 +7,7 @@ import argparse
 from common import argument_parser, leave_processes, run_tests, start_run, user_errors
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.data import make_classes
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
 
@@ -34,9 +35,12 @@ def main() -> None:
     parser.add_argument("--ckpt", default="", help="weights; like MODEL.WEIGHT among the pairs")
     args = parser.parse_args()
     with user_errors():
-        cfg, device = start_run(args)
+        cfg, device = start_run(args, uses=("TEST",))
         model = build_detection_model(cfg).to(device)
-        load_weights(DetectronCheckpointer(cfg, model, save_dir=cfg.OUTPUT_DIR), cfg, args)
+        checkpointer = DetectronCheckpointer(cfg, model, save_dir=cfg.OUTPUT_DIR)
+        if not cfg.MODEL.RPN_ONLY:
+            checkpointer.metadata |= make_classes(cfg, cfg.DATASETS.TEST)._asdict()
+        load_weights(checkpointer, cfg, args)
     run_tests(cfg, model, device)
     leave_processes()
 

@@ -30,7 +30,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.data import make_data_loader
+from maskrcnn_benchmark.data import make_classes, make_data_loader
 from maskrcnn_benchmark.engine.metrics_writer import MetricsWriter
 from maskrcnn_benchmark.engine.stop_request import TrainingStopped
 from maskrcnn_benchmark.engine.train_step import LossNotFiniteError
@@ -62,13 +62,13 @@ def set_up(cfg: CfgNode, device: torch.device) -> Training:
     scheduler = make_lr_scheduler(cfg, optimizer)
     checkpointer = DetectronCheckpointer(cfg, model, optimizer, scheduler, cfg.OUTPUT_DIR)
     checkpointer.parts["random_states"] = RandomStates()
+    if not cfg.MODEL.RPN_ONLY:
+        checkpointer.metadata |= make_classes(cfg, cfg.DATASETS.TRAIN)._asdict()
     arguments = {"iteration": 0, **checkpointer.load(cfg.MODEL.WEIGHT)}
     distributed = get_world_size() > 1
     loader = make_data_loader(
         cfg, is_train=True, is_distributed=distributed, start_iter=arguments["iteration"]
     )
-    if hasattr(loader.dataset, "class_names"):
-        checkpointer.metadata["class_names"] = list(loader.dataset.class_names)
     if distributed:
         model = parallel(model, device)
     period = cfg.SOLVER.CHECKPOINT_PERIOD
@@ -102,11 +102,11 @@ def run(args: argparse.Namespace, *, skip_test: bool = False) -> None:
     """Train, and evaluate at the end unless ``skip_test``; SIGTERM and Ctrl-C save and stop.
 
     Args:
-        args: ``config_file``, ``local_rank`` and ``opts``.
+        args: ``config_file``, ``local_rank``, ``register`` and ``opts``.
         skip_test: see above.
     """
     with user_errors():
-        cfg, device = start_run(args)
+        cfg, device = start_run(args, uses=("TRAIN",) if skip_test else ("TRAIN", "TEST"))
         training = set_up(cfg, device)
     try:
         train(cfg, training)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 from yacs.config import CfgNode
@@ -196,8 +197,27 @@ def _check_input(cfg: CfgNode) -> Iterator[str]:
             )
     if len(inputs.PIXEL_MEAN) != 3 or len(inputs.PIXEL_STD) != 3 or 0 in inputs.PIXEL_STD:
         yield "INPUT.PIXEL_MEAN and INPUT.PIXEL_STD need three numbers each, the std not zero"
-    if not 0 <= inputs.HORIZONTAL_FLIP_PROB_TRAIN <= 1:
-        yield "INPUT.HORIZONTAL_FLIP_PROB_TRAIN must lie between 0 and 1"
+    yield from _check_augmentation(inputs)
+
+
+def _check_augmentation(inputs: CfgNode) -> Iterator[str]:
+    for name, highest in (
+        ("HORIZONTAL_FLIP_PROB_TRAIN", 1),
+        ("VERTICAL_FLIP_PROB_TRAIN", 1),
+        ("BRIGHTNESS", inf),
+        ("CONTRAST", inf),
+        ("SATURATION", inf),
+        ("HUE", 0.5),
+    ):
+        if not 0 <= inputs[name] <= highest:
+            yield f"INPUT.{name} is {inputs[name]}; it must lie between 0 and {highest}"
+    jitter = inputs.LARGE_SCALE_JITTER
+    scales = jitter.SCALES
+    if len(scales) != 2 or not 0 < scales[0] <= scales[1] or jitter.SIZE < 1:
+        yield (
+            f"INPUT.LARGE_SCALE_JITTER.SCALES is {scales} and SIZE {jitter.SIZE}; it needs a "
+            "lowest and a highest scale above 0, and a positive size"
+        )
 
 
 def _check_datasets(cfg: CfgNode) -> Iterator[str]:

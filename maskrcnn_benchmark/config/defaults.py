@@ -1,7 +1,7 @@
 """Every configuration key with its default.
 
 Names and defaults are those of the original Mask Scoring R-CNN; the group normalisation keys and
-``INPUT.HORIZONTAL_FLIP_PROB_TRAIN`` are maskrcnn-benchmark's. A YAML file and the trailing
+those of flips and colours are maskrcnn-benchmark's. A YAML file and the trailing
 ``KEY VALUE`` pairs of a command override them; ``checks.py`` refuses what does not fit together.
 """
 
@@ -242,6 +242,24 @@ _C.INPUT.PIXEL_STD = [1.0, 1.0, 1.0]
 _C.INPUT.TO_BGR255 = True
 # Probability of mirroring a training image left to right
 _C.INPUT.HORIZONTAL_FLIP_PROB_TRAIN = 0.5
+# Probability of mirroring a training image top to bottom
+_C.INPUT.VERTICAL_FLIP_PROB_TRAIN = 0.0
+# Colours of training images: each factor is drawn from 1 - value ... 1 + value; 0 leaves it alone
+_C.INPUT.BRIGHTNESS = 0.0
+_C.INPUT.CONTRAST = 0.0
+_C.INPUT.SATURATION = 0.0
+# The hue is shifted by -value ... value of the whole circle, value at most 0.5
+_C.INPUT.HUE = 0.0
+
+# -- large-scale jitter --------------------------------------------------------------------
+_C.INPUT.LARGE_SCALE_JITTER = CfgNode()
+# Resize training images by a random scale, then cut or pad them to a square (Ghiasi et al., 2021);
+# MIN_SIZE_TRAIN and MAX_SIZE_TRAIN have no effect then
+_C.INPUT.LARGE_SCALE_JITTER.ENABLED = False
+# Side of the square in pixels; at scale 1 the image just fits
+_C.INPUT.LARGE_SCALE_JITTER.SIZE = 1024
+# Lowest and highest scale
+_C.INPUT.LARGE_SCALE_JITTER.SCALES = (0.1, 2.0)
 
 # ---------------------------------------------------------------------------------------------
 # DATASETS
@@ -264,7 +282,8 @@ _C.DATALOADER.NUM_WORKERS = 4
 _C.DATALOADER.SIZE_DIVISIBILITY = 0
 # Put landscape and portrait images into separate batches, which saves padding
 _C.DATALOADER.ASPECT_RATIO_GROUPING = True
-# Leave training images without any annotation out
+# Leave training images without any annotation out (those with crowds alone stay); False trains on
+# them as background
 _C.DATALOADER.FILTER_EMPTY = True
 
 # ---------------------------------------------------------------------------------------------

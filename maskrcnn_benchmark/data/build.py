@@ -63,22 +63,26 @@ def make_data_loader(
     return _make_loader(cfg, dataset, is_distributed, train=True, start_iter=start_iter)
 
 
-def build_dataset(cfg: CfgNode, name: str, is_train: bool) -> COCODataset:
-    """Build one data set from ``DATASETS.CUSTOM`` or the paths catalog."""
+def make_dataset_entry(cfg: CfgNode, name: str) -> tuple[type[COCODataset], dict[str, Any]]:
+    """Look a data set up in ``DATASETS.CUSTOM`` or the paths catalog: its class, and its files."""
     if name in cfg.DATASETS.CUSTOM:
         entry = cfg.DATASETS.CUSTOM[name]
-        factory, args = "COCODataset", {"ann_file": entry.ANN_FILE, "root": entry.IMG_DIR}
-    else:
-        catalog = import_file("paths_catalog", cfg.PATHS_CATALOG).DatasetCatalog
-        found = catalog.get(name)
-        factory, args = found["factory"], dict(found["args"])
+        return COCODataset, {"ann_file": entry.ANN_FILE, "root": entry.IMG_DIR}
+    found = import_file("paths_catalog", cfg.PATHS_CATALOG).DatasetCatalog.get(name)
+    factory = found["factory"]
     if factory not in datasets.__all__:
         raise ValueError(f"data set {name!r}: unknown factory {factory!r} in {cfg.PATHS_CATALOG}")
+    return getattr(datasets, factory), dict(found["args"])
+
+
+def build_dataset(cfg: CfgNode, name: str, is_train: bool) -> COCODataset:
+    """Build one data set from ``DATASETS.CUSTOM`` or the paths catalog."""
+    dataset, args = make_dataset_entry(cfg, name)
     args["transforms"] = build_transforms(cfg, is_train)
     args["pixel_offset"] = cfg.MODEL.PIXEL_OFFSET
     args["remove_images_without_annotations"] = is_train and cfg.DATALOADER.FILTER_EMPTY
     try:
-        return getattr(datasets, factory)(**args)
+        return dataset(**args)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"data set {name!r}: {error}") from error
 
@@ -94,14 +98,26 @@ def _check_fit(
         classes: that the model has, with background; None if it has none (an RPN alone).
         masks: whether the model predicts masks.
     """
-    needed = len(dataset.class_names)
-    if classes is not None and needed > classes:
-        raise ValueError(
-            f"{', '.join(names)} has {needed - 1} classes: set MODEL.ROI_BOX_HEAD.NUM_CLASSES "
-            f"{needed} (the background counts), not {classes}"
-        )
+    if classes is not None and len(dataset.class_names) > classes:  # fewer can be learnt
+        check_num_classes(dataset.class_names, classes, names)
     if masks and not dataset.has_masks:
         raise ValueError(f"{', '.join(names)} has no masks: set MODEL.MASK_ON False")
+
+
+def check_num_classes(class_names: Sequence[str], num_classes: int, names: Sequence[str]) -> None:
+    """Refuse a model of another number of classes than the data have.
+
+    Args:
+        class_names: of the data, with background.
+        num_classes: of the model, with background.
+        names: of the data sets, for the message.
+    """
+    if len(class_names) != num_classes:
+        raise ValueError(
+            f"{', '.join(names)} has {len(class_names) - 1} classes: "
+            f"MODEL.ROI_BOX_HEAD.NUM_CLASSES must be {len(class_names)} (the background counts), "
+            f"not {num_classes}; the tools take it from the data where it is not set"
+        )
 
 
 def _make_loader(

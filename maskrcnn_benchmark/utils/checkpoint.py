@@ -1,7 +1,8 @@
 """Checkpoints: ``model_0010000.pth``, ``model_final.pth`` and ``last_checkpoint``, which names one.
 
 A file is a dict of ``model``, ``optimizer``, ``scheduler``, ``iteration``, and beside them the
-states of the training's further parts, ``config`` (YAML text) and ``class_names``;
+states of the training's further parts, ``config`` (YAML text), ``class_names`` and
+``category_ids``;
 ``torch.load(path, weights_only=True)`` reads it.
 """
 
@@ -20,6 +21,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from yacs.config import CfgNode
 
+from .class_names import difference_of_classes
 from .comm import is_main_process
 from .imports import import_file
 from .model_serialization import load_state_dict
@@ -28,7 +30,7 @@ from .weight_files import check_ending, model_tensors, read_weights
 
 _CATALOG = "catalog://"
 _LAST = "last_checkpoint"
-_METADATA = ("config", "class_names")
+_METADATA = ("config", "class_names", "category_ids")
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -73,7 +75,8 @@ class Checkpointer:
 
     Attributes:
         metadata: further plain values that ``save`` stores in every file (``config``,
-            ``class_names``); ``load`` does not return them.
+            ``class_names``, ``category_ids``); ``load`` does not return them, and compares its
+            ``class_names`` with the file's.
         parts: further parts of the training by name (``checkpointer.parts["scaler"] = scaler``,
             before ``load``); each is saved under its name and restored when a run is resumed.
     """
@@ -122,7 +125,8 @@ class Checkpointer:
         """Resume from the folder's last checkpoint, or else start from the weights at ``path``.
 
         Resuming restores the model wholly, the optimizer and the scheduler. Starting from a file
-        takes the model's weights alone, those that fit by name and shape.
+        takes the model's weights alone, those that fit by name and shape; if the file names
+        other classes, the layers that depend on them begin anew.
 
         Args:
             path: a file of weights (see ``read_weights``); empty or None: initial values stay.
@@ -136,7 +140,8 @@ class Checkpointer:
 
         Raises:
             OSError: a named file is not there, or could not be downloaded.
-            ValueError: a file cannot be read, nothing in it fits, or not all where all must.
+            ValueError: a file cannot be read, nothing in it fits, or not all where all must, or it
+                is of other classes where all must fit.
         """
         latest = self.get_checkpoint_file() if use_latest else None
         if latest is not None:
@@ -146,10 +151,17 @@ class Checkpointer:
             return {}
         path = self._local_file(str(path))
         self.logger.info(f"Starting from the weights in {path}")
-        report = load_state_dict(self.model, model_tensors(read_weights(path)))
+        content = read_weights(path)
+        differ = difference_of_classes(content.get("class_names"), self.metadata.get("class_names"))
+        if differ and require_all:
+            raise ValueError(f"{path} does not fit the data: {differ}")
+        if differ:
+            self.logger.warning(f"Fine-tuning for other classes: {differ}")
+        report = load_state_dict(self.model, model_tensors(content), same_classes=not differ)
         if require_all:
             report.require_complete(path)
-        self.logger.log(logging.WARNING if report.mismatched else logging.INFO, report.summary())
+        differs = report.mismatched or report.of_classes
+        self.logger.log(logging.WARNING if differs else logging.INFO, report.summary())
         return {}
 
     def get_checkpoint_file(self) -> Path | None:
@@ -190,6 +202,12 @@ class Checkpointer:
         """Restore everything from ``path`` and return what is left."""
         self.logger.info(f"Resuming from the checkpoint {path}")
         content = read_weights(path)
+        differ = difference_of_classes(content.get("class_names"), self.metadata.get("class_names"))
+        if differ:
+            raise ValueError(
+                f"cannot resume from {path}: {differ}. Choose another OUTPUT_DIR, or delete "
+                f"{Path(self.save_dir) / _LAST}; MODEL.WEIGHT {path} fine-tunes from it"
+            )
         report = load_state_dict(self.model, model_tensors(content))
         if not report.complete:
             raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,6 +13,10 @@ from torch import Tensor, nn
 _SHOWN = 8  # names listed per line of the summary
 _FROM_CONFIG = re.compile(r"(^|\.)cell_anchors\.\d+$")  # buffers that no file needs to hold
 _CLASSIFIER = re.compile(r"(stem|conv1|bn1|layer\d)\.")  # how every name of a ResNet begins
+# the layers of the RoI heads with an output for each class
+_OF_CLASSES = re.compile(
+    r"roi_heads\..*\.(cls_score|bbox_pred|mask_fcn_logits|maskiou)\.(weight|bias)$"
+)
 # deformable convolution -> the plain one whose weights it may start from
 _DEFORMABLE = (".conv2.conv.", ".conv2.")
 
@@ -26,17 +30,20 @@ class LoadReport:
         missing: model names that nothing was found for; they keep their values.
         unexpected: names of the file that no parameter took.
         mismatched: (model name, shape in the model, shape in the file); they keep their values.
+        of_classes: model names that were not loaded because the file's classes are others.
     """
 
     matched: dict[str, str]
     missing: list[str]
     unexpected: list[str]
     mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]]
+    of_classes: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
         """Whether every tensor of the model was loaded, but for what the config determines."""
-        return not self.mismatched and all(_FROM_CONFIG.search(name) for name in self.missing)
+        left = self.mismatched or self.of_classes
+        return not left and all(_FROM_CONFIG.search(name) for name in self.missing)
 
     @property
     def backbone_only(self) -> bool:
@@ -61,13 +68,16 @@ class LoadReport:
 
     def summary(self) -> str:
         """Return the report in a few lines: a count each, and the first names."""
-        total = len(self.matched) + len(self.missing) + len(self.mismatched)
+        left = len(self.missing) + len(self.mismatched) + len(self.of_classes)
+        total = len(self.matched) + left
         lines = [f"loaded {len(self.matched)} of the model's {total} tensors"]
         if self.missing:
             lines.append(f"not in the file, left as they are: {_names(self.missing)}")
         if self.mismatched:
             shapes = [f"{name} {model} != {loaded}" for name, model, loaded in self.mismatched]
             lines.append(f"of another shape, left as they are: {_names(shapes)}")
+        if self.of_classes:
+            lines.append(f"of other classes, begun anew: {_names(self.of_classes)}")
         if self.unexpected:
             lines.append(f"in the file but not used: {_names(self.unexpected)}")
         return "\n  ".join(lines)
@@ -107,12 +117,15 @@ def match_suffixes(
 
 
 @torch.no_grad()
-def load_state_dict(model: nn.Module, loaded: Mapping[str, Tensor]) -> LoadReport:
+def load_state_dict(
+    model: nn.Module, loaded: Mapping[str, Tensor], *, same_classes: bool = True
+) -> LoadReport:
     """Copy loaded tensors into the model's parameters and buffers by matching names.
 
     Args:
         model: changed in place; tensors without a match, or of another shape, keep their values.
         loaded: name -> tensor.
+        same_classes: False: those that have a row for each class keep their values too.
 
     Raises:
         ValueError: not a single tensor could be loaded.
@@ -123,9 +136,12 @@ def load_state_dict(model: nn.Module, loaded: Mapping[str, Tensor]) -> LoadRepor
     matched: dict[str, str] = {}
     missing: list[str] = []
     mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
+    of_classes: list[str] = []
     for name, source in matches.items():
         if source is None:
             missing.append(name)
+        elif not same_classes and _OF_CLASSES.search(name):
+            of_classes.append(name)
         elif own[name].shape != loaded[source].shape:
             mismatched.append((name, tuple(own[name].shape), tuple(loaded[source].shape)))
         else:
@@ -139,4 +155,4 @@ def load_state_dict(model: nn.Module, loaded: Mapping[str, Tensor]) -> LoadRepor
         )
     used = {source for source in matches.values() if source is not None}
     unexpected = [name for name in loaded if name not in used]
-    return LoadReport(matched, missing, unexpected, mismatched)
+    return LoadReport(matched, missing, unexpected, mismatched, of_classes)

@@ -141,7 +141,7 @@ def test_a_batch_that_cannot_be_divided(config, monkeypatch):
 
 def test_mistakes_are_named(config):
     config.MODEL.ROI_BOX_HEAD.NUM_CLASSES = 2
-    with pytest.raises(ValueError, match=r"tiny has 2 classes: .*NUM_CLASSES 3"):
+    with pytest.raises(ValueError, match=r"tiny has 2 classes: .*NUM_CLASSES must be 3"):
         make_data_loader(config)
     config.DATASETS.TRAIN = ()
     with pytest.raises(ValueError, match="DATASETS.TRAIN is empty"):

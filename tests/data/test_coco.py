@@ -56,6 +56,42 @@ def test_class_names(tmp_path):
     assert dataset.class_names == ["__background__", "cat", "dog"]
 
 
+def test_classes_are_read_without_the_rest(tmp_path):
+    path, root = write_coco(tmp_path, [(20, 10, [square(1, 1, 5)])])
+    expected = (["__background__", "cat", "dog"], [3, 7])
+    assert COCODataset.read_classes(path, root) == expected
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content, indent=2))
+    assert COCODataset.read_classes(path, root) == expected
+    path.write_text(json.dumps({"info": {"categories": [1]}, **content}))  # another key of the name
+    assert COCODataset.read_classes(path, root) == expected
+    path.write_text('{"categories" : [{"id": 3, "name": "cat"}], no json')  # the rest is not read
+    assert COCODataset.read_classes(path, root) == (["__background__", "cat"], [3])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not JSON"),
+        ("[]", "not in COCO format"),
+        ('{"images": [], "categories": 3}', "no list 'categories'"),
+        ('{"images": [], "categories": []}', "there are no categories"),
+        ('{"images": [], "categories": [{"id": 1}, 7]}', "(?s)needs id, .*category 7"),
+        (
+            '{"images": [], "categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}',
+            "category id 1 occurs twice",
+        ),
+    ],
+)
+def test_malformed_categories_are_named(tmp_path, text, message):
+    path = tmp_path / "annotations.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        COCODataset.read_classes(path, tmp_path)
+    with pytest.raises(ValueError, match=message):
+        COCODataset(path, tmp_path)
+
+
 def test_masks_of_every_kind_in_one_image(tmp_path):
     pixels = np.zeros((10, 20), dtype=np.uint8)
     pixels[2:6, 3:9] = 1

@@ -12,6 +12,7 @@ from maskrcnn_benchmark.data.transforms import (
     Compose,
     Normalize,
     RandomHorizontalFlip,
+    RandomVerticalFlip,
     Resize,
     ToTensor,
     build_transforms,
@@ -126,3 +127,65 @@ def test_the_configuration_is_followed():
     assert test.shape[2] == 46
     assert test[:, 0, 0].tolist() == [1, 0, 0]
     assert train[:, 0, 0].tolist() == [0, 0, 1]  # mirrored
+
+
+UPSTREAM, UPSTREAM_ARRAYS = load_vector("transforms_upstream", "vectors_upstream")
+RUNS = UPSTREAM["arguments"]["pipeline"]
+
+
+def recorded_masks():
+    """The recorded polygons as a list for each instance."""
+    ends = UPSTREAM_ARRAYS["poly_lengths"].cumsum()
+    polygons = iter(np.split(UPSTREAM_ARRAYS["poly_flat"], ends[:-1]))
+    return [[next(polygons) for _ in range(n)] for n in UPSTREAM_ARRAYS["poly_counts"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "transform"),
+    [
+        ("vflip", RandomVerticalFlip(1.0)),
+        ("hflip", RandomHorizontalFlip(1.0)),
+        ("resize", Resize(96, 200)),
+    ],
+)
+def test_images_boxes_and_masks_are_upstreams(name, transform):
+    image = Image.fromarray(UPSTREAM_ARRAYS["image"])
+    before = BoxList(torch.from_numpy(UPSTREAM_ARRAYS["boxes"]), image.size)
+    before.add_field("masks", SegmentationMask(recorded_masks(), image.size))
+    image, target = transform(image, before)
+    np.testing.assert_array_equal(np.asarray(image), UPSTREAM_ARRAYS[f"{name}_image"])
+    boxes = torch.from_numpy(UPSTREAM_ARRAYS[f"{name}_boxes"])
+    torch.testing.assert_close(target.bbox, boxes, rtol=1e-6, atol=1e-5)
+    masks = target.get_field("masks")
+    packed = np.packbits(masks.decode().reshape(len(masks), -1), axis=1)
+    np.testing.assert_array_equal(packed, UPSTREAM_ARRAYS[f"{name}_masks"])
+    flat = np.concatenate([p for m in masks.instances for p in m.polygons])
+    np.testing.assert_allclose(flat, UPSTREAM_ARRAYS[f"{name}_polys_flat"], rtol=1e-6, atol=1e-5)
+
+
+def test_the_whole_pipeline_draws_and_computes_as_upstreams():
+    config = cfg.clone()
+    config.merge_from_list(
+        ["INPUT.MIN_SIZE_TRAIN", tuple(RUNS["min"]), "INPUT.MAX_SIZE_TRAIN", RUNS["max"]]
+        + ["INPUT.HORIZONTAL_FLIP_PROB_TRAIN", RUNS["hflip"]]
+        + ["INPUT.VERTICAL_FLIP_PROB_TRAIN", RUNS["vflip"]]
+    )
+    transforms = build_transforms(config)
+    rng = random.Random(UPSTREAM["arguments"]["pipeline_seed"])
+    for run in RUNS["runs"]:
+        image = Image.fromarray(UPSTREAM_ARRAYS["image"])
+        target = BoxList(torch.from_numpy(UPSTREAM_ARRAYS["boxes"]), image.size)
+        tensor, target = transforms(image, target, rng)
+        assert list(tensor.shape) == run["shape"]
+        torch.testing.assert_close(target.bbox, torch.tensor(run["boxes"]), rtol=1e-6, atol=1e-4)
+        assert tensor.sum().item() == pytest.approx(run["pixel_sum"], rel=1e-5)
+        assert tensor[:, 0, 0].tolist() == pytest.approx(run["corner"], abs=1e-4)
+
+
+@pytest.mark.parametrize("case", load_vector("multiscale_resize", "vectors_upstream")[0]["cases"])
+def test_sizes_are_drawn_as_upstreams(case):
+    resize, rng = Resize(case["min_sizes"], case["max_size"]), random.Random()
+    rng.seed(case["python_random_seed"])
+    for step in case["sequence"]:
+        image, _ = resize(Image.new("L", tuple(step["input_wh"])), None, rng)
+        assert [image.size[1], image.size[0]] == step["output_hw"]

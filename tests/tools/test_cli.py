@@ -47,7 +47,7 @@ def config(tmp_path_factory):
     model.setdefault("RESNETS", {}).update(
         WIDTH_PER_GROUP=4, RES2_OUT_CHANNELS=16, STEM_OUT_CHANNELS=8
     )
-    model["ROI_BOX_HEAD"].update(NUM_CLASSES=3, MLP_HEAD_DIM=16)
+    model["ROI_BOX_HEAD"].update(MLP_HEAD_DIM=16)
     model["ROI_MASK_HEAD"]["CONV_LAYERS"] = (16, 16)
     small = {"MIN_SIZE_TRAIN": 64, "MIN_SIZE_TEST": 64, "MAX_SIZE_TRAIN": 90, "MAX_SIZE_TEST": 90}
     files = {"ANN_FILE": str(folder / "squares.json"), "IMG_DIR": str(folder)}
@@ -75,7 +75,10 @@ def test_train_resume_and_test(config):
     content = torch.load(out / "model_final.pth", weights_only=True)
     assert content["iteration"] == 3
     assert content["class_names"] == ["__background__", "cat", "dog"]
+    assert content["category_ids"] == [10, 20]
     assert content["config"] == (out / "config.yml").read_text()
+    assert "MODEL.ROI_BOX_HEAD.NUM_CLASSES is 3: sq has 2 classes" in log
+    assert "NUM_CLASSES: 3\n" in content["config"]
 
     code, log, errors = command("train_net.py", "--config-file", config, "SOLVER.MAX_ITER", 4)
     assert code == 0, log + errors
@@ -90,6 +93,27 @@ def test_train_resume_and_test(config):
     assert code == 0, log + errors
     results = config.parent / "elsewhere" / "inference" / "sq" / "results.json"
     assert json.loads(results.read_text()) == trained
+
+
+def test_own_data_by_register_alone(config, tmp_path):
+    folder = config.parent
+    squares = json.loads((folder / "squares.json").read_text())
+    squares["categories"][1]["name"] = "cow"
+    (tmp_path / "cows.json").write_text(json.dumps(squares))
+    options = ("OUTPUT_DIR", tmp_path, "MODEL.WEIGHT", folder / "out" / "model_final.pth")
+    register = ("--register", "cows", tmp_path / "cows.json", folder)
+    code, log, errors = command("test_net.py", "--config-file", config, *register, *options)
+    assert code == 2
+    assert "model_final.pth does not fit the data: it is of 2 classes (cat, dog)" in errors
+    code, log, errors = command("train_net.py", "--config-file", config, *register, *options)
+    assert code == 0, log + errors
+    assert "DATASETS.TRAIN is ('cows',), out of --register" in log
+    assert "begun anew: 8: roi_heads.box.predictor.cls_score.weight" in log
+    content = torch.load(tmp_path / "model_final.pth", weights_only=True)
+    assert content["class_names"] == ["__background__", "cat", "cow"]
+    code, _, errors = command("train_net.py", *options, *register)
+    assert code == 2
+    assert errors == "error: --register must come before the KEY VALUE settings\n"
 
 
 def test_missing_data_are_reported_in_words(config, tmp_path):

@@ -114,6 +114,50 @@ def test_weights_for_evaluation_must_be_complete(tmp_path):
         parts(tmp_path).load(tmp_path / "part.pth", require_all=True)
 
 
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(3, 2)
+        self.roi_heads = nn.ModuleDict({"predictor": nn.ModuleDict({"cls_score": nn.Linear(2, 3)})})
+
+
+def of_classes(folder, *names):
+    checkpointer = Checkpointer(Classifier(), save_dir=folder)
+    checkpointer.metadata = {"class_names": ["__background__", *names], "category_ids": [4, 9]}
+    return checkpointer
+
+
+def test_classes_are_stored_and_compared(tmp_path, caplog):
+    cats = of_classes(tmp_path / "a", "cat", "dog")
+    cats.save("model_final", iteration=4)
+    path = tmp_path / "a" / "model_final.pth"
+    content = torch.load(path, weights_only=True)
+    assert content["class_names"] == ["__background__", "cat", "dog"]
+    assert content["category_ids"] == [4, 9]
+    assert of_classes(tmp_path / "a", "cat", "dog").load() == {"iteration": 4}
+
+    same = of_classes(tmp_path / "b", "cat", "dog")
+    same.load(path, require_all=True)
+    assert torch.equal(same.model.state_dict()["body.weight"], content["model"]["body.weight"])
+
+    cows = of_classes(tmp_path / "b", "cat", "cow")  # as many, but others
+    before = {name: tensor.clone() for name, tensor in cows.model.state_dict().items()}
+    with pytest.raises(
+        ValueError, match=r"model_final.pth does not fit the data: .*dog.*cow.*dog and cow$"
+    ):
+        cows.load(path, require_all=True)
+    with caplog.at_level("INFO"):
+        assert cows.load(path) == {}
+    assert "Fine-tuning for other classes: it is of 2 classes (cat, dog)" in caplog.text
+    assert "begun anew: 2: roi_heads.predictor.cls_score.weight" in caplog.text
+    for name, tensor in cows.model.state_dict().items():
+        expected = before if "cls_score" in name else content["model"]
+        assert torch.equal(tensor, expected[name])
+
+    with pytest.raises(ValueError, match=r"cannot resume .*dog.*cow.*MODEL.WEIGHT .* fine-tunes"):
+        of_classes(tmp_path / "a", "cat", "cow").load()
+
+
 def test_without_anything_to_load_the_initial_values_stay(tmp_path):
     fresh = parts(tmp_path)
     before = fresh.model.weight.clone()

@@ -99,3 +99,26 @@ def test_a_backbone_is_told_from_a_detector():
     assert not report(matched=[*resnet, "rpn.head.conv.weight"]).backbone_only
     assert not report(matched=["backbone.body.stem.conv1.weight"]).backbone_only
     assert not report().backbone_only
+
+
+def test_layers_of_other_classes_begin_anew():
+    class Heads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rpn, self.roi_heads = nn.ModuleDict(), nn.ModuleDict()
+            self.rpn["bbox_pred"] = nn.Linear(1, 1)
+            for name in ("cls_score", "bbox_pred", "mask_fcn_logits", "maskiou", "conv5_mask"):
+                self.roi_heads[name] = nn.ModuleDict({name: nn.Linear(1, 1)})
+            self.roi_heads["maskiou"]["maskiou_fc1"] = nn.Linear(1, 1)
+
+    model, saved = Heads(), Heads().state_dict()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    report = load_state_dict(model, saved, same_classes=False)
+    layers = ("cls_score", "bbox_pred", "mask_fcn_logits", "maskiou")
+    kept = {f"roi_heads.{n}.{n}.{end}" for n in layers for end in ("weight", "bias")}
+    assert set(report.of_classes) == kept
+    assert not report.complete
+    assert "of other classes, begun anew: 8: roi_heads.cls_score" in report.summary()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, (before if name in kept else saved)[name]), name
+    assert load_state_dict(model, saved).complete

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from maskrcnn_benchmark.data.datasets.coco_format import read_coco
+from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
+from maskrcnn_benchmark.data.datasets.coco_format import read_categories, read_coco
 from maskrcnn_benchmark.data.datasets.coco_problems import has_mask
 from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.seeded_index import random_of
@@ -71,15 +72,23 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
         if not self.ids:
             raise ValueError(f"{ann_file} has no {'annotated ' if self.coco.imgs else ''}image")
         self.id_to_img_map = dict(enumerate(self.ids))
-        categories = self.coco.dataset["categories"]
-        self.class_names = ["__background__", *(category["name"] for category in categories)]
-        self.contiguous_category_id_to_json_id = {
-            label: category["id"] for label, category in enumerate(categories, 1)
-        }
+        self.class_names, category_ids = _classes(self.coco.dataset["categories"])
+        self.contiguous_category_id_to_json_id = dict(enumerate(category_ids, 1))
         self.json_category_id_to_contiguous_id = {
             json_id: label for label, json_id in self.contiguous_category_id_to_json_id.items()
         }
         self.has_masks = self._count_masks(ann_file)
+
+    @staticmethod
+    def read_classes(ann_file: str | Path, root: str | Path) -> Classes:
+        """Return the classes of a file without building a data set of it.
+
+        Raises:
+            FileNotFoundError: the file is missing.
+            ValueError: the file is not in COCO's format, or its categories are malformed.
+        """
+        del root
+        return _classes(read_categories(ann_file))
 
     def _count_masks(self, ann_file: str | Path) -> bool:
         """Tell whether there are masks to learn, and warn of instances that lack one."""
@@ -144,3 +153,9 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
                 fields.MASKS, SegmentationMask(masks, size, pixel_offset=self.pixel_offset)
             )
         return target.clip_to_image(remove_empty=True)
+
+
+def _classes(categories: list[dict[str, Any]]) -> Classes:
+    """Return the classes of a file's categories; labels follow the order of the file."""
+    names = [category["name"] for category in categories]
+    return Classes([BACKGROUND, *names], [category["id"] for category in categories])

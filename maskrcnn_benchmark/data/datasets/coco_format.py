@@ -5,14 +5,22 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import mmap
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pycocotools.coco import COCO
 
-from maskrcnn_benchmark.data.datasets.coco_problems import format_problems
+from maskrcnn_benchmark.data.datasets.coco_problems import (
+    Problem,
+    category_problems,
+    format_problems,
+)
 
 _SHOWN_PROBLEMS = 10
+_CATEGORIES = b'"categories"'
+_MAX_CATEGORIES = 1 << 20  # bytes looked at after that key
 
 
 def read_coco(ann_file: str | Path) -> COCO:
@@ -23,19 +31,53 @@ def read_coco(ann_file: str | Path) -> COCO:
         ValueError: it is not in COCO's format, or holds malformed images or annotations; the
             message names the first of them by their ids.
     """
-    path = Path(ann_file)
-    content = parse_coco(path)
-    problems = [problem.text for problem in format_problems(content)]
-    if problems:
-        shown = problems[:_SHOWN_PROBLEMS]
-        rest = len(problems) - len(shown)
-        shown += [f"and {rest} more"] if rest else []
-        raise ValueError(f"annotation file {path}:\n  " + "\n  ".join(shown))
+    content = parse_coco(ann_file)
+    _refuse(ann_file, format_problems(content))
     coco = COCO()
     coco.dataset = content
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
         coco.createIndex()
     return coco
+
+
+def read_categories(ann_file: str | Path) -> list[dict[str, Any]]:
+    """Return an annotation file's categories, without parsing the rest where that is possible.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not in COCO's format, or a category is malformed.
+    """
+    path = Path(ann_file)
+    categories = _find_categories(path) if path.is_file() and path.stat().st_size else None
+    if categories is None:
+        categories = parse_coco(path)["categories"]
+    _refuse(path, category_problems(categories))
+    return categories
+
+
+def _find_categories(path: Path) -> list[dict[str, Any]] | None:
+    """Return the list after the only "categories" in a file; None if it is not that simple."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content.find(_CATEGORIES)
+        if start < 0 or content.find(_CATEGORIES, start + 1) >= 0:
+            return None
+        start += len(_CATEGORIES)
+        text = content[start : start + _MAX_CATEGORIES].decode(errors="replace")
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text.lstrip(" \t\r\n:"))
+    except ValueError:
+        return None
+    return found if isinstance(found, list) else None
+
+
+def _refuse(ann_file: str | Path, found: Iterable[Problem]) -> None:
+    """Raise an error of the first problems, if there are any."""
+    problems = [problem.text for problem in found]
+    if problems:
+        shown = problems[:_SHOWN_PROBLEMS]
+        rest = len(problems) - len(shown)
+        shown += [f"and {rest} more"] if rest else []
+        raise ValueError(f"annotation file {ann_file}:\n  " + "\n  ".join(shown))
 
 
 def parse_coco(ann_file: str | Path) -> dict[str, Any]:

@@ -1,19 +1,25 @@
 """Image transforms that take the targets along."""
 
 from maskrcnn_benchmark.data.transforms.build import build_transforms
+from maskrcnn_benchmark.data.transforms.color_jitter import ColorJitter
+from maskrcnn_benchmark.data.transforms.large_scale_jitter import LargeScaleJitter
 from maskrcnn_benchmark.data.transforms.transforms import (
     Compose,
     Normalize,
     RandomHorizontalFlip,
+    RandomVerticalFlip,
     Resize,
     ToTensor,
     resized_size,
 )
 
 __all__ = [
+    "ColorJitter",
     "Compose",
+    "LargeScaleJitter",
     "Normalize",
     "RandomHorizontalFlip",
+    "RandomVerticalFlip",
     "Resize",
     "ToTensor",
     "build_transforms",

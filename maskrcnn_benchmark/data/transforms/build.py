@@ -4,25 +4,47 @@ from __future__ import annotations
 
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.data.transforms.color_jitter import ColorJitter
+from maskrcnn_benchmark.data.transforms.large_scale_jitter import LargeScaleJitter
 from maskrcnn_benchmark.data.transforms.transforms import (
     Compose,
     Normalize,
     RandomHorizontalFlip,
+    RandomVerticalFlip,
     Resize,
     ToTensor,
+    Transform,
 )
 
 
 def build_transforms(cfg: CfgNode, is_train: bool = True) -> Compose:
-    """Build resizing, mirroring (in training) and normalisation from ``INPUT``."""
+    """Build resizing, augmentation (in training) and normalisation from ``INPUT``."""
     inputs = cfg.INPUT
-    min_size = inputs.MIN_SIZE_TRAIN if is_train else inputs.MIN_SIZE_TEST
-    max_size = inputs.MAX_SIZE_TRAIN if is_train else inputs.MAX_SIZE_TEST
-    return Compose(
-        [
-            Resize(min_size, max_size),
-            RandomHorizontalFlip(inputs.HORIZONTAL_FLIP_PROB_TRAIN if is_train else 0.0),
-            ToTensor(),
-            Normalize(inputs.PIXEL_MEAN, inputs.PIXEL_STD, to_bgr255=inputs.TO_BGR255),
-        ]
+    normalize: list[Transform] = [
+        ToTensor(),
+        Normalize(inputs.PIXEL_MEAN, inputs.PIXEL_STD, to_bgr255=inputs.TO_BGR255),
+    ]
+    if not is_train:
+        return Compose([Resize(inputs.MIN_SIZE_TEST, inputs.MAX_SIZE_TEST), *normalize])
+    colors = ColorJitter(
+        brightness=inputs.BRIGHTNESS,
+        contrast=inputs.CONTRAST,
+        saturation=inputs.SATURATION,
+        hue=inputs.HUE,
     )
+    flips = [
+        RandomHorizontalFlip(inputs.HORIZONTAL_FLIP_PROB_TRAIN),
+        RandomVerticalFlip(inputs.VERTICAL_FLIP_PROB_TRAIN),
+    ]
+    return Compose([colors, _build_resize(cfg), *flips, *normalize])
+
+
+def _build_resize(cfg: CfgNode) -> Transform:
+    """Build what brings training images to their size."""
+    inputs = cfg.INPUT
+    jitter = inputs.LARGE_SCALE_JITTER
+    if not jitter.ENABLED:
+        return Resize(inputs.MIN_SIZE_TRAIN, inputs.MAX_SIZE_TRAIN)
+    mean = inputs.PIXEL_MEAN[::-1] if inputs.TO_BGR255 else [255 * m for m in inputs.PIXEL_MEAN]
+    red, green, blue = (min(max(round(value), 0), 255) for value in mean)
+    return LargeScaleJitter(jitter.SIZE, jitter.SCALES, fill=(red, green, blue))

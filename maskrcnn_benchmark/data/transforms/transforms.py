@@ -14,7 +14,11 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as F
 
-from maskrcnn_benchmark.structures.bounding_box import FLIP_LEFT_RIGHT, BoxList
+from maskrcnn_benchmark.structures.bounding_box import (
+    FLIP_LEFT_RIGHT,
+    FLIP_TOP_BOTTOM,
+    BoxList,
+)
 
 Sample = tuple[Any, BoxList | None]
 
@@ -95,8 +99,10 @@ class Resize:
         return image, None if target is None else target.resize(image.size)
 
 
-class RandomHorizontalFlip:
-    """Mirror a PIL image left to right, with probability ``prob``."""
+class _RandomFlip:
+    """Mirror a PIL image one way, with probability ``prob``."""
+
+    method: int
 
     def __init__(self, prob: float = 0.5) -> None:
         self.prob = prob
@@ -109,9 +115,21 @@ class RandomHorizontalFlip:
     ) -> Sample:
         """Mirror image and target, or neither."""
         if (rng or random).random() < self.prob:
-            image = F.hflip(image)
-            target = None if target is None else target.transpose(FLIP_LEFT_RIGHT)
+            image = F.hflip(image) if self.method == FLIP_LEFT_RIGHT else F.vflip(image)
+            target = None if target is None else target.transpose(self.method)
         return image, target
+
+
+class RandomHorizontalFlip(_RandomFlip):
+    """Mirror a PIL image left to right, with probability ``prob``."""
+
+    method = FLIP_LEFT_RIGHT
+
+
+class RandomVerticalFlip(_RandomFlip):
+    """Mirror a PIL image top to bottom, with probability ``prob``."""
+
+    method = FLIP_TOP_BOTTOM
 
 
 class ToTensor:

@@ -1,0 +1,38 @@
+"""The classes of the data sets that a run uses, known before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.data.build import make_dataset_entry
+from maskrcnn_benchmark.data.datasets.classes import Classes
+
+
+def make_classes(cfg: CfgNode, names: Sequence[str]) -> Classes:
+    """Return the classes that the named data sets share. Only their categories are read.
+
+    The category ids are those of the first; they may differ where the names agree.
+
+    Raises:
+        ValueError: no name is given, one is unknown, an annotation file is malformed, or the
+            classes differ.
+        FileNotFoundError: a data set is not where the catalog says.
+    """
+    if not names:
+        raise ValueError("no data set is named: set DATASETS.TRAIN or DATASETS.TEST, or --register")
+    made = []
+    for name in names:
+        dataset, args = make_dataset_entry(cfg, name)
+        try:
+            made.append(dataset.read_classes(**args))
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"data set {name!r}: {error}") from error
+    for name, classes in zip(names, made, strict=True):
+        if classes.class_names != made[0].class_names:
+            raise ValueError(
+                f"data sets {names[0]!r} and {name!r} have other classes, or another order of "
+                f"them: {made[0].class_names[1:]} and {classes.class_names[1:]}"
+            )
+    return made[0]

@@ -1,0 +1,19 @@
+"""What a data set calls its classes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+BACKGROUND = "__background__"
+
+
+class Classes(NamedTuple):
+    """The classes of a data set in the order of their labels.
+
+    Attributes:
+        class_names: name of each label; 0 is ``__background__``.
+        category_ids: id in the annotation file of each label from 1 on.
+    """
+
+    class_names: list[str]
+    category_ids: list[int]

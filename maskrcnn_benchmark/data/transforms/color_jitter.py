@@ -1,0 +1,71 @@
+"""Random changes of brightness, contrast, saturation and hue."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from PIL import Image
+from torchvision.transforms import functional as F
+
+from maskrcnn_benchmark.data.transforms.transforms import Sample
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+
+_ADJUST = {
+    "brightness": F.adjust_brightness,
+    "contrast": F.adjust_contrast,
+    "saturation": F.adjust_saturation,
+    "hue": F.adjust_hue,
+}
+
+
+def adjust_colors(image: Image.Image, steps: Sequence[tuple[str, float]]) -> Image.Image:
+    """Apply torchvision's adjustments to a PIL image, one after the other.
+
+    Args:
+        image: RGB.
+        steps: ``brightness``, ``contrast``, ``saturation`` or ``hue``, each with its factor; 1
+            changes nothing, for the hue 0.
+    """
+    for name, factor in steps:
+        image = _ADJUST[name](image, factor)
+    return image
+
+
+class ColorJitter:
+    """Change the colours of a PIL image at random, as ``torchvision.transforms.ColorJitter`` does.
+
+    The factors are uniform in ``1 - value ... 1 + value``, for the hue in ``-value ... value``, and
+    applied in a random order. A value of 0 switches a part off.
+
+    Args:
+        brightness: at least 0.
+        contrast: at least 0.
+        saturation: at least 0.
+        hue: 0 to 0.5, of the whole circle.
+    """
+
+    def __init__(
+        self,
+        *,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        saturation: float = 0.0,
+        hue: float = 0.0,
+    ) -> None:
+        around_one = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
+        self.ranges = {n: (max(0.0, 1 - v), 1 + v) for n, v in around_one.items() if v}
+        if hue:
+            self.ranges["hue"] = (-hue, hue)
+
+    def __call__(
+        self,
+        image: Image.Image,
+        target: BoxList | None = None,
+        rng: random.Random | None = None,
+    ) -> Sample:
+        """Change the image; the target stays."""
+        draw = rng or random
+        steps = [(name, draw.uniform(*limits)) for name, limits in self.ranges.items()]
+        draw.shuffle(steps)
+        return adjust_colors(image, steps), target

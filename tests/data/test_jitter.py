@@ -1,0 +1,156 @@
+"""Colour jitter against the recorded images; large-scale jitter against what must hold."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import transforms as T
+
+from maskrcnn_benchmark.config import cfg, check_config
+from maskrcnn_benchmark.data.transforms import ColorJitter, LargeScaleJitter, build_transforms
+from maskrcnn_benchmark.data.transforms.color_jitter import adjust_colors
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
+from tests.helpers.vectors import load_vector
+
+META, ARRAYS = load_vector("color_jitter", "vectors_upstream")
+NAMES = ("brightness", "contrast", "saturation", "hue")
+VALUES = {"brightness": 0.2, "contrast": 0.3, "saturation": 0.4, "hue": 0.1}
+RANGES = next(iter(META["arguments"]["ranges"].values()))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_colours_are_the_recorded_ones(seed):
+    torch.manual_seed(seed)
+    order, *factors = T.ColorJitter.get_params(*(RANGES[name] for name in NAMES))
+    steps = [(NAMES[i], factors[i]) for i in order]
+    changed = np.asarray(adjust_colors(Image.fromarray(ARRAYS["image"]), steps))
+    difference = np.abs(changed[::4, ::4].astype(int) - ARRAYS[f"jitter_seed{seed}"])
+    assert difference.max() <= 1  # Pillow's versions round differently
+
+
+def test_factors_come_from_the_recorded_ranges_in_any_order():
+    jitter = ColorJitter(**VALUES)
+    assert set(jitter.ranges) == set(RANGES)
+    for name, limits in jitter.ranges.items():
+        assert limits == pytest.approx(RANGES[name])
+    image = Image.fromarray(ARRAYS["image"])
+    changed = [np.asarray(jitter(image, None, random.Random(seed))[0]) for seed in range(3)]
+    assert (changed[0] != changed[1]).any()
+    np.testing.assert_array_equal(changed[0], jitter(image, None, random.Random(0))[0])
+    rng = random.Random(0)
+    off = ColorJitter()
+    state = rng.getstate()
+    assert off(image, None, rng)[0] is image
+    rng.shuffle([])
+    assert rng.getstate() == state  # nothing is drawn
+    brighter = ColorJitter(brightness=3.0)
+    assert brighter.ranges == {"brightness": (0.0, 4.0)}
+
+
+def scene():
+    """A white square of 20 at (40, 10) in a black image of 100 x 60, with box and masks."""
+    pixels = np.zeros((60, 100, 3), dtype=np.uint8)
+    pixels[10:30, 40:60] = 255
+    polygon = [[40, 10, 60, 10, 60, 30, 40, 30]]
+    target = BoxList([[40, 10, 59, 29], [40, 10, 59, 29]], (100, 60))
+    target.add_field("labels", torch.tensor([1, 2]))
+    target.add_field("masks", SegmentationMask([polygon, pixels[..., 0] // 255], (100, 60)))
+    return Image.fromarray(pixels), target
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.7, 1.0, 1.6, 2.0])
+def test_image_boxes_and_masks_stay_together(scale):
+    jitter = LargeScaleJitter(80, (scale, scale), fill=(9, 9, 9))
+    seen = 0
+    for seed in range(8):
+        image, target = jitter(*scene(), random.Random(seed))
+        assert image.size == target.size == (80, 80)
+        pixels = np.asarray(image).astype(int)
+        masks = target.get_field("masks").decode()
+        seen += len(target)
+        for box, mask in zip(target.bbox.tolist(), masks, strict=True):
+            ys, xs = np.nonzero(pixels[..., 0] > 128)
+            found = [xs.min(), ys.min(), xs.max(), ys.max()]
+            assert np.abs(np.subtract(found, box)).max() <= 2
+            assert (mask != (pixels[..., 0] > 128)).mean() < 0.03
+    assert 0 < seen <= 16
+    assert seen == 16 or scale > 1  # then a part is cut off
+
+
+def test_what_is_small_lies_in_a_corner_of_the_padding():
+    image, target = LargeScaleJitter(80, (0.5, 0.5), fill=(1, 2, 3))(*scene())
+    pixels = np.asarray(image)
+    assert (pixels[24:] == (1, 2, 3)).all()
+    assert (pixels[:, 40:] == (1, 2, 3)).all()
+    assert not (pixels[:24, :40] == (1, 2, 3)).all(axis=2).any()
+    torch.testing.assert_close(target.bbox[0], torch.tensor([40, 10, 59, 29]) * 0.4)
+
+
+def test_objects_of_which_nothing_is_left_are_dropped():
+    image = Image.new("RGB", (100, 100))
+    polygons = [
+        [[0, 0, 30, 0, 30, 30, 0, 30]],  # outside of the cut, which is the lower right
+        [[60, 60, 90, 60, 90, 90, 60, 90]],
+        # an L whose box reaches into the cut while the mask does not
+        [[10, 90, 45, 90, 45, 95, 10, 95], [90, 0, 95, 0, 95, 45, 90, 45]],
+    ]
+    boxes = [[0, 0, 29, 29], [60, 60, 89, 89], [10, 0, 94, 94]]
+    target = BoxList(boxes, (100, 100))
+    target.add_field("labels", torch.tensor([1, 2, 3]))
+    target.add_field("masks", SegmentationMask(polygons, (100, 100)))
+
+    class LastPlace(random.Random):
+        def randint(self, a, b):
+            return b
+
+    _, cut = LargeScaleJitter(100, (2.0, 2.0))(image, target, LastPlace(0))
+    assert cut.get_field("labels").tolist() == [2]
+    assert cut.bbox.tolist() == [[20, 20, 78, 78]]
+    boxes_only = target.copy_with_fields("labels")
+    _, cut = LargeScaleJitter(100, (2.0, 2.0))(image, boxes_only, LastPlace(0))
+    assert cut.get_field("labels").tolist() == [2, 3]
+
+
+def test_empty_targets_and_images_without():
+    empty = BoxList([], (100, 60))
+    empty.add_field("masks", SegmentationMask([], (100, 60)))
+    image, target = LargeScaleJitter(32)(Image.new("RGB", (100, 60)), empty, random.Random(0))
+    assert image.size == target.size == (32, 32)
+    assert len(target.get_field("masks")) == 0
+    assert LargeScaleJitter(32)(Image.new("RGB", (1, 900)), None)[0].size == (32, 32)
+
+
+def test_the_configuration_is_followed_in_training_alone():
+    config = cfg.clone()
+    config.merge_from_list(
+        ["INPUT.LARGE_SCALE_JITTER.ENABLED", True, "INPUT.LARGE_SCALE_JITTER.SIZE", 64]
+        + ["INPUT.LARGE_SCALE_JITTER.SCALES", (0.5, 0.5), "INPUT.HUE", 0.2]
+        + ["INPUT.HORIZONTAL_FLIP_PROB_TRAIN", 0.0, "INPUT.MIN_SIZE_TEST", 30]
+    )
+    image, _ = scene()
+    train, _ = build_transforms(config)(image, None, random.Random(0))
+    assert train.shape == (3, 64, 64)
+    assert train[:, 40:].abs().max() <= 0.5  # the padding is the mean
+    test, _ = build_transforms(config, is_train=False)(image)
+    assert test.shape == (3, 30, 50)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("HUE", 0.6),
+        ("BRIGHTNESS", -0.1),
+        ("VERTICAL_FLIP_PROB_TRAIN", 1.5),
+        ("LARGE_SCALE_JITTER.SCALES", (2.0, 0.1)),
+        ("LARGE_SCALE_JITTER.SCALES", (0.1,)),
+        ("LARGE_SCALE_JITTER.SIZE", 0),
+    ],
+)
+def test_impossible_values_are_named(key, value):
+    config = cfg.clone()
+    config.merge_from_list([f"INPUT.{key}", value])
+    with pytest.raises(ValueError, match=rf"INPUT.{key.partition('.')[0]}"):
+        check_config(config)

@@ -1,0 +1,90 @@
+"""Data sets from the command line, and the classes that follow from the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.data.build import check_num_classes
+from maskrcnn_benchmark.data.classes import make_classes
+
+_NUM_CLASSES = "MODEL.ROI_BOX_HEAD.NUM_CLASSES"
+_SPLITS = ("TRAIN", "TEST")
+
+
+def register_datasets(
+    cfg: CfgNode, entries: Sequence[Sequence[str]], uses: Sequence[str], given: Sequence[str]
+) -> list[str]:
+    """Add ``--register NAME ANN_FILE IMG_DIR`` to the config, and use what was added.
+
+    A split that names a registered set, or is among ``given``, stays. Without such a split the
+    first set is trained on and the others are tested on, or all are tested on where nothing is
+    trained; with it the other split gets the sets that it does not name.
+
+    Args:
+        cfg: changed in place.
+        entries: name, annotation file and image folder of each set.
+        uses: the splits that the run uses, of ``TRAIN`` and ``TEST``.
+        given: keys that the command line sets.
+
+    Returns:
+        What to tell the user, a line each.
+
+    Raises:
+        ValueError: a name cannot be one, or occurs twice, or nothing is left to train on.
+    """
+    names = [name for name, _, _ in entries]
+    for name, ann_file, img_dir in entries:
+        if not name or "." in name or names.count(name) > 1:
+            raise ValueError(f"--register {name!r}: needs a name of its own, without a dot")
+        files = {"ANN_FILE": ann_file, "IMG_DIR": img_dir}
+        cfg.merge_from_other_cfg({"DATASETS": {"CUSTOM": {name: files}}})
+    fixed = [
+        split
+        for split in _SPLITS
+        if f"DATASETS.{split}" in given or set(names) & set(cfg.DATASETS[split])
+    ]
+    free = [split for split in uses if split not in fixed]
+    rest = [name for name in names if not any(name in cfg.DATASETS[split] for split in fixed)]
+    if not names or not free:
+        return []
+    chosen = {split: tuple(rest) for split in free}
+    if len(free) == len(_SPLITS):
+        chosen = {"TRAIN": tuple(rest[:1]), "TEST": tuple(rest[1:])}
+    if chosen.get("TRAIN") == ():
+        raise ValueError("no data set is left to train on: register another, or set DATASETS.TRAIN")
+    for split, sets in chosen.items():
+        setattr(cfg.DATASETS, split, sets)
+    return [
+        f"DATASETS.{split} is {sets}, out of --register; set it to choose otherwise"
+        for split, sets in chosen.items()
+    ]
+
+
+def resolve_num_classes(cfg: CfgNode, uses: Sequence[str]) -> list[str]:
+    """Set the number of classes by the data, or check it if the user set it.
+
+    Args:
+        cfg: changed in place.
+        uses: the splits that the run uses, of ``TRAIN`` and ``TEST``.
+
+    Returns:
+        What to tell the user, a line each.
+
+    Raises:
+        ValueError: the data sets have other classes, or the user set another number.
+        FileNotFoundError: an annotation file is missing.
+    """
+    names = [name for split in uses for name in cfg.DATASETS[split]]
+    if not names or cfg.MODEL.RPN_ONLY:
+        return []
+    classes = make_classes(cfg, names)
+    head = cfg.MODEL.ROI_BOX_HEAD
+    if cfg.is_set(_NUM_CLASSES):
+        check_num_classes(classes.class_names, head.NUM_CLASSES, names)
+        return []
+    head.NUM_CLASSES = len(classes.class_names)
+    return [
+        f"{_NUM_CLASSES} is {head.NUM_CLASSES}: {names[0]} has {len(classes.category_ids)} classes"
+    ]
