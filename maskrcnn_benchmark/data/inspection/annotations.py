@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
+from tqdm import tqdm
 
 from maskrcnn_benchmark.data.datasets.coco_problems import (
     MIN_COORDINATES,
@@ -39,7 +40,7 @@ def inspect_annotations(
     expects_masks = any(isinstance(a, dict) and a.get("segmentation") for a in annotations)
     seen: set[int] = set()
     well_formed = []
-    for annotation in annotations:
+    for annotation in tqdm(annotations, "annotations", disable=None, leave=False):
         problems = list(annotation_problems(annotation, images, category_ids))
         yield from problems
         if problems:

@@ -21,6 +21,7 @@ from maskrcnn_benchmark.utils.visualization import (
 )
 
 _CELLS = 12  # pictures on a sheet
+_CELL = (640, 480)  # width, height
 _CLASSES = 40  # bars, at most
 _NOT_DRAWN = {"broken RLE", "malformed mask", "polygon far outside"}
 
@@ -119,10 +120,10 @@ def _draw_sheet(
         drawn = [_drawable(a, entry) | {"category_id": i} for i, a in enumerate(shown)]
         names = {i: text(a) for i, a in enumerate(shown)}
         instances = from_coco_annotations(drawn, names, picture.shape[:2])
-        pictures.append(draw_instances(picture, instances, draw_boxes=True, long_side=800))
+        pictures.append(draw_instances(picture, instances, draw_boxes=True, long_side=_CELL[0]))
         titles.append(f"image {number}: {entry['file_name']}")
     if pictures:
-        sheet = contact_sheet(pictures, titles, columns=4, cell_size=(800, 600))
+        sheet = contact_sheet(pictures, titles, columns=4, cell_size=_CELL)
         cv2.imwrite(str(path), sheet[..., ::-1])
     return bool(pictures)
 

@@ -66,13 +66,14 @@ def _font_size(texts: Sequence[str], shape: tuple[int, int]) -> int:
 def _leader(
     draw: ImageDraw.ImageDraw, rectangle: NDArray[Any], outline: Outline, ink: Any, width: int
 ) -> None:
-    """A line from a label [4] xyxy into its instance, when the two do not meet."""
+    """A line from a label [4] xyxy to the next point of its instance, when the two do not meet."""
     points = np.concatenate(outline.contours)
-    away = np.maximum(np.maximum(points - rectangle[2:], rectangle[:2] - points), 0)
-    if np.hypot(*away.T).min() <= 3 * width:
+    away = np.hypot(*np.maximum(np.maximum(points - rectangle[2:], rectangle[:2] - points), 0).T)
+    nearest = int(np.argmin(away))
+    if away[nearest] <= 3 * width:
         return
-    x, y = outline.anchor
-    start = tuple(np.clip(outline.anchor, rectangle[:2], rectangle[2:]).tolist())
+    x, y = points[nearest].tolist()
+    start = tuple(np.clip(points[nearest], rectangle[:2], rectangle[2:] - 1).tolist())
     draw.line([start, (x, y)], fill=(20, 20, 20), width=width + 2)
     draw.line([start, (x, y)], fill=ink, width=width)
     radius = 2 * width

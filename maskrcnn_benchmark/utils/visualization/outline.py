@@ -29,7 +29,6 @@ class Outline:
     coverage: NDArray[np.float32]  # [h, w] in 0-1, of the window
     contours: list[Floats]  # [n, 2] xy, the whole picture's coordinates
     box: Floats  # [4] xyxy of the part with the longest contour
-    anchor: tuple[float, float]  # (x, y) deep inside the mask
     area: float
 
 
@@ -65,8 +64,6 @@ def outline(mask: NDArray[np.bool_], factor: float, shape: tuple[int, int]) -> O
     if w == 0:
         return None
     crop = np.pad(mask[y : y + h, x : x + w], 1).astype(np.uint8)
-    depth = cv2.distanceTransform(crop, cv2.DIST_L2, 3)
-    deep_y, deep_x = np.unravel_index(int(np.argmax(depth)), depth.shape)
     steps = int(np.ceil(factor)) + 1  # at 1 the contour of a pixel would be a point
     fine = cv2.resize(crop, None, fx=steps, fy=steps, interpolation=cv2.INTER_NEAREST)
     found, _ = cv2.findContours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
@@ -87,7 +84,6 @@ def outline(mask: NDArray[np.bool_], factor: float, shape: tuple[int, int]) -> O
         coverage=(covered / np.float32(255)).astype(np.float32),
         contours=contours,
         box=np.concatenate([longest.min(axis=0), longest.max(axis=0)]),
-        anchor=((deep_x + corner[0] + 0.5) * factor, (deep_y + corner[1] + 0.5) * factor),
         area=float(np.count_nonzero(crop)) * factor**2,
     )
 
