@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = str(Path(__file__).parents[2] / "tools")
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run the command in this process."""
+    monkeypatch.syspath_prepend(TOOLS)
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["plot_metrics.py", *map(str, arguments)])
+        importlib.import_module("plot_metrics").main()
+
+    yield command
+    for name in ("plot_metrics", "common"):
+        sys.modules.pop(name, None)
+
+
+def test_the_picture_lies_with_the_first_run(run, tmp_path, capsys):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        line = json.dumps({"iteration": 20, "loss": 1.0, "lr": 0.01})
+        (tmp_path / name / "metrics.jsonl").write_text(line + "\n")
+    run(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "a" / "metrics.png").read_bytes().startswith(b"\x89PNG")
+    assert str(tmp_path / "a" / "metrics.png") in capsys.readouterr().out
+    run(tmp_path / "b", "--output", tmp_path / "c.pdf", "--keys", "loss")
+    assert (tmp_path / "c.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_folder_that_is_no_run_is_told(run, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        run(tmp_path)
+    assert end.value.code == 2
+    assert "has no metrics.jsonl" in capsys.readouterr().err
