@@ -8,10 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
-import signal
 import sys
-import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -31,7 +28,14 @@ from maskrcnn_benchmark.engine.predictor import Predictor, draw
 from maskrcnn_benchmark.engine.progress import progress_bar
 from maskrcnn_benchmark.utils.checkpoint import write_atomically
 from maskrcnn_benchmark.utils.media_files import common_folder, find_media, is_video, output_paths
-from maskrcnn_benchmark.utils.video import Frame, VideoError, VideoWriter, camera_frames, open_video
+from maskrcnn_benchmark.utils.video import (
+    Frame,
+    VideoError,
+    VideoWriter,
+    camera_frames,
+    open_video,
+    until_interrupt,
+)
 
 Item = TypeVar("Item")
 TimedFrame = tuple[Frame, float | None]
@@ -192,20 +196,6 @@ def predict_frames(run: Run, frames: Iterable[TimedFrame], fps: Fraction, output
         found.write(output.with_name(f"{output.name}.json"))
 
 
-def camera(number: int) -> Iterator[TimedFrame]:
-    """Yield a camera's frames with their times until the user presses Ctrl-C."""
-    stop = threading.Event()
-    handler = signal.signal(signal.SIGINT, lambda *_: stop.set())
-    began = time.perf_counter()
-    try:
-        for frame in camera_frames(number):
-            if stop.is_set():
-                return
-            yield frame, time.perf_counter() - began
-    finally:
-        signal.signal(signal.SIGINT, handler)
-
-
 def predict_files(run: Run, files: Sequence[Path], folder: Path) -> None:
     """Predict on image and video files."""
     outputs = output_paths(files, folder)
@@ -237,7 +227,7 @@ def predict_inputs(args: argparse.Namespace) -> Run:
         predict_files(run, files, args.output)
     for number in cameras:
         output = args.output / f"webcam_{number}.mp4"
-        predict_frames(run, camera(number), CAMERA_FPS, output)
+        predict_frames(run, until_interrupt(camera_frames(number)), CAMERA_FPS, output)
     return run
 
 

@@ -5,7 +5,10 @@ Files need PyAV, the optional package ``av``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -104,6 +107,23 @@ def camera_frames(number: int) -> Iterator[Frame]:
             yield np.ascontiguousarray(frame[..., ::-1])
     finally:
         camera.release()
+
+
+def until_interrupt(frames: Iterable[Frame]) -> Iterator[tuple[Frame, float]]:
+    """Yield frames with the seconds since the first was asked for; Ctrl-C ends them.
+
+    So whatever uses a frame is finished before the end. Works in the main thread only.
+    """
+    stop = threading.Event()
+    handler = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    began = time.perf_counter()
+    try:
+        for frame in frames:
+            if stop.is_set():
+                return
+            yield frame, time.perf_counter() - began
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 class VideoWriter:

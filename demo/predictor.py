@@ -1,0 +1,149 @@
+"""``COCODemo``: maskrcnn-benchmark's class for trying a model on OpenCV images.
+
+A thin layer over ``maskrcnn_benchmark.engine.predictor``, which new code should use instead. Images
+are BGR uint8 ``[H, W, 3]``, in and out.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASS_NAMES
+from maskrcnn_benchmark.data.datasets.images import as_rgb
+from maskrcnn_benchmark.engine.predictor import Predictor
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.structures import fields
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.mask_paste import Masker
+from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
+from maskrcnn_benchmark.utils.visualization import Instances, draw_instances
+from maskrcnn_benchmark.utils.visualization.colors import colors_for
+
+Picture = NDArray[np.uint8]  # [H, W, 3] BGR
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+class COCODemo:
+    """Predicts on an image and draws what it found.
+
+    ``CATEGORIES`` names the labels; override it for a model of other classes.
+
+    Args:
+        cfg: of the model. The weights are the last checkpoint of OUTPUT_DIR, or else MODEL.WEIGHT.
+        confidence_threshold: detections with a class score up to it are left out.
+        show_mask_heatmaps: show the mask probabilities in place of the masks.
+        masks_per_dim: heatmaps in a row and in a column.
+        min_image_size: short side that images are resized to for the model.
+
+    Raises:
+        ValueError: there are no weights, or they do not fill the model.
+    """
+
+    CATEGORIES = ("__background", *COCO_CLASS_NAMES)
+
+    def __init__(
+        self,
+        cfg: CfgNode,
+        confidence_threshold: float = 0.7,
+        show_mask_heatmaps: bool = False,
+        masks_per_dim: int = 2,
+        min_image_size: int = 224,
+    ) -> None:
+        self.cfg = cfg.clone()
+        self.cfg.defrost()
+        self.cfg.merge_from_list(["INPUT.MIN_SIZE_TEST", min_image_size])
+        self.cfg.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS = False  # they are pasted here
+        self.model = build_detection_model(self.cfg)
+        checkpointer = DetectronCheckpointer(self.cfg, self.model, save_dir=cfg.OUTPUT_DIR)
+        if not (cfg.MODEL.WEIGHT or checkpointer.get_checkpoint_file()):
+            raise ValueError("COCODemo needs weights: set MODEL.WEIGHT to a file")
+        checkpointer.load(cfg.MODEL.WEIGHT, require_all=True)
+        has_device = cfg.MODEL.DEVICE == "cpu" or torch.cuda.is_available()
+        device = cfg.MODEL.DEVICE if has_device else "cpu"
+        self.predictor = Predictor.from_cfg(self.cfg, self.model, device=device)
+        self.masker = Masker(threshold=-1 if show_mask_heatmaps else 0.5, padding=1)
+        self.confidence_threshold = confidence_threshold
+        self.show_mask_heatmaps = show_mask_heatmaps
+        self.masks_per_dim = masks_per_dim
+
+    def run_on_opencv_image(self, image: Picture) -> Picture:
+        """Return a copy of the image with boxes, masks and class names, or the heatmaps."""
+        predictions = self.select_top_predictions(self.compute_prediction(image))
+        if self.show_mask_heatmaps:
+            return self.create_mask_montage(image, predictions)
+        result = self.overlay_boxes(image.copy(), predictions)
+        if self.cfg.MODEL.MASK_ON:
+            result = self.overlay_mask(result, predictions)
+        return self.overlay_class_names(result, predictions)
+
+    def compute_prediction(self, original_image: Picture) -> BoxList:
+        """Return all detections, in the image's pixels.
+
+        ``mask`` is pasted: bool ``[N, 1, H, W]``, with heatmaps uint8 of 255 times the probability.
+        """
+        (found,) = self.predictor.detections([as_rgb(original_image[..., ::-1])])
+        if found.has_field(fields.MASK):
+            pasted = self.masker.forward_single_image(found.get_field(fields.MASK), found)
+            found.add_field(fields.MASK, pasted)
+        return found
+
+    def select_top_predictions(self, predictions: BoxList) -> BoxList:
+        """Return the detections above the threshold, the highest class score first."""
+        scores = predictions.get_field(fields.SCORES)
+        order = scores.argsort(descending=True)
+        return predictions[order[scores[order] > self.confidence_threshold]]
+
+    def compute_colors_for_labels(self, labels: torch.Tensor) -> NDArray[np.uint8]:
+        """Return a BGR colour ``[N, 3]`` for each label, always the same one."""
+        return np.ascontiguousarray(colors_for(labels.numpy())[:, ::-1])
+
+    def overlay_boxes(self, image: Picture, predictions: BoxList) -> Picture:
+        """Draw the boxes into the image."""
+        colors = self.compute_colors_for_labels(predictions.get_field(fields.LABELS)).tolist()
+        for box, color in zip(predictions.xyxy().round().int().tolist(), colors, strict=True):
+            cv2.rectangle(image, tuple(box[:2]), tuple(box[2:]), tuple(color), 1)
+        return image
+
+    def overlay_mask(self, image: Picture, predictions: BoxList) -> Picture:
+        """Return the image with the masks, in the colours of their labels."""
+        instances = Instances(
+            masks=predictions.get_field(fields.MASK)[:, 0].numpy(),
+            labels=predictions.get_field(fields.LABELS).numpy(),
+        )
+        rgb = np.ascontiguousarray(image[..., ::-1])
+        drawn = draw_instances(rgb, instances, color_by="class", long_side=0)
+        return np.ascontiguousarray(drawn[..., ::-1])
+
+    def overlay_class_names(self, image: Picture, predictions: BoxList) -> Picture:
+        """Write class, class score and mask IoU at the upper left of each box."""
+        scores = predictions.get_field(fields.SCORES).tolist()
+        texts = [
+            f"{self.CATEGORIES[label]}: {score:.2f}"
+            for label, score in zip(
+                predictions.get_field(fields.LABELS).tolist(), scores, strict=True
+            )
+        ]
+        if predictions.has_field(fields.MASK_IOUS):
+            ious = predictions.get_field(fields.MASK_IOUS).tolist()
+            texts = [f"{text}, mask {iou:.2f}" for text, iou in zip(texts, ious, strict=True)]
+        for text, (x, y, *_) in zip(texts, predictions.xyxy().int().tolist(), strict=True):
+            for color, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+                cv2.putText(image, text, (x, max(y, 12)), _FONT, 0.5, color, width, cv2.LINE_AA)
+        return image
+
+    def create_mask_montage(self, image: Picture, predictions: BoxList) -> Picture:
+        """Return the first masks in a grid of the image's size, as heatmaps."""
+        side = self.masks_per_dim
+        height, width = image.shape[0] // side, image.shape[1] // side
+        montage = np.zeros((height * side, width * side), np.uint8)
+        masks = predictions.get_field(fields.MASK)[: side * side, 0].numpy().astype(np.uint8)
+        for number, mask in enumerate(masks):
+            top, left = number // side * height, number % side * width
+            small = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
+            montage[top : top + height, left : left + width] = small
+        return np.asarray(cv2.applyColorMap(montage, cv2.COLORMAP_JET))

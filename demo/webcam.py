@@ -1,0 +1,142 @@
+"""Masks on what a camera sees, or on a video, with the frames per second.
+
+``python demo/webcam.py --weights output/demo/model_final.pth``; ``--video FILE`` reads a file in
+place of the camera, ``--output FILE`` writes a video in place of a window. q, Esc or Ctrl-C end it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from maskrcnn_benchmark.engine.prediction import SCORE_KEYS
+from maskrcnn_benchmark.engine.predictor import Predictor, draw
+from maskrcnn_benchmark.utils.video import (
+    Frame,
+    VideoWriter,
+    camera_frames,
+    open_video,
+    until_interrupt,
+)
+
+TimedFrame = tuple[Frame, float | None]
+
+WINDOW = "Mask Scoring R-CNN"
+CAMERA_FPS = Fraction(30)
+QUIT_KEYS = (ord("q"), 27)
+
+
+class FrameRate:
+    """Frames per second over the last frames."""
+
+    def __init__(self, span: int = 10) -> None:
+        self._times: deque[float] = deque(maxlen=span + 1)
+
+    def tick(self, now: float) -> float:
+        """Count a frame that is ready at ``now`` seconds; returns the rate, 0 at the first."""
+        self._times.append(now)
+        passed = now - self._times[0]
+        return (len(self._times) - 1) / passed if passed > 0 else 0.0
+
+
+def render(predictor: Predictor, frame: Frame, *, score_key: str | None, threshold: float) -> Frame:
+    """Return the frame with its detections, in its size; a class keeps its colour."""
+    prediction = predictor(frame).select(score_key, threshold)
+    return np.array(draw(frame, prediction, color_by="class", long_side=0))
+
+
+def write_rate(picture: Frame, rate: float) -> None:
+    """Write the frames per second into the upper left corner."""
+    for color, width in (((0, 0, 0), 4), ((255, 255, 255), 1)):
+        text = f"{rate:.1f} fps"
+        cv2.putText(picture, text, (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, width)
+
+
+def rendered(
+    predictor: Predictor,
+    frames: Iterable[TimedFrame],
+    *,
+    score_key: str | None,
+    threshold: float,
+) -> Iterator[TimedFrame]:
+    """Yield each frame with its detections and the frames per second reached."""
+    rate = FrameRate()
+    rate.tick(time.perf_counter())
+    for frame, seconds in frames:
+        picture = render(predictor, frame, score_key=score_key, threshold=threshold)
+        write_rate(picture, rate.tick(time.perf_counter()))
+        yield picture, seconds
+
+
+def show(pictures: Iterable[TimedFrame]) -> None:
+    """Show pictures in a window until the user ends it.
+
+    Raises:
+        OSError: OpenCV cannot open windows.
+    """
+    try:
+        for picture, _ in pictures:
+            cv2.imshow(WINDOW, picture[..., ::-1])
+            if cv2.waitKey(1) & 0xFF in QUIT_KEYS:
+                break
+        cv2.destroyAllWindows()
+    except cv2.error as error:
+        raise OSError(
+            "this OpenCV has no windows: install opencv-python in place of "
+            "opencv-python-headless, or write a file with --output"
+        ) from error
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Masks on a camera's pictures or on a video.")
+    parser.add_argument("--weights", required=True, help="a checkpoint")
+    parser.add_argument("--config-file", help="of weights that do not hold their config")
+    parser.add_argument("--camera", type=int, default=0, help="number of the camera")
+    parser.add_argument("--video", type=Path, help="a file in place of the camera")
+    parser.add_argument("--output", type=Path, help="video to write, in place of a window")
+    parser.add_argument("--score-key", choices=SCORE_KEYS, help="what --threshold applies to")
+    parser.add_argument("--threshold", type=float, default=0.5, help="least score (0.5)")
+    parser.add_argument("--min-image-size", type=int, help="short side for the model: speed")
+    return parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
+    """Do what the command line says."""
+    size = [] if args.min_image_size is None else ["INPUT.MIN_SIZE_TEST", args.min_image_size]
+    predictor = Predictor.from_checkpoint(args.weights, config_file=args.config_file, opts=size)
+    video = None if args.video is None else open_video(args.video)
+    frames: Iterable[TimedFrame] = until_interrupt(camera_frames(args.camera))
+    if video is not None:
+        frames = ((frame, None) for frame in video)
+    options = {"score_key": args.score_key, "threshold": args.threshold}
+    pictures = rendered(predictor, frames, **options)
+    if args.output is None:
+        show(pictures)
+        return
+    with VideoWriter(args.output, CAMERA_FPS if video is None else video.fps) as writer:
+        for picture, seconds in pictures:
+            writer.write(picture, seconds)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        run(parse_arguments())
+    except (ValueError, OSError, ImportError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
