@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASS_NAMES
+from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.data.datasets.images import as_rgb
 from maskrcnn_benchmark.engine.predictor import Predictor
 from maskrcnn_benchmark.modeling.detector import build_detection_model
@@ -44,7 +44,7 @@ class COCODemo:
         ValueError: there are no weights, or they do not fill the model.
     """
 
-    CATEGORIES = ("__background", *COCO_CLASS_NAMES)
+    CATEGORIES = tuple(COCO_CLASSES.class_names)
 
     def __init__(
         self,

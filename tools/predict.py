@@ -126,7 +126,7 @@ def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 def predict_images(run: Run, files: Sequence[Path], outputs: Sequence[Path], folder: Path) -> None:
     """Predict on image files; whatever ends the run, what was found before is in the json."""
     root = common_folder(files)
-    found = PredictionFile(run.predictor.class_names)
+    found = PredictionFile(*run.predictor.classes)
     with contextlib.ExitStack() as stack:
         if run.json:
             stack.callback(lambda: found.write(folder / "predictions.json"))
@@ -179,7 +179,7 @@ def watched(items: Iterable[Item], bar: tqdm[Any]) -> Iterator[Item]:
 
 def predict_frames(run: Run, frames: Iterable[TimedFrame], fps: Fraction, output: Path) -> None:
     """Predict on frames with their times, and write the video and ``<its name>.json``."""
-    found = PredictionFile(run.predictor.class_names)
+    found = PredictionFile(*run.predictor.classes)
     number = 0
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(output, fps)) if run.pictures else None

@@ -28,12 +28,13 @@ class PredictionFile:
     """Collects predictions and writes them.
 
     Args:
-        class_names: name of each label, the first is the background's; a label becomes the
-            ``category_id``.
+        class_names: name of each label, the first is the background's.
+        category_ids: what each label from 1 on is called in the file.
     """
 
-    def __init__(self, class_names: Sequence[str]) -> None:
-        self._categories = [{"id": i, "name": n} for i, n in enumerate(class_names) if i > 0]
+    def __init__(self, class_names: Sequence[str], category_ids: Sequence[int]) -> None:
+        named = zip(category_ids, class_names[1:], strict=True)
+        self._categories = [{"id": i, "name": name} for i, name in named]
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
 
@@ -49,9 +50,10 @@ class PredictionFile:
         width, height = prediction.size
         entry = {"id": image_id, "file_name": file_name, "width": width, "height": height}
         self._images.append({**entry, **more})
-        for row in _annotations(prediction):
-            number = len(self._annotations) + 1
-            self._annotations.append({"id": number, "image_id": image_id, "iscrowd": 0, **row})
+        for label, row in zip(prediction.labels.tolist(), _annotations(prediction), strict=True):
+            number, category = len(self._annotations) + 1, self._categories[label - 1]["id"]
+            start = {"id": number, "image_id": image_id, "category_id": category, "iscrowd": 0}
+            self._annotations.append(start | row)
 
     def write(self, path: Path) -> None:
         """Write all that was added; at any moment the old or the new file is there, whole."""
@@ -65,12 +67,9 @@ class PredictionFile:
 
 
 def _annotations(prediction: Prediction) -> list[dict[str, Any]]:
-    """Return the annotation of each detection, without its numbers."""
+    """Return the annotation of each detection, without its ids."""
     boxes = BoxList(prediction.boxes, prediction.size).convert("xywh").bbox.tolist()
-    rows: list[dict[str, Any]] = [
-        {"category_id": label, "bbox": box, "area": box[2] * box[3]}
-        for label, box in zip(prediction.labels.tolist(), boxes, strict=True)
-    ]
+    rows: list[dict[str, Any]] = [{"bbox": box, "area": box[2] * box[3]} for box in boxes]
     for row, rle in zip(rows, prediction.rles() or (), strict=False):
         row |= {"segmentation": rle, "area": float(coco_mask.area(rle))}
     for key, attribute in _SCORES.items():
@@ -93,19 +92,20 @@ def load_prediction_file(path: str | Path) -> list[tuple[dict[str, Any], Predict
     """
     try:
         content = json.loads(Path(path).read_text())
-        names = {category["id"]: category["name"] for category in content["categories"]}
+        categories = enumerate(content["categories"], 1)
+        labels = {category["id"]: (label, category["name"]) for label, category in categories}
         rows = defaultdict(list)
         for annotation in content["annotations"]:
             rows[annotation["image_id"]].append(annotation)
         return [
-            (entry, _prediction(entry, rows[entry["id"]], names)) for entry in content["images"]
+            (entry, _prediction(entry, rows[entry["id"]], labels)) for entry in content["images"]
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a json of predictions: {error!r}") from error
 
 
 def _prediction(
-    entry: dict[str, Any], rows: list[dict[str, Any]], names: dict[int, str]
+    entry: dict[str, Any], rows: list[dict[str, Any]], labels: dict[int, tuple[int, str]]
 ) -> Prediction:
     size = (entry["width"], entry["height"])
     boxes = BoxList([row["bbox"] for row in rows], size, mode="xywh").xyxy().numpy()
@@ -118,8 +118,8 @@ def _prediction(
     return Prediction(
         size=size,
         boxes=boxes,
-        labels=np.array([row["category_id"] for row in rows], np.int64),
-        names=[names[row["category_id"]] for row in rows],
+        labels=np.array([labels[row["category_id"]][0] for row in rows], np.int64),
+        names=[labels[row["category_id"]][1] for row in rows],
         scores=column("score"),
         mask_ious=column("mask_iou"),
         mask_scores=column("mask_score"),

@@ -19,7 +19,8 @@ from torch import nn
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.config import check_config, make_default_config
-from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASS_NAMES
+from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
+from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.data.datasets.images import ImageSource, as_rgb
 from maskrcnn_benchmark.data.transforms import Compose, build_transforms
 from maskrcnn_benchmark.modeling.detector import build_detection_model
@@ -32,8 +33,6 @@ from maskrcnn_benchmark.utils.weight_files import model_tensors, read_weights
 from .inference import evaluating
 from .prediction import Prediction
 
-_BACKGROUND = "__background__"
-
 
 class Predictor:
     """A model with the preparation of its images.
@@ -41,7 +40,7 @@ class Predictor:
     Args:
         model: a detector with box head; its mode is restored after each call.
         transforms: from an RGB PIL image to the model's normalised tensor ``[3, H, W]``.
-        class_names: name of each label, the first is the background's.
+        classes: names and category ids of the labels.
         size_divisible: height and width of a batch become multiples of it.
         mask_threshold: probability above which a pixel belongs to the mask.
         device: where to compute; None: on the GPU if there is one.
@@ -52,7 +51,7 @@ class Predictor:
         model: nn.Module,
         transforms: Compose,
         *,
-        class_names: Sequence[str],
+        classes: Classes,
         size_divisible: int = 0,
         mask_threshold: float = 0.5,
         device: torch.device | str | None = None,
@@ -62,7 +61,7 @@ class Predictor:
         self.device = torch.device(device)
         self.model = model.to(self.device)
         self.transforms = transforms
-        self.class_names = list(class_names)
+        self.classes = classes
         self.size_divisible = size_divisible
         self.mask_threshold = mask_threshold
 
@@ -72,7 +71,7 @@ class Predictor:
         cfg: CfgNode,
         model: nn.Module,
         *,
-        class_names: Sequence[str] | None = None,
+        classes: Classes | None = None,
         device: torch.device | str | None = None,
     ) -> Predictor:
         """Wrap a model that is there already.
@@ -80,14 +79,17 @@ class Predictor:
         Args:
             cfg: of the model; MODEL.DEVICE is not looked at.
             model: as ``build_detection_model(cfg)`` makes it, with its weights.
-            class_names: with or without the background; None: COCO's if the number of classes is
-                COCO's, else "class 1", "class 2" and so on.
+            classes: names and category ids of the labels, of which the last may be missing; None:
+                COCO's if there are as many, else "class 1", "class 2" and so on.
             device: see the class.
+
+        Raises:
+            ValueError: there are more names than classes in the model.
         """
         return cls(
             model,
             build_transforms(cfg, is_train=False),
-            class_names=_complete_names(class_names, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES),
+            classes=_complete(classes, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES),
             size_divisible=cfg.DATALOADER.SIZE_DIVISIBILITY,
             mask_threshold=cfg.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS_THRESHOLD,
             device=device,
@@ -110,7 +112,7 @@ class Predictor:
                 original's ``.pth``, Detectron's ``.pkl``, ...) need ``config_file``.
             config_file: a YAML to take in place of the checkpoint's config.
             opts: ``[key, value, ...]`` that go before either, such as INPUT.MIN_SIZE_TEST 400.
-            class_names: to take in place of the checkpoint's, see ``from_cfg``.
+            class_names: to take in place of the checkpoint's, without the background's.
             device: see the class.
 
         Raises:
@@ -122,8 +124,12 @@ class Predictor:
         config = _make_config(content.get("config"), config_file, opts, weights=path)
         model = build_detection_model(config)
         load_state_dict(model, model_tensors(content)).require_complete(path)
-        names = content.get("class_names") if class_names is None else class_names
-        return cls.from_cfg(config, model, class_names=names, device=device)
+        classes = None
+        if class_names is not None:
+            classes = Classes([BACKGROUND, *class_names], [])
+        elif "class_names" in content:
+            classes = Classes(content["class_names"], content.get("category_ids", []))
+        return cls.from_cfg(config, model, classes=classes, device=device)
 
     @overload  # a str is a Sequence[str] too; as a path it goes first
     def __call__(  # type: ignore[overload-overlap]
@@ -167,7 +173,7 @@ class Predictor:
         while batch := [as_rgb(source) for source in islice(remaining, batch_size)]:
             for boxes in self.detections(batch):
                 yield Prediction.from_boxes(
-                    boxes, self.class_names, mask_threshold=self.mask_threshold
+                    boxes, self.classes.class_names, mask_threshold=self.mask_threshold
                 )
 
     def detections(self, images: Sequence[Image.Image]) -> list[BoxList]:
@@ -215,12 +221,13 @@ def _make_config(
     return cfg
 
 
-def _complete_names(given: Sequence[str] | None, count: int) -> list[str]:
-    """Return ``count`` class names, the background's first."""
+def _complete(given: Classes | None, count: int) -> Classes:
+    """Return the classes of ``count`` labels, the background's included."""
     if given is None:
-        given = COCO_CLASS_NAMES if count == len(COCO_CLASS_NAMES) + 1 else ()
-    names = [name for name in given if name != _BACKGROUND]
-    if len(names) > count - 1:
-        raise ValueError(f"{len(names)} class names for a model of {count - 1} classes: {names}")
-    unnamed = [f"class {label}" for label in range(len(names) + 1, count)]
-    return [_BACKGROUND, *names, *unnamed]
+        is_coco = count == len(COCO_CLASSES.class_names)
+        given = COCO_CLASSES if is_coco else Classes([BACKGROUND], [])
+    names, ids = given
+    if len(names) > count:
+        raise ValueError(f"{len(names) - 1} class names for a model of {count - 1}: {names[1:]}")
+    names = [*names, *(f"class {label}" for label in range(len(names), count))]
+    return Classes(names, list(ids) if len(ids) == count - 1 else list(range(1, count)))

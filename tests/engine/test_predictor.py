@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from maskrcnn_benchmark.config import cfg as global_cfg
 from maskrcnn_benchmark.data import make_data_loader
-from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASS_NAMES
+from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.engine.inference import compute_on_dataset
 from maskrcnn_benchmark.engine.prediction_file import PredictionFile, load_prediction_file
 from maskrcnn_benchmark.engine.predictor import Predictor, draw
@@ -171,7 +171,7 @@ def test_no_detection_is_a_result(predictor, paths, tmp_path):
     assert nothing.rles() == nothing.polygons() == []
     picture = draw(paths[0], nothing, long_side=0)
     np.testing.assert_array_equal(np.asarray(picture), np.asarray(Image.open(paths[0])))
-    file = PredictionFile(predictor.class_names)
+    file = PredictionFile(*predictor.classes)
     file.add("0.png", nothing)
     file.write(tmp_path / "none.json")
     ((_, again),) = load_prediction_file(tmp_path / "none.json")
@@ -193,7 +193,7 @@ def test_models_without_mask_scores_or_masks(switches, known, paths, tmp_path):
     with pytest.raises(ValueError, match="no mask_iou; take the score key 'score'"):
         prediction.select("mask_iou")
     assert np.asarray(draw(paths[0], prediction)).std() > 0
-    file = PredictionFile(predictor.class_names)
+    file = PredictionFile(*predictor.classes)
     file.add("0.png", prediction)
     file.write(tmp_path / "found.json")
     ((_, again),) = load_prediction_file(tmp_path / "found.json")
@@ -203,7 +203,7 @@ def test_models_without_mask_scores_or_masks(switches, known, paths, tmp_path):
 
 
 def test_json_goes_round_and_is_coco(predictor, paths, tmp_path):
-    file = PredictionFile(predictor.class_names)
+    file = PredictionFile(*predictor.classes)
     predictions = predictor(paths)
     for number, prediction in enumerate(predictions):
         file.add(f"{number}.png", prediction, frame=number)
@@ -219,7 +219,8 @@ def test_json_goes_round_and_is_coco(predictor, paths, tmp_path):
     annotations = coco.loadAnns(coco.getAnnIds(imgIds=1))
     np.testing.assert_array_equal([coco.annToMask(a) for a in annotations], first.masks())
     assert [a["area"] for a in annotations] == first.masks().sum(axis=(1, 2)).tolist()
-    assert coco.cats == {1: {"id": 1, "name": "cat"}, 2: {"id": 2, "name": "dog"}}
+    assert coco.cats == {7: {"id": 7, "name": "cat"}, 9: {"id": 9, "name": "dog"}}
+    assert [a["category_id"] for a in annotations] == [(7, 9)[n - 1] for n in first.labels]
     assert len(coco.loadRes(coco.dataset["annotations"]).anns) == 18
     (tmp_path / "other.json").write_text(json.dumps({"images": []}))
     with pytest.raises(ValueError, match=r"other.json is not a json of predictions: .*categories"):
@@ -227,7 +228,7 @@ def test_json_goes_round_and_is_coco(predictor, paths, tmp_path):
 
 
 def test_the_checkpoint_alone_is_enough(predictor, checkpoint, monkeypatch):
-    assert predictor.class_names == ["__background__", "cat", "dog"]
+    assert predictor.classes.class_names == ["__background__", "cat", "dog"]
     # what someone merged into the global config does not matter
     monkeypatch.setitem(global_cfg.MODEL.RESNETS, "RES2_OUT_CHANNELS", 64)
     own = Predictor.from_checkpoint(checkpoint, opts=["INPUT.MIN_SIZE_TEST", 32])
@@ -246,19 +247,21 @@ def test_old_weights_need_a_config_and_get_names(checkpoint, paths, tmp_path):
         with pytest.raises(ValueError, match=r"does not hold its config: give the config file"):
             Predictor.from_checkpoint(path)
         predictor = Predictor.from_checkpoint(path, config_file=yaml)
-        assert predictor.class_names == ["__background__", "class 1", "class 2"]
+        assert predictor.classes.class_names == ["__background__", "class 1", "class 2"]
         expected = Predictor.from_checkpoint(checkpoint)(paths[0])
         np.testing.assert_array_equal(predictor(paths[0]).boxes, expected.boxes)
     named = Predictor.from_checkpoint(old, config_file=yaml, class_names=["cat"])
-    assert named.class_names == ["__background__", "cat", "class 2"]
-    with pytest.raises(ValueError, match="3 class names for a model of 2 classes"):
+    assert named.classes.class_names == ["__background__", "cat", "class 2"]
+    with pytest.raises(ValueError, match="3 class names for a model of 2: "):
         Predictor.from_checkpoint(old, config_file=yaml, class_names=["a", "b", "c"])
 
 
 def test_a_model_of_81_classes_knows_coco(tmp_path):
     predictor = Predictor.from_checkpoint(save_checkpoint(tmp_path, tiny_config(classes=81)))
-    assert predictor.class_names == ["__background__", *COCO_CLASS_NAMES]
-    assert (len(predictor.class_names), predictor.class_names[-1]) == (81, "toothbrush")
+    assert predictor.classes == COCO_CLASSES
+    names, ids = predictor.classes
+    assert (len(names), names[1], names[-1]) == (81, "person", "toothbrush")
+    assert (len(ids), ids[0], ids[11], ids[-1]) == (80, 1, 13, 90)
 
 
 def test_weights_that_do_not_fit_are_refused(checkpoint, tmp_path):

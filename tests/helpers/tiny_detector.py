@@ -49,5 +49,6 @@ def save_checkpoint(folder: Path, cfg: CfgNode, class_names: list[str] | None = 
     checkpointer = DetectronCheckpointer(cfg, model, save_dir=folder)
     if class_names is not None:
         checkpointer.metadata["class_names"] = ["__background__", *class_names]
+        checkpointer.metadata["category_ids"] = [7, 9]
     checkpointer.save("model")
     return folder / "model.pth"

@@ -1,4 +1,6 @@
-"""The names of COCO's 80 classes by label, in the order of the category ids."""
+"""COCO's 80 classes, for weights that do not say what they detect."""
+
+from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
 
 _NAMES = """
 person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire
@@ -11,4 +13,9 @@ mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerato
 vase, scissors, teddy bear, hair drier, toothbrush
 """
 
-COCO_CLASS_NAMES = tuple(name.strip() for name in _NAMES.replace("\n", " ").split(","))
+_LEFT_OUT = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # ids without a class
+
+COCO_CLASSES = Classes(
+    [BACKGROUND, *(name.strip() for name in _NAMES.replace("\n", " ").split(","))],
+    [number for number in range(1, 91) if number not in _LEFT_OUT],
+)
