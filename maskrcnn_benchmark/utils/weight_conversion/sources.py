@@ -1,0 +1,169 @@
+"""How torchvision, detectron2 and mmdetection name the parts of a Mask R-CNN with FPN."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_ENDING = r"\.(weight|bias|running_mean|running_var)"
+_BODY = "backbone.body"
+_BLOCK = r"layer\d\.\d+\.(?:conv\d|bn\d|downsample\.\d)"  # as in ours
+_BOX, _MASK, _IOU = "roi_heads.box", "roi_heads.mask", "roi_heads.maskiou"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Their name of a module -> ours.
+
+    Attributes:
+        pattern: matches their name without its last part.
+        template: our name; ``{0}``, ``{1}``, ... are the pattern's groups.
+        shift: added to the number in the first group.
+    """
+
+    pattern: str
+    template: str
+    shift: int = 0
+
+    def apply(self, name: str) -> str | None:
+        """Return our name of the tensor, None if the rule is not about it."""
+        match = re.fullmatch(self.pattern + _ENDING, name)
+        if match is None:
+            return None
+        *groups, ending = match.groups()
+        if self.shift:
+            groups[0] = str(int(groups[0]) + self.shift)
+        return f"{self.template.format(*groups)}.{ending}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A project whose models can be converted.
+
+    Attributes:
+        name: of the project.
+        marker: a name that every state dict of its Mask R-CNNs has.
+        rules: names; the first rule that fits counts.
+        dropped: pattern of the names that have no place in our models.
+        background_last: whether the background's class score is the last, and nothing but class
+            scores is predicted for it; otherwise it is class 0 everywhere, as with us.
+        coco_classes: the classes of its models of COCO, the background included.
+    """
+
+    name: str
+    marker: str
+    rules: tuple[Rule, ...]
+    dropped: str
+    background_last: bool
+    coco_classes: int
+
+    def our_name(self, name: str) -> str | None:
+        """Return our name of a tensor; None if the project's Mask R-CNNs have no such tensor."""
+        return next((ours for rule in self.rules if (ours := rule.apply(name))), None)
+
+
+TORCHVISION = Source(
+    name="torchvision",
+    marker="roi_heads.mask_predictor.mask_fcn_logits.weight",
+    rules=(
+        Rule(r"backbone\.body\.(conv1|bn1)", f"{_BODY}.stem.{{0}}"),
+        Rule(rf"backbone\.body\.({_BLOCK})", f"{_BODY}.{{0}}"),
+        # files from before torchvision 0.13 lack the last .0 here and have mask_fcnN
+        Rule(r"backbone\.fpn\.inner_blocks\.(\d)(?:\.0)?", "backbone.fpn.fpn_inner{0}", 1),
+        Rule(r"backbone\.fpn\.layer_blocks\.(\d)(?:\.0)?", "backbone.fpn.fpn_layer{0}", 1),
+        Rule(r"rpn\.head\.conv(?:\.0\.0)?", "rpn.head.conv"),
+        Rule(r"rpn\.head\.(cls_logits|bbox_pred)", "rpn.head.{0}"),
+        Rule(r"roi_heads\.box_head\.(fc6|fc7)", f"{_BOX}.feature_extractor.{{0}}"),
+        Rule(r"roi_heads\.box_predictor\.(cls_score|bbox_pred)", f"{_BOX}.predictor.{{0}}"),
+        Rule(r"roi_heads\.mask_head\.(\d)\.0", f"{_MASK}.feature_extractor.mask_fcn{{0}}", 1),
+        Rule(r"roi_heads\.mask_head\.(mask_fcn\d)", f"{_MASK}.feature_extractor.{{0}}"),
+        Rule(
+            r"roi_heads\.mask_predictor\.(conv5_mask|mask_fcn_logits)", f"{_MASK}.predictor.{{0}}"
+        ),
+    ),
+    dropped=r".*\.num_batches_tracked",
+    background_last=False,
+    coco_classes=91,
+)
+
+_D2_BLOCK = r"backbone\.bottom_up\.res(\d)\.(\d+)"
+_D2_STEM = r"backbone\.bottom_up\.stem"
+DETECTRON2 = Source(
+    name="detectron2",
+    marker="proposal_generator.rpn_head.objectness_logits.weight",
+    rules=(
+        Rule(rf"{_D2_STEM}\.conv1\.norm", f"{_BODY}.stem.bn1"),
+        Rule(rf"{_D2_STEM}\.conv1", f"{_BODY}.stem.conv1"),
+        Rule(rf"{_D2_BLOCK}\.shortcut\.norm", f"{_BODY}.layer{{0}}.{{1}}.downsample.1", -1),
+        Rule(rf"{_D2_BLOCK}\.shortcut", f"{_BODY}.layer{{0}}.{{1}}.downsample.0", -1),
+        Rule(rf"{_D2_BLOCK}\.conv(\d)\.norm", f"{_BODY}.layer{{0}}.{{1}}.bn{{2}}", -1),
+        Rule(rf"{_D2_BLOCK}\.conv(\d)", f"{_BODY}.layer{{0}}.{{1}}.conv{{2}}", -1),
+        Rule(r"backbone\.fpn_lateral(\d)", "backbone.fpn.fpn_inner{0}", -1),
+        Rule(r"backbone\.fpn_output(\d)", "backbone.fpn.fpn_layer{0}", -1),
+        Rule(r"proposal_generator\.rpn_head\.conv", "rpn.head.conv"),
+        Rule(r"proposal_generator\.rpn_head\.objectness_logits", "rpn.head.cls_logits"),
+        Rule(r"proposal_generator\.rpn_head\.anchor_deltas", "rpn.head.bbox_pred"),
+        Rule(r"roi_heads\.box_head\.fc(\d)", f"{_BOX}.feature_extractor.fc{{0}}", 5),
+        Rule(r"roi_heads\.box_predictor\.(cls_score|bbox_pred)", f"{_BOX}.predictor.{{0}}"),
+        Rule(r"roi_heads\.mask_head\.(mask_fcn\d)", f"{_MASK}.feature_extractor.{{0}}"),
+        Rule(r"roi_heads\.mask_head\.deconv", f"{_MASK}.predictor.conv5_mask"),
+        Rule(r"roi_heads\.mask_head\.predictor", f"{_MASK}.predictor.mask_fcn_logits"),
+    ),
+    dropped=r"pixel_(mean|std)|.*\.cell_anchors\.\d+|.*\.num_batches_tracked",
+    background_last=True,
+    coco_classes=81,
+)
+
+MMDETECTION = Source(
+    name="mmdetection",
+    marker="rpn_head.rpn_cls.weight",
+    rules=(
+        Rule(r"backbone\.(conv1|bn1)", f"{_BODY}.stem.{{0}}"),
+        Rule(rf"backbone\.({_BLOCK})", f"{_BODY}.{{0}}"),
+        Rule(r"neck\.lateral_convs\.(\d)\.conv", "backbone.fpn.fpn_inner{0}", 1),
+        Rule(r"neck\.fpn_convs\.(\d)\.conv", "backbone.fpn.fpn_layer{0}", 1),
+        Rule(r"rpn_head\.rpn_conv", "rpn.head.conv"),
+        Rule(r"rpn_head\.rpn_cls", "rpn.head.cls_logits"),
+        Rule(r"rpn_head\.rpn_reg", "rpn.head.bbox_pred"),
+        Rule(r"roi_head\.bbox_head\.shared_fcs\.(\d)", f"{_BOX}.feature_extractor.fc{{0}}", 6),
+        Rule(r"roi_head\.bbox_head\.fc_cls", f"{_BOX}.predictor.cls_score"),
+        Rule(r"roi_head\.bbox_head\.fc_reg", f"{_BOX}.predictor.bbox_pred"),
+        Rule(
+            r"roi_head\.mask_head\.convs\.(\d)\.conv", f"{_MASK}.feature_extractor.mask_fcn{{0}}", 1
+        ),
+        Rule(r"roi_head\.mask_head\.upsample", f"{_MASK}.predictor.conv5_mask"),
+        Rule(r"roi_head\.mask_head\.conv_logits", f"{_MASK}.predictor.mask_fcn_logits"),
+        Rule(
+            r"roi_head\.mask_iou_head\.convs\.(\d)(?:\.conv)?",
+            f"{_IOU}.feature_extractor.maskiou_fcn{{0}}",
+            1,
+        ),
+        Rule(r"roi_head\.mask_iou_head\.fcs\.(\d)", f"{_IOU}.feature_extractor.maskiou_fc{{0}}", 1),
+        Rule(r"roi_head\.mask_iou_head\.fc_mask_iou", f"{_IOU}.predictor.maskiou"),
+    ),
+    dropped=r".*\.num_batches_tracked",
+    background_last=True,
+    coco_classes=81,
+)
+
+SOURCES = (TORCHVISION, DETECTRON2, MMDETECTION)
+
+
+def find_source(names: Iterable[str]) -> Source:
+    """Return the project that a state dict comes from.
+
+    Raises:
+        ValueError: none of them, or not a model with masks.
+    """
+    names = list(names)
+    found = next((source for source in SOURCES if source.marker in names), None)
+    if found is not None:
+        return found
+    known = ", ".join(source.name for source in SOURCES)
+    if f"{_MASK}.predictor.mask_fcn_logits.weight" in names:
+        raise ValueError("these weights have this project's names already: nothing to convert")
+    raise ValueError(
+        f"these are not the weights of a Mask R-CNN with FPN of {known} (2.0 or later for "
+        f"mmdetection); the file has {len(names)} tensors: {', '.join(names[:5])}, ..."
+    )

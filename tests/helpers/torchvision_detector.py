@@ -1,0 +1,61 @@
+"""torchvision's Mask R-CNN with narrow layers and random weights under which it detects a lot."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.resnet import Bottleneck, ResNet
+
+SIDE = 96  # of the images' short side, which torchvision then leaves as it is
+
+
+def torchvision_detector(classes: int, channels: int = 32, hidden: int = 64) -> MaskRCNN:
+    torch.manual_seed(1)
+    body = ResNet(Bottleneck, [3, 4, 6, 3], width_per_group=8)
+    levels = {f"layer{i + 1}": str(i) for i in range(4)}
+    backbone = BackboneWithFPN(body, levels, [256, 512, 1024, 2048], channels)
+    model = MaskRCNN(
+        backbone,
+        min_size=SIDE,
+        max_size=10 * SIDE,
+        box_head=TwoMLPHead(channels * 49, hidden),
+        box_predictor=FastRCNNPredictor(hidden, classes),
+        mask_head=MaskRCNNHeads(channels, (channels, channels), 1),
+        mask_predictor=MaskRCNNPredictor(channels, channels, classes),
+    )
+    _randomise(model)
+    return model.eval()
+
+
+@torch.no_grad()
+def _randomise(model: MaskRCNN) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            # branches that add little keep the features of 16 blocks within bounds
+            nn.init.uniform_(module.weight, *((0.1, 0.3) if name.endswith("bn3") else (0.7, 1.3)))
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+            for values in (module.bias, module.running_mean):
+                nn.init.normal_(values, std=0.1)
+        elif getattr(module, "bias", None) is not None:
+            nn.init.normal_(module.bias, std=0.05)
+    gains = {"cls_logits": 0.3, "rpn.head.bbox_pred": 0.05, "cls_score": 3, "mask_fcn_logits": 1}
+    for name, module in model.named_modules():
+        for ending, std in gains.items():
+            if name.endswith(ending):
+                nn.init.normal_(module.weight, std=std)
+    model.roi_heads.box_predictor.cls_score.bias[0] += 7  # so that the threshold has work to do
+
+
+def random_images() -> list[torch.Tensor]:
+    """Two RGB images of 0 to 1 and of different widths."""
+    torch.manual_seed(2)
+    coarse = [torch.rand(1, 3, 12, 12), torch.rand(1, 3, 12, 20)]
+    sizes = [(SIDE, SIDE + 7), (SIDE, SIDE + 64)]
+    return [
+        nn.functional.interpolate(image, size=size, mode="bilinear")[0]
+        for image, size in zip(coarse, sizes, strict=True)
+    ]

@@ -1,0 +1,136 @@
+"""Make a Mask Scoring R-CNN of another project's Mask R-CNN.
+
+``python tools/convert_weights.py INPUT.pth OUTPUT.pth`` writes the checkpoint and, beside it, the
+config OUTPUT.yaml. INPUT is a file of torchvision's maskrcnn_resnet50_fpn, or of a Mask R-CNN or
+Mask Scoring R-CNN with ResNet-50/101 and FPN of detectron2 (.pkl, .pth) or of mmdetection 2.0 or
+later.
+
+The conventions of the project (continuous boxes, anchors, RoIAlign, classes, input) become settings
+of the config. For torchvision a test shows that the converted model computes the same; only the
+resizing of images differs (torchvision's has no antialiasing). detectron2 and mmdetection were not
+at hand: for them names, shapes and the order of the classes are tested, and the conventions are
+those of their documentation. Compare a few detections before you rely on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+import yaml
+from common import user_errors
+
+from maskrcnn_benchmark.config import check_config, make_default_config
+from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASS_NAMES
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.utils.checkpoint import write_atomically
+from maskrcnn_benchmark.utils.model_serialization import load_state_dict
+from maskrcnn_benchmark.utils.weight_conversion import Conversion, convert_detector
+from maskrcnn_benchmark.utils.weight_files import model_tensors, read_weights
+
+_MASKIOU = "roi_heads.maskiou."
+
+
+def read_class_names(path: str) -> list[str]:
+    """Return the names in a text file, one a line, without the background."""
+    return [line.strip() for line in Path(path).read_text().splitlines() if line.strip()]
+
+
+def convert(source: Path, target: Path, args: argparse.Namespace) -> Conversion:
+    """Write the checkpoint and the config of a converted file.
+
+    Args:
+        source: the file of the other project.
+        target: the checkpoint, ending in ``.pth``; the config gets the ending ``.yaml``.
+        args: ``style``, ``bn_eps`` and ``class_names`` of the command line.
+
+    Raises:
+        OSError: a file cannot be read or written.
+        ValueError: it is none that can be converted, or the class names do not fit.
+    """
+    if target.suffix != ".pth":
+        raise ValueError(f"{target}: the output is a checkpoint and must end in .pth")
+    names = read_class_names(args.class_names) if args.class_names else None
+    found = convert_detector(
+        model_tensors(read_weights(source)),
+        style=args.style,
+        bn_eps=args.bn_eps,
+        own_classes=names is not None,
+    )
+    cfg = make_default_config()
+    cfg.merge_from_other_cfg(found.settings)
+    check_config(cfg)
+    foreground = cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES - 1
+    names = list(COCO_CLASS_NAMES) if found.is_coco else names
+    if names is not None and len(names) != foreground:
+        raise ValueError(f"{len(names)} class names for a model of {foreground} classes")
+    torch.manual_seed(cfg.SEED)
+    model = build_detection_model(cfg)
+    report = load_state_dict(model, found.state)
+    missing = [n for n in report.missing if found.has_maskiou or not n.startswith(_MASKIOU)]
+    missing = [n for n in missing if "cell_anchors" not in n]
+    if missing or report.mismatched or report.unexpected:
+        raise ValueError(f"{source} does not fit the model that it asks for: {report.summary()}")
+    content = {"model": model.state_dict(), "config": cfg.dump()}
+    if names is not None:
+        content["class_names"] = ["__background__", *names]
+    text = f"# Converted from {found.source} by tools/convert_weights.py {source.name}\n"
+    text += yaml.safe_dump(found.settings, sort_keys=False)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(target, lambda file: torch.save(content, file))
+    write_atomically(target.with_suffix(".yaml"), lambda file: file.write(text.encode()))
+    return found
+
+
+def describe(found: Conversion, target: Path) -> str:
+    """Return what was made and what to do next, in a few lines."""
+    config = target.with_suffix(".yaml")
+    use = f"--config-file {config} MODEL.WEIGHT {target}"
+    data = "" if found.is_coco else " DATASETS.TRAIN ... DATASETS.TEST ..."
+    lines = [
+        f"Converted a model of {found.source} to {target} and {config}.",
+        f"Epsilon of its batch norms: {found.bn_eps:g} (--bn-eps sets another).",
+    ]
+    if found.has_maskiou:
+        return "\n".join([*lines, f"Evaluate it: python tools/test_net.py {use}{data}"])
+    lines += [
+        "Its MaskIoU head is new and untrained: until it is trained its mask scores mean nothing.",
+        "Train it, with everything else as it is:",
+        f"  python tools/train_net.py {use} SOLVER.TRAIN_ONLY maskiou{data}",
+        "Evaluate it as the Mask R-CNN that it was:",
+        f"  python tools/test_net.py {use} MODEL.MASKIOU_ON False{data}",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("input", type=Path, help="weights of the other project")
+    parser.add_argument("output", type=Path, help="checkpoint to write, ending in .pth")
+    parser.add_argument(
+        "--style",
+        choices=("pytorch", "caffe"),
+        help="pytorch: RGB input, stride in 3x3; caffe: BGR input, stride in 1x1 (default: caffe "
+        "for detectron2, else pytorch)",
+    )
+    parser.add_argument(
+        "--bn-eps",
+        type=float,
+        help="epsilon of the batch norms (default: 0 for torchvision's published COCO weights, "
+        "else 1e-5)",
+    )
+    parser.add_argument(
+        "--class-names", help="text file, a name a line, of a model that is not one of COCO"
+    )
+    args = parser.parse_args()
+    with user_errors():
+        found = convert(args.input, args.output, args)
+    print(describe(found, args.output))
+
+
+if __name__ == "__main__":
+    main()
