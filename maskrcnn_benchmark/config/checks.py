@@ -233,6 +233,17 @@ def _check_datasets(cfg: CfgNode) -> Iterator[str]:
 def _check_solver(cfg: CfgNode) -> Iterator[str]:
     solver = cfg.SOLVER
     yield from _one_of(cfg, "SOLVER.WARMUP_METHOD", ("constant", "linear"))
+    parts = ("rpn", "box", "mask", "maskiou")
+    if solver.TRAIN_ONLY not in ("", *parts):
+        known = ", ".join(parts)
+        yield f"SOLVER.TRAIN_ONLY is {solver.TRAIN_ONLY!r}; it is empty or one of {known}"
+    for part, key, there in (
+        ("box", "MODEL.RPN_ONLY False", not cfg.MODEL.RPN_ONLY),
+        ("mask", "MODEL.MASK_ON True", cfg.MODEL.MASK_ON),
+        ("maskiou", "MODEL.MASKIOU_ON True", cfg.MODEL.MASKIOU_ON),
+    ):
+        if part == solver.TRAIN_ONLY and not there:
+            yield f"SOLVER.TRAIN_ONLY {part} needs {key}"
     if list(solver.STEPS) != sorted(solver.STEPS):
         yield f"SOLVER.STEPS is {solver.STEPS}; it must not decrease"
     if solver.BASE_LR <= 0:

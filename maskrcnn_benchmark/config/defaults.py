@@ -297,6 +297,9 @@ _C.SOLVER.BASE_LR = 0.001
 # Biases learn at this multiple of the rate
 _C.SOLVER.BIAS_LR_FACTOR = 2
 _C.SOLVER.widen("BIAS_LR_FACTOR", float)
+# Train one part, "rpn", "box", "mask" or "maskiou", and leave everything else as it is; "" trains
+# the whole model
+_C.SOLVER.TRAIN_ONLY = ""
 # Momentum of SGD
 _C.SOLVER.MOMENTUM = 0.9
 # L2 decay of the weights

@@ -60,6 +60,11 @@ def ms_rcnn(*options):
         (["DATASETS.CUSTOM.a.ANN_FILE", "x"], "DATASETS.CUSTOM.a needs"),
         (["DATASETS.TRAIN", (1,)], "names of data sets"),
         (["SOLVER.WARMUP_METHOD", "cosine"], "constant, linear"),
+        (["SOLVER.TRAIN_ONLY", "X"], "rpn, box, mask, maskiou"),
+        (
+            ["SOLVER.TRAIN_ONLY", "maskiou", "MODEL.MASKIOU_ON", False],
+            "maskiou needs MODEL.MASKIOU",
+        ),
         (["SOLVER.STEPS", (2, 1)], "not decrease"),
         (["SOLVER.BASE_LR", 0], "positive"),
         (["SOLVER.IMS_PER_BATCH", 0], "SOLVER.IMS_PER_BATCH is 0"),

@@ -44,7 +44,8 @@ def test_types_are_the_recorded_ones():
 
 
 def test_keys_beyond_the_originals_have_upstreams_defaults():
-    ours = {"DATALOADER.FILTER_EMPTY", "SEED"}
+    ours = {"SOLVER.TRAIN_ONLY"}
+    ours |= {"DATALOADER.FILTER_EMPTY", "SEED"}
     # the conventions of converted models; the defaults are what the original computes
     ours |= {"MODEL.PIXEL_OFFSET", "MODEL.RPN.ANCHOR_RULE", "MODEL.ROI_HEADS.MIN_SIZE"}
     ours |= {f"MODEL.ROI_{head}_HEAD.POOLER_ALIGNED" for head in ("BOX", "MASK")}

@@ -20,13 +20,27 @@ class GeneralizedRCNN(nn.Module):
         backbone: images to feature maps.
         rpn: feature maps to proposals.
         roi_heads: proposals to detections; None for an RPN alone.
+        train_only: ``"rpn"``, ``"box"``, ``"mask"`` or ``"maskiou"``: everything else is frozen,
+            and in training the losses of this part alone are computed; ``""`` trains it all.
     """
 
-    def __init__(self, backbone: nn.Module, rpn: RPN, roi_heads: CombinedROIHeads | None) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        rpn: RPN,
+        roi_heads: CombinedROIHeads | None,
+        *,
+        train_only: str = "",
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.rpn = rpn
         self.roi_heads = roi_heads
+        self.train_only = train_only
+        if train_only:
+            self.requires_grad_(False)
+            part = "rpn" if train_only == "rpn" else f"roi_heads.{train_only}"
+            self.get_submodule(part).requires_grad_(True)
 
     def forward(
         self,
@@ -63,13 +77,16 @@ class GeneralizedRCNN(nn.Module):
         return self.losses(images, targets)
 
     def losses(self, images: ImageList, targets: Sequence[BoxList]) -> dict[str, Tensor]:
-        """Return the losses of the RPN and of the ROI heads by name."""
+        """Return the losses of the RPN and of the ROI heads by name, those that train something."""
         features = self.backbone(images.tensors)
         output = self.rpn(features)
-        losses = self.rpn.losses(images, output, targets)
-        if self.roi_heads is not None:
+        losses: dict[str, Tensor] = {}
+        if self.train_only in ("", "rpn"):
+            losses.update(self.rpn.losses(images, output, targets))
+        if self.roi_heads is not None and self.train_only != "rpn":
             proposals = self.rpn.train_proposals(images, output)
-            losses.update(self.roi_heads.losses(features, proposals, targets))
+            only = self.train_only
+            losses.update(self.roi_heads.losses(features, proposals, targets, only=only))
         return losses
 
     def predict(self, images: ImageList) -> list[BoxList]:

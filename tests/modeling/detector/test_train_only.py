@@ -1,0 +1,104 @@
+"""SOLVER.TRAIN_ONLY: one part learns, by its own losses, and everything else stays."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.solver import make_optimizer
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
+from tests.helpers.tiny_detector import tiny_config
+
+PREFIXES = {"rpn": "rpn.", "box": "roi_heads.box.", "mask": "roi_heads.mask."}
+PREFIXES["maskiou"] = "roi_heads.maskiou."
+LOSSES = {
+    "rpn": {"loss_objectness", "loss_rpn_box_reg"},
+    "box": {"loss_classifier", "loss_box_reg"},
+    "mask": {"loss_mask"},
+    "maskiou": {"loss_maskiou"},
+}
+SIZE = (96, 64)
+
+
+def target(corners):
+    boxes = BoxList(corners, SIZE)
+    boxes.add_field("labels", torch.ones(len(boxes), dtype=torch.int64))
+    outlines = [[[x1, y1, x2, y1, x2, y2, x1, y2]] for x1, y1, x2, y2 in boxes.bbox.tolist()]
+    boxes.add_field("masks", SegmentationMask(outlines, SIZE))
+    return boxes
+
+
+TARGETS = [target([[10, 10, 50, 50], [40, 5, 90, 40]]), target([[5, 20, 60, 60]])]
+
+
+def make(part):
+    cfg = tiny_config()
+    cfg.SOLVER.TRAIN_ONLY = part
+    torch.manual_seed(0)
+    return cfg, build_detection_model(cfg).train()
+
+
+def images():
+    return torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize("part", list(PREFIXES))
+def test_only_the_part_moves(part):
+    cfg, model = make(part)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    optimizer = make_optimizer(cfg, model)
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
+    names = {n for n, p in model.named_parameters() if any(p is t for t in trained)}
+    assert names == {n for n in before if n.startswith(PREFIXES[part]) and "anchor" not in n}
+    for _ in range(2):
+        losses = model(images(), TARGETS)
+        assert set(losses) == LOSSES[part]
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        optimizer.step()
+    moved = {name for name, tensor in model.state_dict().items() if not tensor.equal(before[name])}
+    assert moved == names
+
+
+@pytest.mark.parametrize("part", list(PREFIXES))
+def test_its_losses_are_those_of_the_whole_training(part):
+    whole, alone = (make(p)[1] for p in ("", part))
+    torch.manual_seed(1)
+    expected = whole(images(), TARGETS)
+    torch.manual_seed(1)
+    for name, loss in alone(images(), TARGETS).items():
+        torch.testing.assert_close(loss, expected[name])
+
+
+def test_loss_maskiou_falls():
+    cfg, model = make("maskiou")
+    cfg.SOLVER.BASE_LR = 1e-3
+    optimizer = make_optimizer(cfg, model)
+    history = []
+    for _ in range(16):
+        torch.manual_seed(0)
+        loss = model(images(), TARGETS)["loss_maskiou"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        history.append(loss.item())
+    assert 0 < history[-1] < 0.1 * history[0]
+
+
+def test_in_distributed_training():
+    """With an image without objects too: then no gradient comes, but every parameter takes part."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        cfg, model = make("maskiou")
+        parallel = DistributedDataParallel(model, broadcast_buffers=False)
+        optimizer = make_optimizer(cfg, model)
+        for targets in (TARGETS, [target([]), target([])], TARGETS):
+            optimizer.zero_grad()
+            parallel(images(), targets)["loss_maskiou"].backward()
+            optimizer.step()
+    finally:
+        dist.destroy_process_group()
