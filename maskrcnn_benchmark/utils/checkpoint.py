@@ -141,7 +141,7 @@ class Checkpointer:
         Raises:
             OSError: a named file is not there, or could not be downloaded.
             ValueError: a file cannot be read, nothing in it fits, or not all where all must, or it
-                is of other classes where all must fit.
+                is of other classes where all must fit, or what is frozen is not in it.
         """
         latest = self.get_checkpoint_file() if use_latest else None
         if latest is not None:
@@ -160,6 +160,7 @@ class Checkpointer:
         report = load_state_dict(self.model, model_tensors(content), same_classes=not differ)
         if require_all:
             report.require_complete(path)
+        report.require_frozen(self.model, path)
         differs = report.mismatched or report.of_classes
         self.logger.log(logging.WARNING if differs else logging.INFO, report.summary())
         return {}

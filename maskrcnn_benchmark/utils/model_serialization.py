@@ -66,6 +66,24 @@ class LoadReport:
             short = "holds the weights of a backbone, not of a whole detector"
         raise ValueError(f"{source} {short}: {self.summary()}")
 
+    def require_frozen(self, model: nn.Module, source: str | Path) -> None:
+        """Refuse to start a training whose frozen parts would stay at random values for good.
+
+        Args:
+            model: that was loaded; parameters that need no gradient are frozen.
+            source: the file, for the message.
+
+        Raises:
+            ValueError: a frozen parameter was not loaded.
+        """
+        frozen = [name for name, value in model.named_parameters() if not value.requires_grad]
+        absent = [name for name in frozen if name not in self.matched]
+        if absent:
+            raise ValueError(
+                f"{source} does not fill what is frozen (SOLVER.TRAIN_ONLY, "
+                f"MODEL.BACKBONE.FREEZE_CONV_BODY_AT): {_names(absent)}; {self.summary()}"
+            )
+
     def summary(self) -> str:
         """Return the report in a few lines: a count each, and the first names."""
         left = len(self.missing) + len(self.mismatched) + len(self.of_classes)

@@ -114,6 +114,16 @@ def test_weights_for_evaluation_must_be_complete(tmp_path):
         parts(tmp_path).load(tmp_path / "part.pth", require_all=True)
 
 
+def test_frozen_parts_must_be_in_the_file(tmp_path):
+    torch.save({"weight": torch.zeros(2, 3)}, tmp_path / "part.pth")
+    frozen = parts(tmp_path)
+    frozen.model.weight.requires_grad_(False)
+    assert frozen.load(tmp_path / "part.pth") == {}
+    frozen.model.bias.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"part.pth does not fill what is frozen .*: 1: bias;"):
+        frozen.load(tmp_path / "part.pth")
+
+
 class Classifier(nn.Module):
     def __init__(self):
         super().__init__()
