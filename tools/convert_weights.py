@@ -16,13 +16,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 from common import user_errors
+from torch import nn
+from yacs.config import CfgNode
 
 from maskrcnn_benchmark.config import check_config, make_default_config
-from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASS_NAMES
+from maskrcnn_benchmark.data.datasets.classes import BACKGROUND
+from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.utils.checkpoint import write_atomically
 from maskrcnn_benchmark.utils.model_serialization import load_state_dict
@@ -35,6 +39,40 @@ _MASKIOU = "roi_heads.maskiou."
 def read_class_names(path: str) -> list[str]:
     """Return the names in a text file, one a line, without the background."""
     return [line.strip() for line in Path(path).read_text().splitlines() if line.strip()]
+
+
+def make_model(found: Conversion, source: Path) -> tuple[CfgNode, nn.Module]:
+    """Build the model that a conversion describes, and fill it; a missing MaskIoU head stays new.
+
+    Raises:
+        ValueError: the tensors do not fit; ``source`` names the file.
+    """
+    cfg = make_default_config()
+    cfg.merge_from_other_cfg(found.settings)
+    check_config(cfg)
+    torch.manual_seed(cfg.SEED)
+    model = build_detection_model(cfg)
+    report = load_state_dict(model, found.state)
+    new = ("rpn.anchor_generator.",) if found.has_maskiou else ("rpn.anchor_generator.", _MASKIOU)
+    missing = [name for name in report.missing if not name.startswith(new)]
+    if missing or report.mismatched or report.unexpected:
+        raise ValueError(f"{source} does not fit the model that it asks for: {report.summary()}")
+    return cfg, model
+
+
+def class_metadata(found: Conversion, names: list[str] | None, foreground: int) -> dict[str, Any]:
+    """Return what a checkpoint says of its classes; nothing if they are not known.
+
+    Raises:
+        ValueError: there are not as many names as classes.
+    """
+    if found.is_coco:
+        return COCO_CLASSES._asdict()
+    if names is None:
+        return {}
+    if len(names) != foreground:
+        raise ValueError(f"{len(names)} class names for a model of {foreground} classes")
+    return {"class_names": [BACKGROUND, *names]}
 
 
 def convert(source: Path, target: Path, args: argparse.Namespace) -> Conversion:
@@ -58,23 +96,9 @@ def convert(source: Path, target: Path, args: argparse.Namespace) -> Conversion:
         bn_eps=args.bn_eps,
         own_classes=names is not None,
     )
-    cfg = make_default_config()
-    cfg.merge_from_other_cfg(found.settings)
-    check_config(cfg)
-    foreground = cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES - 1
-    names = list(COCO_CLASS_NAMES) if found.is_coco else names
-    if names is not None and len(names) != foreground:
-        raise ValueError(f"{len(names)} class names for a model of {foreground} classes")
-    torch.manual_seed(cfg.SEED)
-    model = build_detection_model(cfg)
-    report = load_state_dict(model, found.state)
-    missing = [n for n in report.missing if found.has_maskiou or not n.startswith(_MASKIOU)]
-    missing = [n for n in missing if "cell_anchors" not in n]
-    if missing or report.mismatched or report.unexpected:
-        raise ValueError(f"{source} does not fit the model that it asks for: {report.summary()}")
+    cfg, model = make_model(found, source)
     content = {"model": model.state_dict(), "config": cfg.dump()}
-    if names is not None:
-        content["class_names"] = ["__background__", *names]
+    content |= class_metadata(found, names, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES - 1)
     text = f"# Converted from {found.source} by tools/convert_weights.py {source.name}\n"
     text += yaml.safe_dump(found.settings, sort_keys=False)
     target.parent.mkdir(parents=True, exist_ok=True)

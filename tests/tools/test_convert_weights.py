@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from maskrcnn_benchmark.config import check_config, make_default_config
-from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASS_NAMES
+from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
 from tests.helpers.pickles import python2_pickle
@@ -58,7 +58,8 @@ def test_torchvisions_coco_model(run, tmp_path):
     assert f"train_net.py --config-file {out.with_suffix('.yaml')} MODEL.WEIGHT {out} " in output
     assert "SOLVER.TRAIN_ONLY maskiou" in output
     content = torch.load(out, weights_only=True)
-    assert content["class_names"] == ["__background__", *COCO_CLASS_NAMES]
+    assert content["class_names"] == COCO_CLASSES.class_names
+    assert content["category_ids"] == COCO_CLASSES.category_ids
     stored = make_default_config()
     stored.merge_from_text(content["config"])
     cfg, checkpointer = load(out.parent)

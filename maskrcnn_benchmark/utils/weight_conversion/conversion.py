@@ -87,8 +87,8 @@ def convert_detector(
     _complete_norms(renamed, bn_eps)
     for name in renamed:
         if name.startswith(_PER_CLASS):
-            width = 4 if name.startswith(_BOX_OFFSETS) else 1
-            renamed[name] = _reordered(name, renamed[name], source, classes, is_coco, width)
+            rows = _reordered(name, renamed[name], source, classes=classes, is_coco=is_coco)
+            renamed[name] = rows
     if style is None:
         style = "caffe" if source is DETECTRON2 else "pytorch"
     settings = make_settings(renamed, source, style=style, is_coco=is_coco)
@@ -132,19 +132,18 @@ def _complete_norms(state: dict[str, Tensor], bn_eps: float) -> None:
             state[f"{norm}running_var"] = torch.ones_like(state[name])
 
 
-def _reordered(
-    name: str, tensor: Tensor, source: Source, classes: int, is_coco: bool, width: int
-) -> Tensor:
+def _reordered(name: str, tensor: Tensor, source: Source, *, classes: int, is_coco: bool) -> Tensor:
     """Return the rows of a tensor in our order of the classes, with background 0.
 
     Args:
-        name: of the tensor, for the message.
-        tensor: ``[classes * width, ...]``, without the background's rows where it predicts nothing.
+        name: of the tensor.
+        tensor: ``[classes, ...]``, of box offsets ``[classes * 4, ...]``, without the background
+            where nothing is predicted for it.
         source: where it comes from.
         classes: that the model scores, background included.
         is_coco: whether torchvision's rows are numbered by COCO's category ids.
-        width: rows of a class.
     """
+    width = 4 if name.startswith(_BOX_OFFSETS) else 1
     scores_alone = source.background_last and not name.startswith(_CLASS_SCORES)
     expected = (classes - scores_alone) * width
     if len(tensor) != expected:
