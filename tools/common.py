@@ -7,18 +7,21 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from own_data import register_datasets, resolve_num_classes
 from torch import nn
+from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.config import cfg, check_config
 from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.engine.inference import inference
+from maskrcnn_benchmark.evaluation import COCOResults
 from maskrcnn_benchmark.utils.collect_env import collect_env_info
 from maskrcnn_benchmark.utils.comm import get_rank, get_world_size, synchronize
 from maskrcnn_benchmark.utils.env import setup_environment
@@ -145,15 +148,38 @@ def leave_processes() -> None:
         dist.destroy_process_group()
 
 
-def run_tests(cfg: CfgNode, model: nn.Module, device: torch.device) -> None:
-    """Evaluate the model on every set of DATASETS.TEST, into ``OUTPUT_DIR/inference/<set>``."""
+def make_test_loaders(cfg: CfgNode) -> dict[str, DataLoader[Any]]:
+    """Return the loader of every set of DATASETS.TEST by its name."""
     if not cfg.DATASETS.TEST:
         logging.getLogger(LOGGER).warning("DATASETS.TEST is empty: nothing is evaluated")
-        return
-    with user_errors():
-        loaders = make_data_loader(cfg, is_train=False, is_distributed=get_world_size() > 1)
-    for name, loader in zip(cfg.DATASETS.TEST, loaders, strict=True):
-        inference(
+        return {}
+    loaders = make_data_loader(cfg, is_train=False, is_distributed=get_world_size() > 1)
+    return dict(zip(cfg.DATASETS.TEST, loaders, strict=True))
+
+
+def run_tests(
+    cfg: CfgNode,
+    model: nn.Module,
+    device: torch.device,
+    loaders: Mapping[str, DataLoader[Any]] | None = None,
+) -> dict[str, COCOResults]:
+    """Evaluate the model on every set of DATASETS.TEST, into ``OUTPUT_DIR/inference/<set>``.
+
+    Args:
+        cfg: the config.
+        model: to evaluate.
+        device: where it is.
+        loaders: see ``make_test_loaders``; made here by default.
+
+    Returns:
+        The results by set, on the main process; nothing on the others.
+    """
+    if loaders is None:
+        with user_errors():
+            loaders = make_test_loaders(cfg)
+    found = {}
+    for name, loader in loaders.items():
+        results = inference(
             model,
             loader,
             name,
@@ -165,3 +191,6 @@ def run_tests(cfg: CfgNode, model: nn.Module, device: torch.device) -> None:
             output_folder=Path(cfg.OUTPUT_DIR) / "inference" / name,
         )
         synchronize()
+        if results is not None:
+            found[name] = results
+    return found

@@ -21,12 +21,13 @@ def load_weights(
         ValueError: there is none of the three.
     """
     named = args.ckpt or (cfg.MODEL.WEIGHT if "MODEL.WEIGHT" in args.opts[::2] else "")
-    if not (named or cfg.MODEL.WEIGHT or checkpointer.get_checkpoint_file()):
+    weights = named or checkpointer.get_checkpoint_file() or cfg.MODEL.WEIGHT
+    if not weights:
         raise ValueError(
             "there are no weights to evaluate: give MODEL.WEIGHT path, or an OUTPUT_DIR that has "
             "a last_checkpoint"
         )
-    checkpointer.load(named or cfg.MODEL.WEIGHT, use_latest=not named, require_all=True)
+    checkpointer.load(weights, use_latest=False, require_all=True)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from common import (
     LOGGER,
     argument_parser,
     leave_processes,
+    make_test_loaders,
     run_tests,
     start_run,
     user_errors,
@@ -33,8 +35,9 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.data import make_classes, make_data_loader
 from maskrcnn_benchmark.engine.metrics_writer import MetricsWriter
 from maskrcnn_benchmark.engine.stop_request import TrainingStopped
-from maskrcnn_benchmark.engine.train_step import LossNotFiniteError
+from maskrcnn_benchmark.engine.train_step import LossNotFiniteError, StepOptions
 from maskrcnn_benchmark.engine.trainer import TrainOptions, do_train
+from maskrcnn_benchmark.engine.validation import figures, make_validation
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_lr_scheduler, make_optimizer
 from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
@@ -43,7 +46,7 @@ from maskrcnn_benchmark.utils.random_state import RandomStates
 
 
 class Training(NamedTuple):
-    """What ``do_train`` takes."""
+    """What ``do_train`` takes, in its order."""
 
     model: nn.Module
     data_loader: DataLoader[Any]
@@ -53,6 +56,7 @@ class Training(NamedTuple):
     device: torch.device
     checkpoint_period: int
     arguments: dict[str, Any]
+    options: TrainOptions
 
 
 def set_up(cfg: CfgNode, device: torch.device) -> Training:
@@ -64,6 +68,8 @@ def set_up(cfg: CfgNode, device: torch.device) -> Training:
     checkpointer.parts["random_states"] = RandomStates()
     if not cfg.MODEL.RPN_ONLY:
         checkpointer.metadata |= make_classes(cfg, cfg.DATASETS.TRAIN)._asdict()
+    options = make_options(cfg, model, device)
+    checkpointer.parts |= options.stateful()
     arguments = {"iteration": 0, **checkpointer.load(cfg.MODEL.WEIGHT)}
     distributed = get_world_size() > 1
     loader = make_data_loader(
@@ -72,7 +78,9 @@ def set_up(cfg: CfgNode, device: torch.device) -> Training:
     if distributed:
         model = parallel(model, device)
     period = cfg.SOLVER.CHECKPOINT_PERIOD
-    return Training(model, loader, optimizer, scheduler, checkpointer, device, period, arguments)
+    return Training(
+        model, loader, optimizer, scheduler, checkpointer, device, period, arguments, options
+    )
 
 
 def parallel(model: nn.Module, device: torch.device) -> DistributedDataParallel:
@@ -87,15 +95,27 @@ def parallel(model: nn.Module, device: torch.device) -> DistributedDataParallel:
         )
 
 
+def make_options(cfg: CfgNode, model: nn.Module, device: torch.device) -> TrainOptions:
+    """Read how the model is to be trained, and with SOLVER.TEST_PERIOD how it is evaluated."""
+    step = StepOptions.from_cfg(cfg, model, device)
+    loaders = make_test_loaders(cfg) if cfg.SOLVER.TEST_PERIOD else {}
+
+    def evaluate() -> dict[str, float]:
+        return figures(run_tests(cfg, step.trained(model), device, loaders))
+
+    return TrainOptions(seed=cfg.SEED, step=step, validation=make_validation(cfg, evaluate))
+
+
 def train(cfg: CfgNode, training: Training) -> None:
     """Train to SOLVER.MAX_ITER; the main process writes the config and the figures."""
+    *parts, options = training
     with contextlib.ExitStack() as stack:
-        writer = None
         if is_main_process():
             (Path(cfg.OUTPUT_DIR) / "config.yml").write_text(cfg.dump())
             start = training.arguments["iteration"]
             writer = stack.enter_context(MetricsWriter(cfg.OUTPUT_DIR, start))
-        do_train(*training, options=TrainOptions(writer=writer, seed=cfg.SEED))
+            options = replace(options, writer=writer)
+        do_train(*parts, options=options)
 
 
 def run(args: argparse.Namespace, *, skip_test: bool = False) -> None:
@@ -103,7 +123,7 @@ def run(args: argparse.Namespace, *, skip_test: bool = False) -> None:
 
     Args:
         args: ``config_file``, ``local_rank``, ``register`` and ``opts``.
-        skip_test: see above.
+        skip_test: see above; with SOLVER.TEST_PERIOD the training itself evaluates to the end.
     """
     with user_errors():
         cfg, device = start_run(args, uses=("TRAIN",) if skip_test else ("TRAIN", "TEST"))
@@ -116,8 +136,8 @@ def run(args: argparse.Namespace, *, skip_test: bool = False) -> None:
     except TrainingStopped:
         leave_processes()
         raise
-    if not skip_test:
-        run_tests(cfg, training.checkpointer.model, device)
+    if not skip_test and training.options.validation is None:
+        run_tests(cfg, training.options.step.trained(training.checkpointer.model), device)
     leave_processes()
 
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import inf
-from typing import Any
 
 from yacs.config import CfgNode
+
+from maskrcnn_benchmark.config._keys import get, one_of
+from maskrcnn_benchmark.config.solver_checks import (
+    check_precision,
+    check_solver,
+    check_train_only,
+    check_validation,
+)
 
 # Backbones that can be built: depth, and which features they hand on.
 CONV_BODIES = tuple(
@@ -29,7 +36,8 @@ def check_config(cfg: CfgNode) -> None:
         ValueError: lists everything that is wrong, and what to set.
     """
     checks = [_check_switches, _check_backbone, _check_levels, _check_rpn, _check_thresholds]
-    checks += [_check_input, _check_datasets, _check_solver, _check_counts]
+    checks += [_check_input, _check_datasets, _check_counts]
+    checks += [check_solver, check_train_only, check_validation, check_precision]
     if not cfg.MODEL.RPN_ONLY:
         checks += [_check_box_head]
         checks += [_check_mask_head] if cfg.MODEL.MASK_ON else []
@@ -42,24 +50,9 @@ def _uses_fpn(cfg: CfgNode) -> bool:
     return bool(cfg.MODEL.BACKBONE.CONV_BODY.endswith("-FPN"))
 
 
-def _one_of(cfg: CfgNode, key: str, known: tuple[str, ...]) -> Iterator[str]:
-    """Require the value of ``key`` to be among ``known``."""
-    value = _get(cfg, key)
-    if value not in known:
-        yield f"{key} is {value!r}; it must be one of {', '.join(known)}"
-
-
-def _get(cfg: CfgNode, key: str) -> Any:
-    """Return the value of a full key."""
-    node: Any = cfg
-    for name in key.split("."):
-        node = getattr(node, name)
-    return node
-
-
 def _check_switches(cfg: CfgNode) -> Iterator[str]:
     model = cfg.MODEL
-    yield from _one_of(cfg, "MODEL.META_ARCHITECTURE", ("GeneralizedRCNN",))
+    yield from one_of(cfg, "MODEL.META_ARCHITECTURE", ("GeneralizedRCNN",))
     if model.MASKIOU_ON and not model.MASK_ON:
         yield "MODEL.MASKIOU_ON scores masks: set MODEL.MASK_ON True, or MODEL.MASKIOU_ON False"
     if model.RPN_ONLY and model.MASK_ON:
@@ -71,9 +64,9 @@ def _check_switches(cfg: CfgNode) -> Iterator[str]:
 
 
 def _check_backbone(cfg: CfgNode) -> Iterator[str]:
-    yield from _one_of(cfg, "MODEL.BACKBONE.CONV_BODY", CONV_BODIES)
-    yield from _one_of(cfg, "MODEL.RESNETS.TRANS_FUNC", TRANS_FUNCS)
-    yield from _one_of(cfg, "MODEL.RESNETS.STEM_FUNC", STEM_FUNCS)
+    yield from one_of(cfg, "MODEL.BACKBONE.CONV_BODY", CONV_BODIES)
+    yield from one_of(cfg, "MODEL.RESNETS.TRANS_FUNC", TRANS_FUNCS)
+    yield from one_of(cfg, "MODEL.RESNETS.STEM_FUNC", STEM_FUNCS)
     freeze = cfg.MODEL.BACKBONE.FREEZE_CONV_BODY_AT
     if not 0 <= freeze <= 5:
         yield f"MODEL.BACKBONE.FREEZE_CONV_BODY_AT is {freeze}; it counts stages, from 0 to 5"
@@ -90,7 +83,7 @@ def _check_levels(cfg: CfgNode) -> Iterator[str]:
     body, fpn = cfg.MODEL.BACKBONE.CONV_BODY, _uses_fpn(cfg)
     sections = ("MODEL.RPN",) if cfg.MODEL.RPN_ONLY else ("MODEL.RPN", "MODEL.ROI_HEADS")
     for section in sections:
-        if _get(cfg, f"{section}.USE_FPN") != fpn:
+        if get(cfg, f"{section}.USE_FPN") != fpn:
             yield f"{section}.USE_FPN must be {fpn} with MODEL.BACKBONE.CONV_BODY {body}"
     if fpn and (cfg.DATALOADER.SIZE_DIVISIBILITY < 32 or cfg.DATALOADER.SIZE_DIVISIBILITY % 32):
         yield (
@@ -101,7 +94,7 @@ def _check_levels(cfg: CfgNode) -> Iterator[str]:
     heads += ["MODEL.ROI_MASK_HEAD"] if cfg.MODEL.MASK_ON else []
     strides = cfg.MODEL.RPN.ANCHOR_STRIDE
     for head in heads:
-        scales = tuple(_get(cfg, f"{head}.POOLER_SCALES"))
+        scales = tuple(get(cfg, f"{head}.POOLER_SCALES"))
         expected = tuple(1.0 / stride for stride in strides[: len(scales)])
         if not scales or (not fpn and len(scales) > 1) or scales != expected:
             yield (
@@ -112,8 +105,8 @@ def _check_levels(cfg: CfgNode) -> Iterator[str]:
 
 def _check_rpn(cfg: CfgNode) -> Iterator[str]:
     rpn = cfg.MODEL.RPN
-    yield from _one_of(cfg, "MODEL.RPN.RPN_HEAD", ("SingleConvRPNHead",))
-    yield from _one_of(cfg, "MODEL.RPN.ANCHOR_RULE", ("legacy", "centred", "torchvision"))
+    yield from one_of(cfg, "MODEL.RPN.RPN_HEAD", ("SingleConvRPNHead",))
+    yield from one_of(cfg, "MODEL.RPN.ANCHOR_RULE", ("legacy", "centred", "torchvision"))
     if rpn.ANCHOR_RULE != "legacy" and cfg.MODEL.PIXEL_OFFSET != 0:
         yield f"MODEL.RPN.ANCHOR_RULE {rpn.ANCHOR_RULE} needs MODEL.PIXEL_OFFSET 0"
     strides, sizes = rpn.ANCHOR_STRIDE, rpn.ANCHOR_SIZES
@@ -133,7 +126,7 @@ def _check_rpn(cfg: CfgNode) -> Iterator[str]:
 
 def _check_thresholds(cfg: CfgNode) -> Iterator[str]:
     for section in ("MODEL.RPN", "MODEL.ROI_HEADS"):
-        node = _get(cfg, section)
+        node = get(cfg, section)
         low, high = node.BG_IOU_THRESHOLD, node.FG_IOU_THRESHOLD
         if not 0 <= low <= high <= 1:
             yield (
@@ -146,7 +139,7 @@ def _check_thresholds(cfg: CfgNode) -> Iterator[str]:
     if len(cfg.MODEL.ROI_HEADS.BBOX_REG_WEIGHTS) != 4:
         yield "MODEL.ROI_HEADS.BBOX_REG_WEIGHTS needs four numbers, for dx, dy, dw and dh"
     soft = cfg.MODEL.ROI_HEADS.SOFT_NMS
-    yield from _one_of(cfg, "MODEL.ROI_HEADS.SOFT_NMS.METHOD", ("linear", "gaussian"))
+    yield from one_of(cfg, "MODEL.ROI_HEADS.SOFT_NMS.METHOD", ("linear", "gaussian"))
     if soft.SIGMA <= 0:
         yield f"MODEL.ROI_HEADS.SOFT_NMS.SIGMA is {soft.SIGMA}; it must be positive"
 
@@ -154,9 +147,9 @@ def _check_thresholds(cfg: CfgNode) -> Iterator[str]:
 def _check_box_head(cfg: CfgNode) -> Iterator[str]:
     fpn = _uses_fpn(cfg)
     key = "MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR"
-    yield from _one_of(cfg, key, FPN_BOX_EXTRACTORS if fpn else (CONV5,))
+    yield from one_of(cfg, key, FPN_BOX_EXTRACTORS if fpn else (CONV5,))
     predictor = "FPNPredictor" if fpn else "FastRCNNPredictor"
-    yield from _one_of(cfg, "MODEL.ROI_BOX_HEAD.PREDICTOR", (predictor,))
+    yield from one_of(cfg, "MODEL.ROI_BOX_HEAD.PREDICTOR", (predictor,))
     if cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES < 2:
         yield "MODEL.ROI_BOX_HEAD.NUM_CLASSES counts the background too: it must be at least 2"
 
@@ -164,8 +157,8 @@ def _check_box_head(cfg: CfgNode) -> Iterator[str]:
 def _check_mask_head(cfg: CfgNode) -> Iterator[str]:
     head, fpn = cfg.MODEL.ROI_MASK_HEAD, _uses_fpn(cfg)
     key = "MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR"
-    yield from _one_of(cfg, key, FPN_MASK_EXTRACTORS if fpn else (CONV5,))
-    yield from _one_of(cfg, "MODEL.ROI_MASK_HEAD.PREDICTOR", ("MaskRCNNC4Predictor",))
+    yield from one_of(cfg, key, FPN_MASK_EXTRACTORS if fpn else (CONV5,))
+    yield from one_of(cfg, "MODEL.ROI_MASK_HEAD.PREDICTOR", ("MaskRCNNC4Predictor",))
     if fpn and head.SHARE_BOX_FEATURE_EXTRACTOR:
         yield (
             "MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR must be False with FPN: "
@@ -225,29 +218,9 @@ def _check_datasets(cfg: CfgNode) -> Iterator[str]:
         if not isinstance(entry, CfgNode) or set(entry) != {"ANN_FILE", "IMG_DIR"}:
             yield f"DATASETS.CUSTOM.{name} needs ANN_FILE and IMG_DIR, and nothing else"
     for key in ("DATASETS.TRAIN", "DATASETS.TEST"):
-        names = _get(cfg, key)
+        names = get(cfg, key)
         if not all(isinstance(name, str) and name for name in names):
             yield f"{key} is {names}; it must hold names of data sets"
-
-
-def _check_solver(cfg: CfgNode) -> Iterator[str]:
-    solver = cfg.SOLVER
-    yield from _one_of(cfg, "SOLVER.WARMUP_METHOD", ("constant", "linear"))
-    parts = ("rpn", "box", "mask", "maskiou")
-    if solver.TRAIN_ONLY not in ("", *parts):
-        known = ", ".join(parts)
-        yield f"SOLVER.TRAIN_ONLY is {solver.TRAIN_ONLY!r}; it is empty or one of {known}"
-    for part, key, there in (
-        ("box", "MODEL.RPN_ONLY False", not cfg.MODEL.RPN_ONLY),
-        ("mask", "MODEL.MASK_ON True", cfg.MODEL.MASK_ON),
-        ("maskiou", "MODEL.MASKIOU_ON True", cfg.MODEL.MASKIOU_ON),
-    ):
-        if part == solver.TRAIN_ONLY and not there:
-            yield f"SOLVER.TRAIN_ONLY {part} needs {key}"
-    if list(solver.STEPS) != sorted(solver.STEPS):
-        yield f"SOLVER.STEPS is {solver.STEPS}; it must not decrease"
-    if solver.BASE_LR <= 0:
-        yield f"SOLVER.BASE_LR is {solver.BASE_LR}; it must be positive"
 
 
 def _check_counts(cfg: CfgNode) -> Iterator[str]:
@@ -256,13 +229,14 @@ def _check_counts(cfg: CfgNode) -> Iterator[str]:
         "SOLVER.IMS_PER_BATCH",
         "SOLVER.MAX_ITER",
         "SOLVER.CHECKPOINT_PERIOD",
+        "SOLVER.ACCUMULATE",
         "TEST.IMS_PER_BATCH",
         "MODEL.RPN.BATCH_SIZE_PER_IMAGE",
         "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE",
         "MODEL.RESNETS.NUM_GROUPS",
         "MODEL.RESNETS.WIDTH_PER_GROUP",
     ):
-        value = _get(cfg, key)
+        value = get(cfg, key)
         if value < 1:
             yield f"{key} is {value}; it must be at least 1"
     if cfg.DATALOADER.NUM_WORKERS < 0:

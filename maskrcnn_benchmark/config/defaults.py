@@ -315,6 +315,25 @@ _C.SOLVER.WARMUP_FACTOR = 1.0 / 3
 _C.SOLVER.WARMUP_ITERS = 500
 # How the rate gets from there to 1: "linear" or "constant" (a jump)
 _C.SOLVER.WARMUP_METHOD = "linear"
+# How the rate falls: "WarmupMultiStepLR" (by GAMMA at STEPS) or "WarmupCosineLR" (half a cosine, to
+# 0 at MAX_ITER; GAMMA and STEPS do not count)
+_C.SOLVER.LR_SCHEDULER_NAME = "WarmupMultiStepLR"
+# Parts in which a process takes its batch, one after the other, to save memory: the gradient is the
+# mean over the parts. An iteration remains one batch of IMS_PER_BATCH images and one update
+_C.SOLVER.ACCUMULATE = 1
+# The gradient of all weights together is shortened to this L2 norm; 0: never
+_C.SOLVER.CLIP_GRAD_NORM = 0.0
+# Each element of the gradient is cut to this absolute value; 0: never
+_C.SOLVER.CLIP_GRAD_VALUE = 0.0
+# The weights are averaged over the iterations, those of an iteration counting for (1 - EMA_DECAY),
+# such as 0.999; the averaged ones are evaluated. 0: no average
+_C.SOLVER.EMA_DECAY = 0.0
+# DATASETS.TEST is evaluated every so many iterations, and at the last one; 0: only at the end
+_C.SOLVER.TEST_PERIOD = 0
+# model_best.pth is the model with the greatest value of this figure of metrics.jsonl, on the first
+# set of DATASETS.TEST. "": segm_AP of a model with masks, bbox_AP of another, box_proposal_AR@1000
+# of an RPN alone
+_C.SOLVER.BEST_METRIC = ""
 # A checkpoint is written every so many iterations
 _C.SOLVER.CHECKPOINT_PERIOD = 10000
 # Images in a batch, over all training processes
@@ -337,6 +356,9 @@ _C.TEST.IMS_PER_BATCH = 8
 # ---------------------------------------------------------------------------------------------
 # Initial weights, order of the data, augmentation and sampling all follow from this number
 _C.SEED = 0
+# Arithmetic of the model: "float32", or mixed precision with "float16" (the loss is scaled while
+# training) or "bfloat16"; the weights are float32 in any case
+_C.DTYPE = "float32"
 # Checkpoints, logs and results go here
 _C.OUTPUT_DIR = "models/"
 # File with the DatasetCatalog and ModelCatalog

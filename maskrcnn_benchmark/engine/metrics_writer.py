@@ -29,13 +29,21 @@ class MetricsWriter:
         self._lines = path.open("a")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start_iteration + 1)
 
-    def write(self, iteration: int, values: Mapping[str, float]) -> None:
-        """Record the figures of one iteration; they are on disk on return."""
+    def write(
+        self, iteration: int, values: Mapping[str, float], *, group: str | None = None
+    ) -> None:
+        """Record the figures of one iteration; they are on disk on return.
+
+        Args:
+            iteration: from 1.
+            values: by name.
+            group: their heading in TensorBoard; None: ``loss`` for losses, ``run`` for the rest.
+        """
         self._lines.write(json.dumps({"iteration": iteration, **values}) + "\n")
         self._lines.flush()
         for name, value in values.items():
-            group = "loss" if name.startswith("loss") else "run"
-            self._board.add_scalar(f"{group}/{name}", value, iteration)
+            heading = group or ("loss" if name.startswith("loss") else "run")
+            self._board.add_scalar(f"{heading}/{name}", value, iteration)
 
     def close(self) -> None:
         """Finish both files."""

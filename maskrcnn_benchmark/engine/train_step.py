@@ -1,17 +1,25 @@
-"""One step of training: losses, the guard against losses that are not finite, the update."""
+"""One step of training: losses, gradients, the guard against losses that are not finite, update."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from yacs.config import CfgNode
 
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.image_list import ImageList
 from maskrcnn_benchmark.utils.comm import all_gather, any_process
+from maskrcnn_benchmark.utils.weight_files import AVERAGED
 
 Batch = tuple[ImageList, Sequence[BoxList], Sequence[int]]
 
@@ -20,12 +28,60 @@ class LossNotFiniteError(ArithmeticError):
     """A loss became infinite or NaN; the message tells which one, and on which images."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class StepOptions:
+    """How a batch becomes a change of the weights; by default as in the original.
+
+    Attributes:
+        accumulate: parts in which a batch passes through the model, one after the other, to save
+            memory. The gradient is the mean over the parts, weighted by their images.
+        clip_norm: greatest L2 norm of the gradient of all weights together; 0 for any.
+        clip_value: greatest absolute value of an element of the gradient; 0 for any.
+        scaler: keeps the small gradients of a float16 model from vanishing.
+        averaged: gets the new weights averaged into its own after each step.
+    """
+
+    accumulate: int = 1
+    clip_norm: float = 0.0
+    clip_value: float = 0.0
+    scaler: GradScaler = field(default_factory=lambda: GradScaler("cpu", enabled=False))
+    averaged: AveragedModel | None = None
+
+    @classmethod
+    def from_cfg(cls, cfg: CfgNode, model: nn.Module, device: torch.device) -> StepOptions:
+        """Read ``SOLVER`` and ``DTYPE`` for a model on a device."""
+        solver = cfg.SOLVER
+        averaged = None
+        if solver.EMA_DECAY > 0:
+            averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(solver.EMA_DECAY))
+        return cls(
+            accumulate=solver.ACCUMULATE,
+            clip_norm=solver.CLIP_GRAD_NORM,
+            clip_value=solver.CLIP_GRAD_VALUE,
+            scaler=GradScaler(device.type, enabled=cfg.DTYPE == "float16"),
+            averaged=averaged,
+        )
+
+    def trained(self, model: nn.Module) -> nn.Module:
+        """Return what a training of ``model`` brings forth: its average, if there is one."""
+        if self.averaged is None:
+            return model
+        module: nn.Module = self.averaged.module
+        return module
+
+    def stateful(self) -> dict[str, Any]:
+        """Return what has a state that belongs into the checkpoints, by the name it has there."""
+        parts: dict[str, Any] = {"scaler": self.scaler} if self.scaler.is_enabled() else {}
+        return parts | ({AVERAGED: self.averaged} if self.averaged is not None else {})
+
+
 def train_step(
     model: nn.Module,
     optimizer: Optimizer,
     batch: Batch,
     device: torch.device | str,
     *,
+    options: StepOptions | None = None,
     dataset: Any = None,
 ) -> dict[str, Tensor]:
     """Update the weights by one batch.
@@ -35,24 +91,89 @@ def train_step(
         optimizer: of its parameters.
         batch: images, targets, and their indices in the data set.
         device: where the model is.
+        options: see there.
         dataset: names the images in errors (``get_img_info``); None: by index.
 
     Returns:
-        ``loss``, the sum, and the losses: 0-d tensors on the device, detached.
+        ``loss``, the sum, and the losses, means over the parts of the batch; ``grad_norm`` before
+        clipping if the norm is clipped: 0-d tensors on the device, detached.
 
     Raises:
         LossNotFiniteError: on every process when a loss of any is infinite or NaN; the weights
             are as they were.
     """
+    options = options or StepOptions()
+    parts = split_batch(batch, options.accumulate)
+    shares = [len(part[2]) / len(batch[2]) for part in parts]
+    optimizer.zero_grad()
+    of_parts = []
+    for number, (part, share) in enumerate(zip(parts, shares, strict=True), 1):
+        with _keep_gradients_local(model, until_last=number == len(parts)):
+            of_parts.append(_backward(model, part, device, share=share, scaler=options.scaler))
+    losses = {
+        name: torch.stack([s * of[name] for s, of in zip(shares, of_parts, strict=True)]).sum()
+        for name in of_parts[0]
+    }
+    if any_process(~torch.isfinite(losses["loss"])):
+        raise LossNotFiniteError(_describe(of_parts, [part[2] for part in parts], dataset))
+    options.scaler.unscale_(optimizer)
+    losses |= _clip(optimizer, options)
+    options.scaler.step(optimizer)
+    options.scaler.update()
+    if options.averaged is not None:
+        options.averaged.update_parameters(model)
+    return losses
+
+
+def split_batch(batch: Batch, parts: int) -> list[Batch]:
+    """Cut a batch into at most ``parts`` parts of one or more images, the larger ones first.
+
+    Every part keeps the padding of the whole, so that each image gives what it gave there.
+    """
     images, targets, indices = batch
+    split, start = [], 0
+    for number in range(min(parts, len(indices))):
+        count = len(indices) // parts + (number < len(indices) % parts)
+        of = slice(start, start + count)
+        part = ImageList(images.tensors[of], images.image_sizes[of])
+        split.append((part, targets[of], indices[of]))
+        start += count
+    return split
+
+
+def _keep_gradients_local(
+    model: nn.Module, *, until_last: bool
+) -> contextlib.AbstractContextManager[None]:
+    """Let processes exchange gradients only once, in the backward pass of the last part."""
+    if isinstance(model, DistributedDataParallel) and not until_last:
+        return model.no_sync()
+    return contextlib.nullcontext()
+
+
+def _backward(
+    model: nn.Module,
+    part: Batch,
+    device: torch.device | str,
+    *,
+    share: float,
+    scaler: GradScaler,
+) -> dict[str, Tensor]:
+    """Add the gradient of ``share`` of a part's loss; return its losses, detached."""
+    images, targets, _ = part
     losses: dict[str, Tensor] = model(images.to(device), [target.to(device) for target in targets])
     total = torch.stack(list(losses.values())).sum()
-    if any_process(~torch.isfinite(total)):
-        raise LossNotFiniteError(_describe(losses, image_names(dataset, indices)))
-    optimizer.zero_grad()
-    total.backward()
-    optimizer.step()
+    scaler.scale(share * total).backward()
     return {"loss": total.detach()} | {name: loss.detach() for name, loss in losses.items()}
+
+
+def _clip(optimizer: Optimizer, options: StepOptions) -> dict[str, Tensor]:
+    """Clip the gradients as the options say; return the norm that they had if it was taken."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    if options.clip_value:
+        clip_grad_value_(weights, options.clip_value)
+    if not options.clip_norm:
+        return {}
+    return {"grad_norm": clip_grad_norm_(weights, options.clip_norm)}
 
 
 def image_names(dataset: Any, indices: Sequence[int]) -> list[str]:
@@ -63,15 +184,25 @@ def image_names(dataset: Any, indices: Sequence[int]) -> list[str]:
     return [f"{info.get('id')} ({info.get('file_name', 'no file name')})" for info in infos]
 
 
-def _describe(losses: Mapping[str, Tensor], images: Sequence[str]) -> str:
+def _describe(
+    of_parts: Sequence[Mapping[str, Tensor]], indices: Sequence[Sequence[int]], dataset: Any
+) -> str:
     """Word the error; every process must call it, and gets the same text."""
-    values = {name: loss.item() for name, loss in losses.items()}
-    bad = [f"{name} is {v}" for name, v in values.items() if not torch.isfinite(torch.tensor(v))]
-    mine = f"{', '.join(bad)} on the images {', '.join(images)}" if bad else ""
+    mine = "; ".join(
+        f"{', '.join(bad)} on the images {', '.join(image_names(dataset, part))}"
+        for losses, part in zip(of_parts, indices, strict=True)
+        if (bad := _not_finite(losses))
+    )
     everywhere = [f"process {rank}: {text}" for rank, text in enumerate(all_gather(mine)) if text]
     return (
-        f"the loss is not finite, the training stops before the weights change. "
-        f"{'; '.join(everywhere) or f'The sum overflows on the images {images}'}. "
+        "the loss is not finite, the training stops before the weights change. "
+        f"{'; '.join(everywhere)}. "
         "Usual causes: SOLVER.BASE_LR too high for the batch, too short a warm-up, or annotations "
         "of these images that make no sense"
     )
+
+
+def _not_finite(losses: Mapping[str, Tensor]) -> list[str]:
+    """Return ``"loss_mask is nan"`` and the like; the sum is named only if it alone overflows."""
+    bad = [f"{name} is {loss.item()}" for name, loss in losses.items() if not loss.isfinite()]
+    return bad[1:] or bad

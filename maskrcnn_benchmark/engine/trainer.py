@@ -6,7 +6,7 @@ import datetime
 import logging
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -23,7 +23,8 @@ from maskrcnn_benchmark.utils.random_state import seed_generators, step_seed
 from .metrics_writer import MetricsWriter
 from .progress import progress_bar
 from .stop_request import StopRequest, TrainingStopped
-from .train_step import train_step
+from .train_step import StepOptions, train_step
+from .validation import Validation
 
 _LOGGER = "maskrcnn_benchmark.trainer"
 
@@ -62,11 +63,20 @@ class TrainOptions:
         writer: records the logged figures; None: they go to the log only.
         log_period: iterations between two lines of the log.
         seed: of all random draws, together with the iteration and the rank.
+        step: how a batch becomes a change of the weights.
+        validation: evaluates now and then, and the best model is kept; None: never.
     """
 
     writer: MetricsWriter | None = None
     log_period: int = 20
     seed: int = 0
+    step: StepOptions = field(default_factory=StepOptions)
+    validation: Validation | None = None
+
+    def stateful(self) -> dict[str, Any]:
+        """Return what has a state that belongs into the checkpoints, by the name it has there."""
+        own = {} if self.validation is None else {"validation": self.validation}
+        return self.step.stateful() | own
 
 
 def do_train(
@@ -117,11 +127,15 @@ def do_train(
             data_time = time.perf_counter() - end
             _step(scheduler)
             seed_generators(step_seed(options.seed, iteration, get_rank()))
-            losses = train_step(model, optimizer, batch, device, dataset=data_loader.dataset)
+            losses = train_step(
+                model, optimizer, batch, device, options=options.step, dataset=data_loader.dataset
+            )
             arguments["iteration"] = iteration
-            batch_time, end = time.perf_counter() - end, time.perf_counter()
+            batch_time = time.perf_counter() - end
             log.add(optimizer, iteration, losses, time=batch_time, data=data_time)
             bar.update()
+            _validate(options, checkpointer, arguments, last)
+            end = time.perf_counter()
             reason = stop_request.on_any_process(device)
             _keep(checkpointer, arguments, checkpoint_period, last, reason)
     logger.info(f"Training took {_duration(time.perf_counter() - began)}")
@@ -148,6 +162,20 @@ def _step(scheduler: LRScheduler) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler.step\(\)`")
         scheduler.step()
+
+
+def _validate(
+    options: TrainOptions, checkpointer: Checkpointer, arguments: dict[str, Any], last: int
+) -> None:
+    """If it is time to, evaluate and record the figures; ``model_best`` is the best so far."""
+    iteration, validation = arguments["iteration"], options.validation
+    if validation is None or not validation.is_due(iteration, last):
+        return
+    values, is_best = validation.run(iteration)
+    if options.writer is not None and values:
+        options.writer.write(iteration, values, group="test")
+    if is_best:
+        checkpointer.save("model_best", **arguments)
 
 
 def _duration(seconds: float) -> str:

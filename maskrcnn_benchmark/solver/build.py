@@ -6,7 +6,7 @@ from torch import nn
 from torch.optim import SGD, Optimizer
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.solver.lr_scheduler import WarmupMultiStepLR
+from maskrcnn_benchmark.solver.lr_scheduler import WarmupCosineLR, WarmupMultiStepLR
 
 
 def make_optimizer(cfg: CfgNode, model: nn.Module) -> SGD:
@@ -33,14 +33,14 @@ def make_optimizer(cfg: CfgNode, model: nn.Module) -> SGD:
     return SGD(groups, lr, momentum=solver.MOMENTUM)
 
 
-def make_lr_scheduler(cfg: CfgNode, optimizer: Optimizer) -> WarmupMultiStepLR:
-    """Build the warm-up and step schedule of ``SOLVER``."""
+def make_lr_scheduler(cfg: CfgNode, optimizer: Optimizer) -> WarmupMultiStepLR | WarmupCosineLR:
+    """Build the schedule that ``SOLVER.LR_SCHEDULER_NAME`` names, with its warm-up."""
     solver = cfg.SOLVER
-    return WarmupMultiStepLR(
-        optimizer,
-        solver.STEPS,
-        gamma=solver.GAMMA,
-        warmup_factor=solver.WARMUP_FACTOR,
-        warmup_iters=solver.WARMUP_ITERS,
-        warmup_method=solver.WARMUP_METHOD,
-    )
+    warmup = {
+        "warmup_factor": solver.WARMUP_FACTOR,
+        "warmup_iters": solver.WARMUP_ITERS,
+        "warmup_method": solver.WARMUP_METHOD,
+    }
+    if solver.LR_SCHEDULER_NAME == "WarmupCosineLR":
+        return WarmupCosineLR(optimizer, solver.MAX_ITER, **warmup)
+    return WarmupMultiStepLR(optimizer, solver.STEPS, gamma=solver.GAMMA, **warmup)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
 
@@ -10,12 +12,51 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 
-class WarmupMultiStepLR(LRScheduler):
-    """Warm-up, then a drop by ``gamma`` at each milestone.
+class _WarmupLR(LRScheduler):
+    """Warm-up, then whatever ``_decay`` says.
 
     Iterations count from 1, and iteration ``i`` trains at the rate of ``last_epoch == i``: step the
     scheduler before the optimizer, as the original does. A checkpoint written after iteration ``i``
     then holds ``last_epoch == i``, the original's ones included.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        *,
+        warmup_factor: float,
+        warmup_iters: int,
+        warmup_method: str,
+        last_epoch: int,
+    ) -> None:
+        if warmup_method not in ("constant", "linear"):
+            raise ValueError(f"warmup_method should be constant or linear, got {warmup_method!r}")
+        self.warmup_factor = warmup_factor
+        self.warmup_iters = warmup_iters
+        self.warmup_method = warmup_method
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Return the rate of each group at iteration ``last_epoch``."""
+        decay = self._decay()
+        return [base_lr * self._warmup() * decay for base_lr in self.base_lrs]
+
+    @abstractmethod
+    def _decay(self) -> float:
+        """Return the share of the rate that is left at this iteration, the warm-up aside."""
+
+    def _warmup(self) -> float:
+        """Return the share of the rate that the warm-up allows at this iteration."""
+        if self.last_epoch >= self.warmup_iters:
+            return 1.0
+        if self.warmup_method == "constant":
+            return self.warmup_factor
+        progress = self.last_epoch / self.warmup_iters
+        return self.warmup_factor * (1 - progress) + progress
+
+
+class WarmupMultiStepLR(_WarmupLR):
+    """Warm-up, then a drop by ``gamma`` at each milestone; step it before the optimizer.
 
     Args:
         optimizer: each of its groups scales its own initial rate.
@@ -43,25 +84,55 @@ class WarmupMultiStepLR(LRScheduler):
     ) -> None:
         if list(milestones) != sorted(milestones):
             raise ValueError(f"milestones should not decrease, got {list(milestones)}")
-        if warmup_method not in ("constant", "linear"):
-            raise ValueError(f"warmup_method should be constant or linear, got {warmup_method!r}")
         self.milestones = list(milestones)
         self.gamma = gamma
-        self.warmup_factor = warmup_factor
-        self.warmup_iters = warmup_iters
-        self.warmup_method = warmup_method
-        super().__init__(optimizer, last_epoch)
+        super().__init__(
+            optimizer,
+            warmup_factor=warmup_factor,
+            warmup_iters=warmup_iters,
+            warmup_method=warmup_method,
+            last_epoch=last_epoch,
+        )
 
-    def get_lr(self) -> list[float | Tensor]:
-        """Return the rate of each group at iteration ``last_epoch``."""
-        drop = self.gamma ** bisect_right(self.milestones, self.last_epoch)
-        return [base_lr * self._warmup() * drop for base_lr in self.base_lrs]
+    def _decay(self) -> float:
+        return self.gamma ** bisect_right(self.milestones, self.last_epoch)
 
-    def _warmup(self) -> float:
-        """Return the share of the rate that the warm-up allows at this iteration."""
-        if self.last_epoch >= self.warmup_iters:
-            return 1.0
-        if self.warmup_method == "constant":
-            return self.warmup_factor
-        progress = self.last_epoch / self.warmup_iters
-        return self.warmup_factor * (1 - progress) + progress
+
+class WarmupCosineLR(_WarmupLR):
+    """Warm-up times half a cosine, from 1 to 0 at the last iteration; step it before the optimizer.
+
+    The cosine is that of SGDR (Loshchilov and Hutter 2017) without restarts.
+
+    Args:
+        optimizer: each of its groups scales its own initial rate.
+        max_iters: the iteration at which the rate is 0; the warm-up is part of the way.
+        warmup_factor: as in ``WarmupMultiStepLR``, like the three that follow.
+        warmup_iters: see there.
+        warmup_method: see there.
+        last_epoch: see there.
+
+    Raises:
+        ValueError: the method is unknown.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_iters: int,
+        *,
+        warmup_factor: float = 1.0 / 3,
+        warmup_iters: int = 500,
+        warmup_method: str = "linear",
+        last_epoch: int = -1,
+    ) -> None:
+        self.max_iters = max_iters
+        super().__init__(
+            optimizer,
+            warmup_factor=warmup_factor,
+            warmup_iters=warmup_iters,
+            warmup_method=warmup_method,
+            last_epoch=last_epoch,
+        )
+
+    def _decay(self) -> float:
+        return 0.5 * (1 + math.cos(math.pi * min(self.last_epoch / self.max_iters, 1.0)))

@@ -26,7 +26,7 @@ from .comm import is_main_process
 from .imports import import_file
 from .model_serialization import load_state_dict
 from .model_zoo import fetch, is_url, path_for_url
-from .weight_files import check_ending, model_tensors, read_weights
+from .weight_files import check_ending, has_averaged, model_tensors, read_weights
 
 _CATALOG = "catalog://"
 _LAST = "last_checkpoint"
@@ -125,8 +125,8 @@ class Checkpointer:
         """Resume from the folder's last checkpoint, or else start from the weights at ``path``.
 
         Resuming restores the model wholly, the optimizer and the scheduler. Starting from a file
-        takes the model's weights alone, those that fit by name and shape; if the file names
-        other classes, the layers that depend on them begin anew.
+        takes the model's weights alone, the averaged ones if there are such, those that fit by
+        name and shape; if the file names other classes, the layers that depend on them begin anew.
 
         Args:
             path: a file of weights (see ``read_weights``); empty or None: initial values stay.
@@ -150,8 +150,9 @@ class Checkpointer:
             self.logger.info("Starting from initial values: no checkpoint and no MODEL.WEIGHT")
             return {}
         path = self._local_file(str(path))
-        self.logger.info(f"Starting from the weights in {path}")
         content = read_weights(path)
+        kind = "averaged weights" if has_averaged(content) else "weights"
+        self.logger.info(f"Starting from the {kind} in {path}")
         differ = difference_of_classes(content.get("class_names"), self.metadata.get("class_names"))
         if differ and require_all:
             raise ValueError(f"{path} does not fit the data: {differ}")
@@ -209,7 +210,7 @@ class Checkpointer:
                 f"cannot resume from {path}: {differ}. Choose another OUTPUT_DIR, or delete "
                 f"{Path(self.save_dir) / _LAST}; MODEL.WEIGHT {path} fine-tunes from it"
             )
-        report = load_state_dict(self.model, model_tensors(content))
+        report = load_state_dict(self.model, model_tensors(content, averaged=False))
         if not report.complete:
             raise ValueError(
                 f"cannot resume from {path}: it is of another model ({report.summary()}). "

@@ -101,6 +101,8 @@ def read_weights(path: str | Path) -> dict[str, Any]:
     return _READERS[path.suffix.lower()](path)
 
 
+# The part of our checkpoints with the averaged weights: the state of a torch AveragedModel.
+AVERAGED = "ema"
 _HOLDERS = (
     "model",
     "state_dict",
@@ -108,15 +110,23 @@ _HOLDERS = (
 )  # ours and Detectron2's; timm's and others'; Detectron's
 
 
-def model_tensors(content: Mapping[str, Any]) -> dict[str, Tensor]:
+def model_tensors(content: Mapping[str, Any], *, averaged: bool = True) -> dict[str, Tensor]:
     """Return the model's tensors out of a file's content, under names that suit our models.
 
     Takes a bare state dict or one under ``model``, ``state_dict`` or ``blobs``, with or without
     ``module.`` before every name; a torchvision or timm ResNet and Detectron's blobs are renamed.
 
+    Args:
+        content: see ``read_weights``.
+        averaged: take the averaged weights where a training (``SOLVER.EMA_DECAY``) stored them
+            beside its own.
+
     Raises:
         ValueError: it holds things other than tensors, or a ResNet of another build.
     """
+    if averaged and has_averaged(content):
+        average = content[AVERAGED]
+        return strip_module_prefix({k: v for k, v in average.items() if k != "n_averaged"})
     holder = next((name for name in _HOLDERS if name in content), None)
     state = content if holder is None else content[holder]
     if not isinstance(state, Mapping):
@@ -130,3 +140,8 @@ def model_tensors(content: Mapping[str, Any]) -> dict[str, Tensor]:
     if is_caffe2(state):
         return convert_caffe2(state)
     return convert_torchvision_resnet(state) if is_torchvision_resnet(state) else state
+
+
+def has_averaged(content: Mapping[str, Any]) -> bool:
+    """Tell whether a file's content is a checkpoint of ours with averaged weights."""
+    return isinstance(content.get(AVERAGED), Mapping) and "n_averaged" in content[AVERAGED]

@@ -51,6 +51,8 @@ def test_keys_beyond_the_originals_have_upstreams_defaults():
     ours |= {f"MODEL.ROI_{head}_HEAD.POOLER_ALIGNED" for head in ("BOX", "MASK")}
     ours |= {key for key in DEFAULTS if key.startswith("MODEL.ROI_HEADS.SOFT_NMS.")}
     ours |= {f"INPUT.LARGE_SCALE_JITTER.{name}" for name in ("ENABLED", "SIZE", "SCALES")}
+    ours |= {f"SOLVER.{key}" for key in ("ACCUMULATE", "EMA_DECAY", "LR_SCHEDULER_NAME")}
+    ours |= {f"SOLVER.{key}" for key in ("BEST_METRIC", "CLIP_GRAD_NORM", "CLIP_GRAD_VALUE")}
     added = set(DEFAULTS) - set(FORK)
     assert ours <= added
     for key in added - ours:

@@ -18,7 +18,7 @@ from maskrcnn_benchmark.utils.metric_logger import MetricLogger
 from tests.engine.stand_ins import TinyModel, tiny_loader
 
 
-def run(folder, iterations, *, model=None, period=100, writer=None, log_period=20):
+def run(folder, iterations, *, model=None, period=100, writer=None, log_period=20, **options):
     """Train (or go on training) in ``folder``; returns the checkpointer with its parts."""
     model = model or TinyModel()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
@@ -28,7 +28,7 @@ def run(folder, iterations, *, model=None, period=100, writer=None, log_period=2
     loader = tiny_loader(iterations, arguments["iteration"])
     do_train(
         model, loader, optimizer, scheduler, checkpointer, "cpu", period, arguments,
-        options=TrainOptions(writer=writer, log_period=log_period),
+        options=TrainOptions(writer=writer, log_period=log_period, **options),
     )  # fmt: skip
     return checkpointer
 

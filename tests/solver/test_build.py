@@ -7,7 +7,12 @@ import torch
 from torch import nn
 
 from maskrcnn_benchmark.config import cfg
-from maskrcnn_benchmark.solver import make_lr_scheduler, make_optimizer
+from maskrcnn_benchmark.solver import (
+    WarmupCosineLR,
+    WarmupMultiStepLR,
+    make_lr_scheduler,
+    make_optimizer,
+)
 from tests.helpers.vectors import load_vector
 
 CASES = load_vector("optimizer_groups")[0]["data"]
@@ -85,6 +90,18 @@ def test_steps_follow_momentum_decay_and_schedule():
         bias = [bias[0] - 2.5 * rate * velocity[1]] * 2
     torch.testing.assert_close(model.x.weight.detach(), torch.tensor(weight))
     torch.testing.assert_close(model.x.bias.detach(), torch.tensor(bias))
+
+
+def test_the_schedule_is_the_named_one():
+    config = cfg.clone()
+    config.merge_from_list(["SOLVER.WARMUP_ITERS", 0, "SOLVER.MAX_ITER", 4, "SOLVER.BASE_LR", 0.5])
+    optimizer = make_optimizer(config, Named(["x.weight"]))
+    assert isinstance(make_lr_scheduler(config, optimizer), WarmupMultiStepLR)
+    config.SOLVER.LR_SCHEDULER_NAME = "WarmupCosineLR"
+    scheduler = make_lr_scheduler(config, optimizer)
+    scheduler.last_epoch = 2
+    assert isinstance(scheduler, WarmupCosineLR)
+    assert scheduler.get_lr() == [pytest.approx(0.25)]
 
 
 def test_a_frozen_model_is_refused():

@@ -1,10 +1,11 @@
-"""The rates of the recorded schedules, by stepping and by jumping."""
+"""The recorded schedules, by stepping and by jumping; the cosine against torch's."""
 
 import pytest
 import torch
 from torch.optim import SGD
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from maskrcnn_benchmark.solver import WarmupMultiStepLR
+from maskrcnn_benchmark.solver import WarmupCosineLR, WarmupMultiStepLR
 from tests.helpers.vectors import load_vector
 
 RUNS = load_vector("lr_schedule")[0]["data"]["runs"]
@@ -53,6 +54,30 @@ def test_a_resumed_schedule_goes_on():
 def test_no_warmup():
     run = dict(RUNS[-1], warmup_iters=0)
     assert make(run).get_last_lr() == [1.0]
+
+
+def cosine(max_iters, **options):
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (1.0, 2.0)]
+    return WarmupCosineLR(SGD(groups, lr=1.0), max_iters, **options)
+
+
+def test_the_cosine_is_torchs():
+    scheduler = cosine(8, warmup_iters=0)
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (1.0, 2.0)]
+    theirs = CosineAnnealingLR(SGD(groups, lr=1.0), T_max=8)
+    for _ in range(9):
+        assert scheduler.get_last_lr() == pytest.approx(theirs.get_last_lr(), abs=1e-12)
+        for one in (scheduler, theirs):
+            one.optimizer.step()
+            one.step()
+
+
+def test_the_cosine_is_warmed_up_and_stays_at_0():
+    scheduler = cosine(8, warmup_iters=4, warmup_factor=0.2)
+    rates = {2: 0.6 * 0.8535533905932737, 4: 0.5, 6: 0.1464466094067262, 8: 0.0, 11: 0.0}
+    for epoch, rate in rates.items():
+        scheduler.last_epoch = epoch
+        assert scheduler.get_lr() == pytest.approx([rate, 2 * rate], abs=1e-12)
 
 
 def test_bad_arguments_are_refused():

@@ -116,6 +116,32 @@ def test_own_data_by_register_alone(config, tmp_path):
     assert errors == "error: --register must come before the KEY VALUE settings\n"
 
 
+def test_train_with_everything_that_is_off_by_default(config, tmp_path):
+    options = (
+        *("OUTPUT_DIR", tmp_path, "DTYPE", "bfloat16", "SOLVER.TEST_PERIOD", 2),
+        *("SOLVER.ACCUMULATE", 2, "SOLVER.CLIP_GRAD_NORM", 1.0, "SOLVER.EMA_DECAY", 0.5),
+        *("SOLVER.LR_SCHEDULER_NAME", "WarmupCosineLR"),
+    )
+    code, log, errors = command("train_net.py", "--config-file", config, *options)
+    assert code == 0, log + errors
+    figures = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    tested = [line for line in figures if "bbox_AP" in line]
+    assert [line["iteration"] for line in tested] == [2, 3]
+    assert {"segm_AP", "segm_by_class_score_AP"} <= tested[0].keys()
+    (trained,) = (line for line in figures if "loss" in line)
+    assert all(np.isfinite(value) for value in trained.values())
+    assert trained["grad_norm"] > 0
+    results = json.loads((tmp_path / "inference" / "sq" / "results.json").read_text())["results"]
+    assert tested[1]["segm_AP"] == results["segm"]["AP"]  # nothing is evaluated twice
+    assert (tmp_path / "model_best.pth").exists()
+
+    code, log, errors = command("test_net.py", "--config-file", config, *options)
+    assert code == 0, log + errors
+    assert f"Starting from the averaged weights in {tmp_path / 'model_final.pth'}" in log
+    again = json.loads((tmp_path / "inference" / "sq" / "results.json").read_text())["results"]
+    assert again == results
+
+
 def test_missing_data_are_reported_in_words(config, tmp_path):
     options = ("OUTPUT_DIR", tmp_path, "DATASETS.TRAIN", "('coco_2017_train',)")
     code, _, errors = command("train_net.py", "--config-file", config, *options)

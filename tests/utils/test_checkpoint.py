@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.utils.checkpoint import Checkpointer, DetectronCheckpointer
@@ -105,6 +106,28 @@ def test_starting_from_weights_takes_the_weights_alone(tmp_path):
     assert fresh.optimizer.state_dict()["state"] == {}
     saved = torch.load(tmp_path / "a" / "model_final.pth", weights_only=True)["model"]
     assert torch.equal(fresh.model.weight, saved["weight"])
+
+
+def test_averaged_weights_are_what_others_start_from_and_not_what_a_run_resumes(tmp_path):
+    first = parts(tmp_path)
+    average = AveragedModel(first.model)
+    average.update_parameters(first.model)
+    with torch.no_grad():
+        for parameter in average.module.parameters():
+            parameter.fill_(7)
+    first.parts["ema"] = average
+    first.save("model_final", iteration=4)
+
+    resumed = parts(tmp_path)
+    resumed.parts["ema"] = AveragedModel(resumed.model)
+    resumed.load()
+    assert torch.equal(resumed.model.weight, first.model.weight)
+    assert torch.equal(resumed.parts["ema"].module.weight, average.module.weight)
+    assert resumed.parts["ema"].n_averaged == 1
+
+    started = parts(tmp_path / "elsewhere")
+    started.load(tmp_path / "model_final.pth", require_all=True)
+    assert torch.equal(started.model.weight, average.module.weight)
 
 
 def test_weights_for_evaluation_must_be_complete(tmp_path):

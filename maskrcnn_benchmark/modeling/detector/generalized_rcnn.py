@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from maskrcnn_benchmark.modeling.roi_heads.roi_heads import CombinedROIHeads
@@ -22,6 +24,8 @@ class GeneralizedRCNN(nn.Module):
         roi_heads: proposals to detections; None for an RPN alone.
         train_only: ``"rpn"``, ``"box"``, ``"mask"`` or ``"maskiou"``: everything else is frozen,
             and in training the losses of this part alone are computed; ``""`` trains it all.
+        dtype: arithmetic of the convolutions and linear layers: float16 and bfloat16 are mixed
+            precision by ``torch.autocast``; with float32 a caller's autocast holds.
     """
 
     def __init__(
@@ -31,8 +35,10 @@ class GeneralizedRCNN(nn.Module):
         roi_heads: CombinedROIHeads | None,
         *,
         train_only: str = "",
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
+        self.dtype = dtype
         self.backbone = backbone
         self.rpn = rpn
         self.roi_heads = roi_heads
@@ -59,8 +65,21 @@ class GeneralizedRCNN(nn.Module):
                 convention than the model's.
         """
         images = to_image_list(images)
-        if not self.training:
-            return self.predict(images)
+        with self._precision(images.tensors.device):
+            if not self.training:
+                return self.predict(images)
+            return self.losses(images, self._check_targets(images, targets))
+
+    def _precision(self, device: torch.device) -> contextlib.AbstractContextManager[None]:
+        """Return the context in which the model computes; its one home, for every caller."""
+        if self.dtype == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(device.type, dtype=self.dtype)
+
+    def _check_targets(
+        self, images: ImageList, targets: Sequence[BoxList] | None
+    ) -> Sequence[BoxList]:
+        """Return the targets if they fit the images and the model."""
         if targets is None or len(targets) != len(images.image_sizes):
             given = "none" if targets is None else len(targets)
             raise ValueError(
@@ -74,7 +93,7 @@ class GeneralizedRCNN(nn.Module):
                 f"GeneralizedRCNN: targets have the pixel_offset {sorted(theirs)}, the model "
                 f"{ours:g} (MODEL.PIXEL_OFFSET)"
             )
-        return self.losses(images, targets)
+        return targets
 
     def losses(self, images: ImageList, targets: Sequence[BoxList]) -> dict[str, Tensor]:
         """Return the losses of the RPN and of the ROI heads by name, those that train something."""

@@ -1,0 +1,67 @@
+"""Validation of the keys of the training: SOLVER and DTYPE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.config._keys import get, one_of
+
+LR_SCHEDULERS = ("WarmupMultiStepLR", "WarmupCosineLR")
+DTYPES = ("float32", "float16", "bfloat16")
+_AP = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+_AR = tuple(f"AR{area}@{limit}" for limit in (10, 100, 1000) for area in ("", "s", "m", "l"))
+
+
+def check_solver(cfg: CfgNode) -> Iterator[str]:
+    """Check the rate, its schedule, and how a batch becomes an update."""
+    solver = cfg.SOLVER
+    yield from one_of(cfg, "SOLVER.WARMUP_METHOD", ("constant", "linear"))
+    yield from one_of(cfg, "SOLVER.LR_SCHEDULER_NAME", LR_SCHEDULERS)
+    if list(solver.STEPS) != sorted(solver.STEPS):
+        yield f"SOLVER.STEPS is {solver.STEPS}; it must not decrease"
+    if solver.BASE_LR <= 0:
+        yield f"SOLVER.BASE_LR is {solver.BASE_LR}; it must be positive"
+    for key in ("SOLVER.CLIP_GRAD_NORM", "SOLVER.CLIP_GRAD_VALUE", "SOLVER.TEST_PERIOD"):
+        if get(cfg, key) < 0:
+            yield f"{key} is {get(cfg, key)}; it must be positive, or 0 to switch it off"
+    if not 0 <= solver.EMA_DECAY < 1:
+        yield f"SOLVER.EMA_DECAY is {solver.EMA_DECAY}; it must be at least 0 and less than 1"
+    if solver.ACCUMULATE > solver.IMS_PER_BATCH:
+        yield (
+            f"SOLVER.ACCUMULATE is {solver.ACCUMULATE}; a batch of SOLVER.IMS_PER_BATCH "
+            f"{solver.IMS_PER_BATCH} images has no more parts than images"
+        )
+
+
+def check_train_only(cfg: CfgNode) -> Iterator[str]:
+    """Check that the part to train is there."""
+    part, parts = cfg.SOLVER.TRAIN_ONLY, ("rpn", "box", "mask", "maskiou")
+    if part not in ("", *parts):
+        yield f"SOLVER.TRAIN_ONLY is {part!r}; it is empty or one of {', '.join(parts)}"
+    for name, key, there in (
+        ("box", "MODEL.RPN_ONLY False", not cfg.MODEL.RPN_ONLY),
+        ("mask", "MODEL.MASK_ON True", cfg.MODEL.MASK_ON),
+        ("maskiou", "MODEL.MASKIOU_ON True", cfg.MODEL.MASKIOU_ON),
+    ):
+        if name == part and not there:
+            yield f"SOLVER.TRAIN_ONLY {part} needs {key}"
+
+
+def check_validation(cfg: CfgNode) -> Iterator[str]:
+    """Check what is evaluated during the training."""
+    solver, model = cfg.SOLVER, cfg.MODEL
+    if solver.TEST_PERIOD > 0 and not cfg.DATASETS.TEST:
+        yield "SOLVER.TEST_PERIOD evaluates DATASETS.TEST, which is empty"
+    tasks = ["bbox"] + ["segm"] * model.MASK_ON + ["segm_by_class_score"] * model.MASKIOU_ON
+    known = [f"{task}_{metric}" for task in tasks for metric in _AP]
+    if model.RPN_ONLY:
+        known = [f"box_proposal_{metric}" for metric in _AR]
+    if solver.BEST_METRIC:
+        yield from one_of(cfg, "SOLVER.BEST_METRIC", known)
+
+
+def check_precision(cfg: CfgNode) -> Iterator[str]:
+    """Check the arithmetic."""
+    yield from one_of(cfg, "DTYPE", DTYPES)
