@@ -42,6 +42,7 @@ from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_lr_scheduler, make_optimizer
 from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
 from maskrcnn_benchmark.utils.comm import get_world_size, is_main_process
+from maskrcnn_benchmark.utils.plot_metrics import plot_runs
 from maskrcnn_benchmark.utils.random_state import RandomStates
 
 
@@ -113,9 +114,18 @@ def train(cfg: CfgNode, training: Training) -> None:
         if is_main_process():
             (Path(cfg.OUTPUT_DIR) / "config.yml").write_text(cfg.dump())
             start = training.arguments["iteration"]
+            stack.callback(draw_curves, Path(cfg.OUTPUT_DIR))  # however the training ends
             writer = stack.enter_context(MetricsWriter(cfg.OUTPUT_DIR, start))
             options = replace(options, writer=writer)
         do_train(*parts, options=options)
+
+
+def draw_curves(folder: Path) -> None:
+    """Draw losses, learning rate and AP of a run into its ``metrics.png``."""
+    try:
+        plot_runs([folder], folder / "metrics.png")
+    except (OSError, ValueError) as error:  # such as no line of figures yet
+        logging.getLogger(LOGGER).warning(f"no curves are drawn: {error}")
 
 
 def run(args: argparse.Namespace, *, skip_test: bool = False) -> None:

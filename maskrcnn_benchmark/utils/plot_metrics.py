@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 _FILE = "metrics.jsonl"
 _COLUMNS = 3
 _LINE_STYLES = ("-", "--", ":", "-.")
-_EVALUATION = re.compile(r"(?P<task>.+)_(?P<metric>A[PR]\w*)")  # such as segm_AP50
-DEFAULT_KEYS = r"loss.*|lr|.+_A[PR]\w*"
+_EVALUATION = re.compile(r"(?P<task>.+)_(?P<metric>A[PR][\w@]*)")  # such as segm_AP50
+DEFAULT_KEYS = r"loss.*|lr|.+_A[PR][\w@]*"
 
 Curve = tuple[list[int], list[float]]  # iterations, values
 Run = dict[str, Curve]

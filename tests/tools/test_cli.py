@@ -72,6 +72,7 @@ def test_train_resume_and_test(config):
     assert (out / "log.txt").read_text() == log
     figures = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line["iteration"] for line in figures] == [3]
+    assert (out / "metrics.png").read_bytes().startswith(b"\x89PNG")
     content = torch.load(out / "model_final.pth", weights_only=True)
     assert content["iteration"] == 3
     assert content["class_names"] == ["__background__", "cat", "dog"]

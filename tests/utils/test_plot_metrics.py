@@ -72,10 +72,11 @@ def test_what_is_drawn_is_what_was_written(tmp_path: Path, figures: list[Figure]
         {"iteration": 40, "bbox_AP": 0.3, "segm_AP": 0.2, "segm_AP50": 0.5},
         {"iteration": 60, "bbox_AP": 0.4, "segm_AP": 0.3, "segm_AP50": 0.6},
     ]
-    timing = [{"iteration": 60, "time": 1.5}]
+    timing = [{"iteration": 60, "time": 1.5, "box_proposal_AR@100": 0.7}]
     plot_runs([_write(tmp_path, [*_training(3), *evaluation, *timing])], tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert [a.get_title() for a in figures[0].axes] == ["loss", "lr", "AP", "AP50"]
+    titles = {a.get_title() for a in figures[0].axes}
+    assert titles == {"loss", "lr", "AP", "AP50", "AR@100"}
     np.testing.assert_allclose(_lines(figures[0], "loss")[0].get_ydata(), [2, 1, 2 / 3])
     curves = {line.get_label(): line for line in _lines(figures[0], "AP")}
     assert set(curves) == {"bbox", "segm"}
