@@ -65,7 +65,7 @@ def read_metrics(folder: str | Path) -> Run:
 
 
 def plot_runs(folders: Sequence[str | Path], path: str | Path, *, keys: str = DEFAULT_KEYS) -> None:
-    """Draw losses, learning rate and AP over the iterations, one colour a run.
+    """Draw losses, learning rate and AP over the iterations, of several runs in one colour each.
 
     Each key has its panel; evaluation figures of one name (``bbox_AP``, ``segm_AP``) share one.
 
@@ -124,17 +124,18 @@ def _panels(keys: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _draw_panel(axes: Axes, title: str, keys: list[str], runs: Mapping[str, Run]) -> None:
-    """Draw the curves of some keys: a colour for each run, a line style for each key."""
+    """Draw the curves of some keys, a line style for each: a colour a run, or a key if alone."""
     for number, (name, run) in enumerate(runs.items()):
         for style, key in enumerate(keys):
             if key not in run:
                 continue
             task = key.removesuffix(f"_{title}") if key != title else ""
             label = ": ".join(part for part in (name if len(runs) > 1 else "", task) if part)
+            color = f"C{number if len(runs) > 1 else style}"
             _draw_curve(
                 axes,
                 run[key],
-                color=f"C{number}",
+                color=color,
                 style=style,
                 label=label,
                 smooth=title.startswith("loss"),
