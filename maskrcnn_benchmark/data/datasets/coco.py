@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
+from pycocotools.coco import COCO
 from torch.utils.data import Dataset
 
 from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
-from maskrcnn_benchmark.data.datasets.coco_format import read_categories, read_coco
+from maskrcnn_benchmark.data.datasets.coco_format import (
+    index_annotations,
+    read_annotations,
+    read_categories,
+)
 from maskrcnn_benchmark.data.datasets.coco_problems import has_mask
 from maskrcnn_benchmark.data.datasets.images import read_image
+from maskrcnn_benchmark.data.datasets.packed_records import GroupedRecords, PackedRecords
 from maskrcnn_benchmark.data.seeded_index import random_of
 from maskrcnn_benchmark.data.transforms.transforms import Transform
 from maskrcnn_benchmark.structures import fields
@@ -27,7 +35,8 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
 
     A sample is ``(image, target, index)``: a PIL image or what the transforms make of it, and a
     ``BoxList`` with the fields ``labels`` (int64, from 1) and, if the file has masks, ``masks``.
-    Crowd annotations are left out; an image may end up with an empty target.
+    Crowd annotations are left out; an image may end up with an empty target. The annotations are
+    held in flat tensors that worker processes share.
 
     Args:
         ann_file: the json.
@@ -42,13 +51,14 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
         id_to_img_map: index to image id.
         json_category_id_to_contiguous_id: category id to label.
         contiguous_category_id_to_json_id: label to category id.
+        has_annotations: whether the file has any annotation; test sets have none.
         class_names: name of each label; 0 is ``__background__``.
-        coco: the file as pycocotools has it.
+        coco: the file as pycocotools has it; made when it is first asked for.
         has_masks: whether any annotation has a mask (or there is no annotation).
 
     Raises:
         FileNotFoundError: the file or the folder is missing.
-        ValueError: the file is malformed (see ``read_coco``), or no image is left.
+        ValueError: the file is malformed (see ``read_annotations``), or no image is left.
     """
 
     def __init__(
@@ -63,21 +73,46 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
         self.root = Path(root)
         self.transforms = transforms
         self.pixel_offset = pixel_offset
-        self.coco = read_coco(ann_file)
+        content = read_annotations(ann_file)
         if not self.root.is_dir():
             raise FileNotFoundError(f"image folder {self.root} does not exist")
-        annotated = {annotation["image_id"] for annotation in self.coco.anns.values()}
-        kept = annotated if remove_images_without_annotations else self.coco.imgs
-        self.ids = sorted(kept)
-        if not self.ids:
-            raise ValueError(f"{ann_file} has no {'annotated ' if self.coco.imgs else ''}image")
-        self.id_to_img_map = dict(enumerate(self.ids))
-        self.class_names, category_ids = _classes(self.coco.dataset["categories"])
+        images, annotations = content.pop("images"), content.pop("annotations")
+        row_of = {image["id"]: row for row, image in enumerate(images)}
+        rows = [row_of[annotation["image_id"]] for annotation in annotations]
+        self._annotations = GroupedRecords(annotations, rows, len(images))
+        kept = set(rows) if remove_images_without_annotations else range(len(images))
+        if not kept:
+            raise ValueError(f"{ann_file} has no {'annotated ' if images else ''}image")
+        self._rows = torch.tensor(sorted(kept, key=lambda row: images[row]["id"]))
+        self._images = PackedRecords(images)
+        self._rest = content
+        self.class_names, category_ids = _classes(content["categories"])
         self.contiguous_category_id_to_json_id = dict(enumerate(category_ids, 1))
         self.json_category_id_to_contiguous_id = {
             json_id: label for label, json_id in self.contiguous_category_id_to_json_id.items()
         }
-        self.has_masks = self._count_masks(ann_file)
+        self.has_annotations = bool(rows)
+        self.has_masks = _count_masks(ann_file, annotations)
+
+    @cached_property
+    def ids(self) -> list[Any]:
+        """Return the image id of each index, sorted."""
+        return [self._images[row]["id"] for row in self._rows.tolist()]
+
+    @cached_property
+    def id_to_img_map(self) -> dict[int, Any]:
+        """Return the image id of each index as a dict."""
+        return dict(enumerate(self.ids))
+
+    @cached_property
+    def coco(self) -> COCO:
+        """Return the file as pycocotools has it; needs memory for a Python object of each thing."""
+        images, annotations = list(self._images), list(self._annotations.records)
+        return index_annotations({**self._rest, "images": images, "annotations": annotations})
+
+    def __getstate__(self) -> dict[str, Any]:
+        # what a worker that is spawned gets: the flat tensors, not what was made of them
+        return {k: v for k, v in self.__dict__.items() if k not in ("ids", "id_to_img_map", "coco")}
 
     @staticmethod
     def read_classes(ann_file: str | Path, root: str | Path) -> Classes:
@@ -90,26 +125,12 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
         del root
         return _classes(read_categories(ann_file))
 
-    def _count_masks(self, ann_file: str | Path) -> bool:
-        """Tell whether there are masks to learn, and warn of instances that lack one."""
-        instances = [a for a in self.coco.anns.values() if not a.get("iscrowd", 0)]
-        without = [annotation["id"] for annotation in instances if not has_mask(annotation)]
-        if len(without) == len(instances):
-            return not instances
-        if without:
-            logging.getLogger(__name__).warning(
-                f"{ann_file}: {len(without)} instances have no polygon of three vertices and are "
-                f"left out; the first annotation ids are {without[:10]}"
-            )
-        return True
-
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._rows)
 
     def __getitem__(self, index: int) -> tuple[Any, BoxList, int]:
-        image_id = self.ids[index]
-        image: Any = self._read_image(image_id)
-        target: BoxList | None = self._make_target(image_id, image.size)
+        image: Any = self._read_image(self.get_img_info(index))
+        target: BoxList | None = self._make_target(int(self._rows[index]), image.size)
         if self.transforms is not None:
             image, target = self.transforms(image, target, random_of(index))
         assert target is not None
@@ -117,29 +138,28 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
 
     def get_img_info(self, index: int) -> dict[str, Any]:
         """Return the file's entry of an image: ``id``, ``file_name``, ``height``, ``width``."""
-        return self.coco.imgs[self.ids[index]]
+        return self._images[int(self._rows[index])]
 
-    def _read_image(self, image_id: int) -> Image.Image:
+    def _read_image(self, info: dict[str, Any]) -> Image.Image:
         """Read an image, and see that it has the annotated size."""
-        info = self.coco.imgs[image_id]
         try:
             size = (info["width"], info["height"])
             image = read_image(self.root / info["file_name"], size)
         except (FileNotFoundError, ValueError) as error:
-            raise type(error)(f"image id {image_id}: {error}") from error
+            raise type(error)(f"image id {info['id']}: {error}") from error
         if image.size != size:
             raise ValueError(
-                f"image id {image_id}: {self.root / info['file_name']} is {image.size[0]} pixels "
+                f"image id {info['id']}: {self.root / info['file_name']} is {image.size[0]} pixels "
                 f"wide and {image.size[1]} high, the annotations say {info['width']} and "
                 f"{info['height']}"
             )
         return image
 
-    def _make_target(self, image_id: int, size: tuple[int, int]) -> BoxList:
-        """Return the instances of an image of ``(width, height)``, clipped to it."""
+    def _make_target(self, row: int, size: tuple[int, int]) -> BoxList:
+        """Return the instances of the file's image number ``row``, clipped to ``size``."""
         annotations = [
             annotation
-            for annotation in self.coco.imgToAnns.get(image_id, [])
+            for annotation in self._annotations[row]
             if not annotation.get("iscrowd", 0) and (has_mask(annotation) or not self.has_masks)
         ]
         boxes = [annotation["bbox"] for annotation in annotations]
@@ -153,6 +173,20 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
                 fields.MASKS, SegmentationMask(masks, size, pixel_offset=self.pixel_offset)
             )
         return target.clip_to_image(remove_empty=True)
+
+
+def _count_masks(ann_file: str | Path, annotations: Iterable[dict[str, Any]]) -> bool:
+    """Tell whether there are masks to learn, and warn of instances that lack one."""
+    usable = [(a["id"], has_mask(a)) for a in annotations if not a.get("iscrowd", 0)]
+    without = [annotation_id for annotation_id, is_usable in usable if not is_usable]
+    if len(without) == len(usable):
+        return not usable
+    if without:
+        logging.getLogger(__name__).warning(
+            f"{ann_file}: {len(without)} instances have no polygon of three vertices and are "
+            f"left out; the first annotation ids are {without[:10]}"
+        )
+    return True
 
 
 def _classes(categories: list[dict[str, Any]]) -> Classes:

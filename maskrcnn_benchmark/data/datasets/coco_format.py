@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import mmap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,33 @@ from maskrcnn_benchmark.data.datasets.coco_problems import (
     category_problems,
     format_problems,
 )
+from maskrcnn_benchmark.data.datasets.json_packing import load_packing
+from maskrcnn_benchmark.data.datasets.packed_records import PackedRecords
 
 _SHOWN_PROBLEMS = 10
+_LISTS = (list, PackedRecords)
 _CATEGORIES = b'"categories"'
 _MAX_CATEGORIES = 1 << 20  # bytes looked at after that key
 
 
-def read_coco(ann_file: str | Path) -> COCO:
+def read_annotations(ann_file: str | Path) -> dict[str, Any]:
     """Read and check an annotation file.
+
+    Returns:
+        Its content, with the lists ``images`` and ``categories``, and ``annotations`` packed.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is not in COCO's format, or holds malformed images or annotations; the
             message names the first of them by their ids.
     """
-    content = parse_coco(ann_file)
+    content = _parse(ann_file, lambda path: load_packing(path, "annotations"))
     _refuse(ann_file, format_problems(content))
+    return content
+
+
+def index_annotations(content: dict[str, Any]) -> COCO:
+    """Return the content of an annotation file as pycocotools has it."""
     coco = COCO()
     coco.dataset = content
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
@@ -87,16 +98,21 @@ def parse_coco(ann_file: str | Path) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         ValueError: it is not JSON, or has not these lists; annotations may be left out.
     """
+    return _parse(ann_file, lambda path: json.loads(path.read_bytes()))
+
+
+def _parse(ann_file: str | Path, load: Callable[[Path], Any]) -> dict[str, Any]:
+    """Return a file's content as ``load`` gives it, with the lists that it needs."""
     path = Path(ann_file)
     if not path.is_file():
         raise FileNotFoundError(f"annotation file {path} does not exist")
     try:
-        content = json.loads(path.read_bytes())
+        content = load(path)
     except ValueError as error:
         raise ValueError(f"annotation file {path} is not JSON: {error}") from error
     if isinstance(content, dict):
         content.setdefault("annotations", [])  # test sets have none
     for key in ("images", "categories", "annotations"):
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+        if not isinstance(content, dict) or not isinstance(content.get(key), _LISTS):
             raise ValueError(f"annotation file {path} is not in COCO format: no list {key!r}")
     return content

@@ -1,0 +1,69 @@
+"""Many small records in one flat tensor, which worker processes share."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Sequence
+from typing import Any, overload
+
+import torch
+
+
+class PackedRecords(Sequence[Any]):
+    """Records one after the other as bytes; each is unpacked when it is asked for.
+
+    A million Python objects would be copied into every forked worker page by page, because reading
+    one writes its reference count. A tensor is not written to, and PyTorch hands it to workers as
+    shared memory where they are spawned.
+
+    Args:
+        records: anything that pickles.
+    """
+
+    def __init__(self, records: Iterable[Any]) -> None:
+        content, ends = bytearray(), [0]
+        for record in records:
+            content += pickle.dumps(record, pickle.HIGHEST_PROTOCOL)
+            ends.append(len(content))
+        # frombuffer takes no empty buffer, and gives a view of the bytes otherwise
+        self._content = torch.frombuffer(content or bytearray(1), dtype=torch.uint8)
+        self._ends = torch.tensor(ends)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        number = range(len(self))[index]  # raises IndexError, takes negative numbers
+        start, end = self._ends[number : number + 2].tolist()
+        return pickle.loads(self._content[start:end].numpy())  # noqa: S301 - packed by __init__
+
+
+class GroupedRecords:
+    """Packed records by the group that each belongs to.
+
+    Args:
+        records: see above.
+        groups: the group of each record, from 0 on.
+        num_groups: how many there are.
+    """
+
+    def __init__(self, records: PackedRecords, groups: Sequence[int], num_groups: int) -> None:
+        self.records = records
+        of_record = torch.tensor(groups, dtype=torch.int64)
+        self.sizes = torch.bincount(of_record, minlength=num_groups)
+        self._ends = self.sizes.cumsum(0)
+        self._order = of_record.argsort(stable=True)
+
+    def __getitem__(self, group: int) -> list[Any]:
+        """Return the records of a group in the order of ``records``."""
+        end = int(self._ends[group])
+        numbers = self._order[end - int(self.sizes[group]) : end]
+        return [self.records[number] for number in numbers.tolist()]

@@ -1,0 +1,111 @@
+"""Packed records are what went in, in any order, and cost a spawned worker nothing."""
+
+import json
+import pickle
+from multiprocessing.reduction import ForkingPickler
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from maskrcnn_benchmark.data.datasets import COCODataset
+from maskrcnn_benchmark.data.datasets.json_packing import load_packing
+from maskrcnn_benchmark.data.datasets.packed_records import GroupedRecords, PackedRecords
+from tests.data.helpers import square, write_coco
+
+RECORDS = [{"a": [1.5, 2]}, "text", None, [], {"nested": {"b": [[1, 2], [3]]}}]
+
+
+def test_records_come_back():
+    packed = PackedRecords(iter(RECORDS))
+    assert len(packed) == 5
+    assert list(packed) == RECORDS
+    assert packed[-1] == RECORDS[-1]
+    assert packed[1:4] == RECORDS[1:4]
+    for wrong in (5, -6):
+        with pytest.raises(IndexError):
+            packed[wrong]
+    assert list(pickle.loads(pickle.dumps(packed))) == RECORDS
+    empty = PackedRecords([])
+    assert (len(empty), list(empty)) == (0, [])
+    assert len(pickle.loads(pickle.dumps(empty))) == 0
+
+
+def test_records_by_group():
+    groups = torch.randint(4, (50,)).tolist() + [5]
+    grouped = GroupedRecords(PackedRecords(range(51)), groups, 7)
+    for group in range(7):
+        assert grouped[group] == [i for i, g in enumerate(groups) if g == group]
+    assert grouped.sizes.tolist() == [groups.count(group) for group in range(7)]
+    assert GroupedRecords(PackedRecords([]), [], 2)[1] == []
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    before=st.dictionaries(st.text(), VALUES, max_size=3),
+    entries=st.lists(VALUES, max_size=4),
+    after=st.dictionaries(st.text(), VALUES, max_size=3),
+    indent=st.sampled_from([None, 1]),
+)
+def test_packing_is_parsing(tmp_path_factory, before, entries, after, indent):
+    content = {**before, "list": entries, **after}
+    content["list"] = entries
+    path = tmp_path_factory.mktemp("json") / "file.json"
+    path.write_text(f" {json.dumps(content, indent=indent)}\n")
+    loaded = load_packing(path, "list")
+    assert isinstance(loaded["list"], PackedRecords)
+    assert {**loaded, "list": list(loaded["list"])} == content
+    assert list(loaded) == list(content)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[1,", '{"list": [1, 2}', '{"list": [1 2]}', '{"list": [1,]}', '{"list": [}']
+    + ['{"list" [1]}', '{"list": [1],}', '{"list": [1]} x', "{1: 2}", '{"a": 1 "b": 2}', "{]"],
+)
+def test_what_is_no_json_is_refused(tmp_path, text):
+    path = tmp_path / "file.json"
+    path.write_text(text)
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(text)
+    with pytest.raises(json.JSONDecodeError):
+        load_packing(path, "list")
+
+
+def test_other_json_is_parsed_as_usual(tmp_path):
+    path = tmp_path / "file.json"
+    for text in ("[1, 2]", "7", "{}", '{"list": {"no": 1}}', '{"other": [1]}'):
+        path.write_text(text)
+        assert load_packing(path, "list") == json.loads(text)
+    path.write_bytes(b"\xef\xbb\xbf{}")  # a byte order mark
+    assert load_packing(path, "list") == {}
+
+
+def test_a_spawned_worker_gets_handles_and_not_the_annotations(tmp_path):
+    """What PyTorch's loader sends to a worker does not grow with the annotations."""
+    sizes = []
+    for number in (2, 400):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        dataset = COCODataset(*write_coco(folder, [(20, 10, [square(1, 1, 5)] * number)]))
+        assert len(dataset.coco.anns) == number
+        assert dataset.ids == list(dataset.id_to_img_map.values()) == [10]
+        sizes.append(len(ForkingPickler.dumps(dataset)))
+        assert len(dataset[0][1]) == number
+    assert sizes[1] - sizes[0] < 100
+
+
+def test_the_file_as_pycocotools_has_it(tmp_path):
+    path, root = write_coco(tmp_path, [(20, 10, [square(1, 1, 5)] * 2), (20, 10, []), (9, 9, [])])
+    content = json.loads(path.read_text()) | {"info": {"year": 1}}
+    content["annotations"].append({**content["annotations"][0], "id": 7, "image_id": 10})
+    path.write_text(json.dumps(content))
+    assert COCODataset(path, root, True).coco.dataset == content
