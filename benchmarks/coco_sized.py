@@ -87,8 +87,8 @@ def measure(kind: str, folder: Path, workers: int, batches: int) -> dict[str, fl
 
     Returns:
         Seconds until it is built, on the clock and of the processor, and from then to the first
-        batch; MiB of the main process at
-        its peak and afterwards, and the mean and sum over the workers at the end.
+        batch; MiB of the main process at its peak and afterwards, of a worker at the end, and of
+        all processes then.
     """
     torch.set_num_threads(1)
     before, began, before_cpu = memory(), time.perf_counter(), time.process_time()
@@ -125,15 +125,16 @@ def measure(kind: str, folder: Path, workers: int, batches: int) -> dict[str, fl
 def table(results: list[tuple[str, int, dict[str, float]]]) -> str:
     """Return the results as Markdown."""
     lines = [
-        "| data set | workers | built after (s) | its processor time (s) | then first batch (s) | peak while building (MiB) "
-        "| main process, grown by (MiB) | private memory of a worker (MiB) | all processes (MiB) |",
+        "| data set | workers | built after (s) | its processor time (s) | then first batch (s) "
+        "| peak while building (MiB) | main process, grown by (MiB) "
+        "| private memory of a worker (MiB) | all processes (MiB) |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for kind, workers, r in results:
         worker = f"{r['worker_uss']:.0f}" if workers else "-"
         lines.append(
-            f"| {kind} | {workers} | {r['start']:.1f} | {r['start_cpu']:.1f} | {r['first']:.2f} | {r['peak']:.0f} "
-            f"| {r['main']:.0f} | {worker} | {r['total_pss']:.0f} |"
+            f"| {kind} | {workers} | {r['start']:.1f} | {r['start_cpu']:.1f} | {r['first']:.2f} "
+            f"| {r['peak']:.0f} | {r['main']:.0f} | {worker} | {r['total_pss']:.0f} |"
         )
     return "\n".join(lines)
 

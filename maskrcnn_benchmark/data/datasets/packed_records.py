@@ -43,7 +43,7 @@ class PackedRecords(Sequence[Any]):
             return [self[i] for i in range(*index.indices(len(self)))]
         number = range(len(self))[index]  # raises IndexError, takes negative numbers
         start, end = self._ends[number : number + 2].tolist()
-        return pickle.loads(self._content[start:end].numpy())  # noqa: S301 - packed by __init__
+        return pickle.loads(self._content[start:end].numpy().data)  # noqa: S301 - packed by __init__
 
 
 class GroupedRecords:
