@@ -10,6 +10,9 @@ of the config. For torchvision a test shows that the converted model computes th
 resizing of images differs (torchvision's has no antialiasing). detectron2 and mmdetection were not
 at hand: for them names, shapes and the order of the classes are tested, and the conventions are
 those of their documentation. Compare a few detections before you rely on them.
+
+A file is read without running anything in it, so one that holds more than tensors and plain values
+is refused: save its state dict alone first.
 """
 
 from __future__ import annotations
@@ -100,7 +103,7 @@ def convert(source: Path, target: Path, args: argparse.Namespace) -> Conversion:
     content = {"model": model.state_dict(), "config": cfg.dump()}
     content |= class_metadata(found, names, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES - 1)
     text = f"# Converted from {found.source} by tools/convert_weights.py {source.name}\n"
-    text += yaml.safe_dump(found.settings, sort_keys=False)
+    text += yaml.safe_dump(found.settings, sort_keys=False, default_flow_style=None)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(target, lambda file: torch.save(content, file))
     write_atomically(target.with_suffix(".yaml"), lambda file: file.write(text.encode()))
@@ -111,19 +114,20 @@ def describe(found: Conversion, target: Path) -> str:
     """Return what was made and what to do next, in a few lines."""
     config = target.with_suffix(".yaml")
     use = f"--config-file {config} MODEL.WEIGHT {target}"
-    data = "" if found.is_coco else " DATASETS.TRAIN ... DATASETS.TEST ..."
+    test_data = "" if found.is_coco else " DATASETS.TEST ..."
+    train_data = "" if found.is_coco else " DATASETS.TRAIN ..." + test_data
     lines = [
         f"Converted a model of {found.source} to {target} and {config}.",
         f"Epsilon of its batch norms: {found.bn_eps:g} (--bn-eps sets another).",
     ]
     if found.has_maskiou:
-        return "\n".join([*lines, f"Evaluate it: python tools/test_net.py {use}{data}"])
+        return "\n".join([*lines, f"Evaluate it: python tools/test_net.py {use}{test_data}"])
     lines += [
         "Its MaskIoU head is new and untrained: until it is trained its mask scores mean nothing.",
         "Train it, with everything else as it is:",
-        f"  python tools/train_net.py {use} SOLVER.TRAIN_ONLY maskiou{data}",
+        f"  python tools/train_net.py {use} SOLVER.TRAIN_ONLY maskiou{train_data}",
         "Evaluate it as the Mask R-CNN that it was:",
-        f"  python tools/test_net.py {use} MODEL.MASKIOU_ON False{data}",
+        f"  python tools/test_net.py {use} MODEL.MASKIOU_ON False{test_data}",
     ]
     return "\n".join(lines)
 

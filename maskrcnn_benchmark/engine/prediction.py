@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 from maskrcnn_benchmark.evaluation.coco_format import paste_to_rles
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
 from maskrcnn_benchmark.structures.mask_outline import outline_polygons
 from maskrcnn_benchmark.structures.mask_paste import Masker
 from maskrcnn_benchmark.utils.visualization import Instances
@@ -31,7 +32,7 @@ class Prediction:
 
     Attributes:
         size: (width, height) of the image.
-        boxes: float32 [N, 4], ``x1, y1, x2, y2`` in pixels, inclusive.
+        boxes: float32 [N, 4], ``x1, y1, x2, y2`` in pixels.
         labels: int64 [N], from 1.
         names: name of the class of each detection.
         scores: [N] class scores.
@@ -39,6 +40,7 @@ class Prediction:
         mask_scores: [N], ``scores * mask_ious``.
         soft_masks: [N, M, M] mask probabilities in the frame of the box; M is 28 with FPN.
         mask_threshold: probability above which a pixel belongs to the mask.
+        pixel_offset: 1 for inclusive boxes, 0 for continuous ones (``MODEL.PIXEL_OFFSET``).
         stored_rles: masks of detections that were read from a file, which has no soft ones.
     """
 
@@ -51,6 +53,7 @@ class Prediction:
     mask_scores: NDArray[np.float32] | None = None
     soft_masks: NDArray[np.float32] | None = None
     mask_threshold: float = 0.5
+    pixel_offset: float = PIXEL_OFFSET
     stored_rles: Sequence[Rle] | None = None
 
     @classmethod
@@ -80,6 +83,7 @@ class Prediction:
             mask_scores=array(fields.MASK_SCORES),
             soft_masks=None if masks is None else masks[:, 0],
             mask_threshold=mask_threshold,
+            pixel_offset=boxes.pixel_offset,
         )
 
     def __len__(self) -> int:

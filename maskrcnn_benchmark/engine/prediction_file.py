@@ -68,8 +68,10 @@ class PredictionFile:
 
 def _annotations(prediction: Prediction) -> list[dict[str, Any]]:
     """Return the annotation of each detection, without its ids."""
-    boxes = BoxList(prediction.boxes, prediction.size).convert("xywh").bbox.tolist()
-    rows: list[dict[str, Any]] = [{"bbox": box, "area": box[2] * box[3]} for box in boxes]
+    boxes = BoxList(prediction.boxes, prediction.size, pixel_offset=prediction.pixel_offset)
+    rows: list[dict[str, Any]] = [
+        {"bbox": box, "area": box[2] * box[3]} for box in boxes.convert("xywh").bbox.tolist()
+    ]
     for row, rle in zip(rows, prediction.rles() or (), strict=False):
         row |= {"segmentation": rle, "area": float(coco_mask.area(rle))}
     for key, attribute in _SCORES.items():

@@ -16,9 +16,11 @@ from maskrcnn_benchmark.config import cfg as global_cfg
 from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.engine.inference import compute_on_dataset
+from maskrcnn_benchmark.engine.prediction import Prediction
 from maskrcnn_benchmark.engine.prediction_file import PredictionFile, load_prediction_file
 from maskrcnn_benchmark.engine.predictor import Predictor, draw
 from maskrcnn_benchmark.evaluation.coco_format import bbox_rows, segm_rows
+from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
 from tests.data.helpers import square, write_coco
 from tests.helpers.tiny_detector import save_checkpoint, tiny_config, tiny_tree
@@ -225,6 +227,18 @@ def test_json_goes_round_and_is_coco(predictor, paths, tmp_path):
     (tmp_path / "other.json").write_text(json.dumps({"images": []}))
     with pytest.raises(ValueError, match=r"other.json is not a json of predictions: .*categories"):
         load_prediction_file(tmp_path / "other.json")
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_a_json_has_the_sizes_of_the_box_convention(tmp_path, offset):
+    boxes = BoxList([[10.0, 20, 30, 60]], (100, 80), pixel_offset=offset)
+    boxes.add_field("labels", torch.tensor([1]))
+    boxes.add_field("scores", torch.tensor([0.5]))
+    file = PredictionFile(["__background__", "cat"], [7])
+    file.add("a.png", Prediction.from_boxes(boxes, ["__background__", "cat"]))
+    file.write(tmp_path / "a.json")
+    row = json.loads((tmp_path / "a.json").read_text())["annotations"][0]
+    assert row["bbox"] == [10, 20, 20 + offset, 40 + offset]
 
 
 def test_the_checkpoint_alone_is_enough(predictor, checkpoint, monkeypatch):

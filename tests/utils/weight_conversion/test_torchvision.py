@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from torchvision.models.detection import maskrcnn_resnet50_fpn
+from torchvision.models.detection import maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from maskrcnn_benchmark.config import check_config, make_default_config
@@ -162,3 +162,10 @@ def test_every_tensor_of_the_whole_model_has_its_place():
     expected = {n: t.shape for n, t in ours.items() if not n.startswith(skipped)}
     assert {n: t.shape for n, t in conversion.state.items()} == expected
     assert conversion.settings["MODEL"]["BACKBONE"]["CONV_BODY"] == "R-50-FPN"
+
+
+def test_the_second_version_is_another_model():
+    with torch.device("meta"):
+        theirs = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=7)
+    with pytest.raises(ValueError, match=r"torchvision model has parts .*inner_blocks.0.1.weight"):
+        convert_detector(theirs.state_dict())
