@@ -11,6 +11,7 @@ from pycocotools import mask as coco_mask
 
 from maskrcnn_benchmark.data.datasets import COCODataset, ConcatDataset
 from maskrcnn_benchmark.data.seeded_index import SeededIndex
+from maskrcnn_benchmark.structures.bounding_box import FLIP_LEFT_RIGHT
 from tests.data.helpers import square, write_coco
 from tests.helpers.vectors import load_vector
 
@@ -141,6 +142,18 @@ def test_boxes_are_clipped_and_empty_ones_dropped_with_their_fields(tmp_path):
     assert target.bbox.tolist() == [[15, 5, 19, 9], [1, 1, 4, 4]]
     assert target.get_field("labels").tolist() == [1, 2]
     assert len(target.get_field("masks")) == 2
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_continuous_boxes_enclose_their_masks(tmp_path, flip):
+    files = write_coco(tmp_path, [(20, 10, [square(1, 2, 5), square(12, 0, 8)])])
+    _, target, _ = COCODataset(*files, pixel_offset=0)[0]
+    target = target.transpose(FLIP_LEFT_RIGHT) if flip else target
+    for (x1, y1, x2, y2), mask in zip(
+        target.bbox.int().tolist(), target.get_field("masks").decode(), strict=True
+    ):
+        ys, xs = mask.nonzero()
+        assert (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1) == (x1, y1, x2, y2)
 
 
 def test_instances_without_a_usable_mask_are_left_out_with_a_warning(tmp_path, caplog):
