@@ -153,7 +153,12 @@ def main() -> None:
     report = write_report(args.output, evaluation, args.iterations, args.seed)
     print(f"\n{report.read_text()}\nDone in {(time.perf_counter() - began) / 60:.1f} minutes.")
     print(f"Report:   {report}\nPictures: {args.output / 'pictures'}")
-    print(f"Model:    {args.output / 'model_final.pth'}")
+    model = args.output / "model_final.pth"
+    print(f"Model:    {model}")
+    print(
+        f"Use it:   .venv/bin/python tools/predict.py --weights {model} --input {data / 'val'} "
+        f"--output {args.output / 'predicted'}"
+    )
     print(f"Delete {args.output} to start afresh.")
 
 
