@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import logging
 import os
+import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +31,7 @@ from maskrcnn_benchmark.utils.logger import setup_logger
 from maskrcnn_benchmark.utils.random_state import seed_generators
 
 LOGGER = "maskrcnn_benchmark"
+_WAIT = datetime.timedelta(hours=1)  # for another process; a dead one is noticed at once
 
 
 def argument_parser(description: str) -> argparse.ArgumentParser:
@@ -64,6 +67,22 @@ def user_errors() -> Iterator[None]:
     except (ValueError, OSError, ImportError) as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None
+
+
+@contextlib.contextmanager
+def failures_named() -> Iterator[None]:
+    """Before a traceback, say in one line which process of a job it is of."""
+    try:
+        yield
+    except Exception as error:
+        if get_world_size() > 1:
+            sys.stderr.write(
+                f"error: process {get_rank()} of {get_world_size()} on {platform.node()} fails: "
+                f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}\n"
+                "If another process ended before it, that one's end is the cause. The same command "
+                "goes on from the last checkpoint.\n"
+            )
+        raise
 
 
 def read_config(args: argparse.Namespace, uses: Sequence[str]) -> list[str]:
@@ -138,7 +157,8 @@ def join_processes(device: torch.device, local_rank: int) -> None:
     """Connect to the other processes of the job that torchrun, or a like launcher, started."""
     if device.type == "cuda":
         torch.cuda.set_device(local_rank)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", init_method="env://")
+    # the others wait while the main process evaluates, longer than NCCL's ten minutes
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_WAIT)
     synchronize()
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from common import argument_parser, leave_processes, run_tests, start_run, user_errors
+from common import (
+    argument_parser,
+    failures_named,
+    leave_processes,
+    run_tests,
+    start_run,
+    user_errors,
+)
+from torch.distributed.elastic.multiprocessing.errors import record
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.data import make_classes
@@ -30,6 +38,8 @@ def load_weights(
     checkpointer.load(weights, use_latest=False, require_all=True)
 
 
+@record  # so that torchrun can show a process' traceback
+@failures_named()
 def main() -> None:
     """Run the command line."""
     parser = argument_parser("Evaluate a model on DATASETS.TEST.")

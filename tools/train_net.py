@@ -19,6 +19,7 @@ import torch
 from common import (
     LOGGER,
     argument_parser,
+    failures_named,
     leave_processes,
     make_test_loaders,
     run_tests,
@@ -26,6 +27,7 @@ from common import (
     user_errors,
 )
 from torch import nn
+from torch.distributed.elastic.multiprocessing.errors import record
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -151,6 +153,8 @@ def run(args: argparse.Namespace, *, skip_test: bool = False) -> None:
     leave_processes()
 
 
+@record  # so that torchrun can show a process' traceback
+@failures_named()
 def main() -> None:
     """Run the command line."""
     parser = argument_parser("Train a model, then evaluate it on DATASETS.TEST.")

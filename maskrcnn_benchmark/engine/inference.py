@@ -15,16 +15,19 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from maskrcnn_benchmark.evaluation import COCOResults, evaluate_coco
-from maskrcnn_benchmark.evaluation.predictions_file import save_predictions
+from maskrcnn_benchmark.evaluation.predictions_file import load_predictions, save_predictions
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.utils.comm import (
     all_gather,
+    get_rank,
     get_world_size,
     is_main_process,
     synchronize,
 )
 
 from .progress import progress_bar
+
+_SECONDS_FOR_A_FILE = 30
 
 
 @contextmanager
@@ -61,16 +64,25 @@ def compute_on_dataset(
     return predictions
 
 
-def gather_predictions(own: dict[int, BoxList], num_images: int) -> list[BoxList] | None:
+def gather_predictions(
+    own: dict[int, BoxList], num_images: int, folder: Path | None
+) -> list[BoxList] | None:
     """Return all processes' predictions in the order of the data set; None but on the main one.
 
+    Several processes hand them over as files, so that memory holds no pickled copies.
+
+    Args:
+        own: this process' predictions by the number of the image.
+        num_images: of the data set.
+        folder: where the files lie for a moment; all processes must see the same folder.
+
     Raises:
-        RuntimeError: an image has no prediction.
+        ValueError: there are several processes and no folder.
+        RuntimeError: an image has no prediction, or the folder is not shared.
     """
-    shards = all_gather(own)
+    merged = own if get_world_size() == 1 else _gather_through_files(own, folder)
     if not is_main_process():
         return None
-    merged = {index: boxes for shard in shards for index, boxes in shard.items()}
     missing = [index for index in range(num_images) if index not in merged]
     if missing:
         raise RuntimeError(
@@ -78,6 +90,42 @@ def gather_predictions(own: dict[int, BoxList], num_images: int) -> list[BoxList
             f"{missing[:5]}: the test loader did not yield them"
         )
     return [merged[index] for index in range(num_images)]
+
+
+def _gather_through_files(own: dict[int, BoxList], folder: Path | None) -> dict[int, BoxList]:
+    """Return the predictions of all processes on the main one, and no matter what elsewhere."""
+    if folder is None:
+        raise ValueError("inference by several processes needs an output_folder that all can see")
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = sorted(own)
+    save_predictions([own[number] for number in numbers], _shard(folder, get_rank()))
+    numbers_by_rank = all_gather(numbers)  # after it all files are complete
+    if not is_main_process():
+        return {}
+    merged: dict[int, BoxList] = {}
+    for rank, numbers in enumerate(numbers_by_rank):
+        merged.update(zip(numbers, _take_shard(folder, rank), strict=True))
+    return merged
+
+
+def _shard(folder: Path, rank: int) -> Path:
+    return folder / f"predictions_of_process_{rank}.pth"
+
+
+def _take_shard(folder: Path, rank: int) -> list[BoxList]:
+    """Read a process' file and delete it; a network drive may show it some seconds late."""
+    path = _shard(folder, rank)
+    deadline = time.monotonic() + _SECONDS_FOR_A_FILE
+    while not path.is_file():
+        if time.monotonic() > deadline:
+            raise RuntimeError(
+                f"the predictions of process {rank} are not in {folder.absolute()}: all machines "
+                "of a job must share the folder of the results (OUTPUT_DIR)"
+            )
+        time.sleep(0.2)
+    predictions = load_predictions(path)
+    path.unlink()
+    return predictions
 
 
 def inference(
@@ -103,7 +151,8 @@ def inference(
         device: where the model is.
         expected_results: TEST.EXPECTED_RESULTS, checked and logged.
         expected_results_sigma_tol: how many standard deviations are allowed.
-        output_folder: gets ``predictions.pth`` and the files of ``evaluate_coco``.
+        output_folder: gets ``predictions.pth`` and the files of ``evaluate_coco``; several
+            processes need it, and must share it.
 
     Returns:
         The results on the main process, None on the others.
@@ -120,18 +169,19 @@ def inference(
         f"({seconds * get_world_size() / max(len(dataset), 1):.4f} s / img per device, "
         f"on {get_world_size()} devices)"
     )
-    predictions = gather_predictions(own, len(dataset))
+    folder = None if output_folder is None else Path(output_folder)
+    predictions = gather_predictions(own, len(dataset), folder)
     if predictions is None:
         return None
-    if output_folder is not None:
-        Path(output_folder).mkdir(parents=True, exist_ok=True)
-        save_predictions(predictions, Path(output_folder) / "predictions.pth")
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_predictions(predictions, folder / "predictions.pth")
     return evaluate_coco(
         dataset,
         predictions,
         iou_types=iou_types,
         box_only=box_only,
-        output_folder=output_folder,
+        output_folder=folder,
         expected_results=expected_results,
         expected_results_sigma_tol=expected_results_sigma_tol,
     )

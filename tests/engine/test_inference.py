@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from maskrcnn_benchmark.engine import inference as inference_module
 from maskrcnn_benchmark.engine.inference import (
     compute_on_dataset,
     evaluating,
@@ -56,7 +59,7 @@ def test_the_mode_is_restored_after_an_error():
 def test_an_image_without_prediction_is_an_error():
     boxes = BoxList(torch.zeros(0, 4), (8, 8))
     with pytest.raises(RuntimeError, match=r"1 of 3 images have no prediction.*\[1\]"):
-        gather_predictions({0: boxes, 2: boxes}, 3)
+        gather_predictions({0: boxes, 2: boxes}, 3, None)
 
 
 def test_predicts_evaluates_and_writes_the_files(tmp_path):
@@ -77,13 +80,24 @@ def _process(rank: int, folder: str) -> None:
     own = {}
     for index in range(rank, 5, 2):
         own[index] = BoxList(torch.full((1, 4), float(index)), (8, 8))
-    gathered = gather_predictions(own, 5)
+    shared = Path(folder) / "shared"
+    gathered = gather_predictions(own, 5, shared)
     if rank == 0:
         assert [boxes.bbox[0, 0].item() for boxes in gathered] == [0, 1, 2, 3, 4]
+        assert list(shared.iterdir()) == []
     else:
         assert gathered is None
+    with pytest.raises(ValueError, match="needs an output_folder"):
+        gather_predictions(own, 5, None)
+    inference_module._SECONDS_FOR_A_FILE = 0
+    not_shared = Path(folder) / f"disk{rank}"
+    if rank == 0:
+        with pytest.raises(RuntimeError, match=r"of process 1 are not in .*disk0: all machines"):
+            gather_predictions(own, 5, not_shared)
+    else:
+        gather_predictions(own, 5, not_shared)
     dist.destroy_process_group()
 
 
-def test_two_processes_share_the_images(tmp_path):
+def test_two_processes_share_the_images_through_files(tmp_path):
     mp.spawn(_process, args=(str(tmp_path),), nprocs=2)
