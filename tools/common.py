@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.config import cfg, check_config
+from maskrcnn_benchmark.config.linear_scaling import scale_to_batch
 from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.engine.inference import inference
 from maskrcnn_benchmark.evaluation import COCOResults
@@ -97,7 +98,7 @@ def read_config(args: argparse.Namespace, uses: Sequence[str]) -> list[str]:
     if misplaced:
         raise ValueError(f"{misplaced[0]} must come before the KEY VALUE settings")
     cfg.merge_from_list(args.opts)
-    resolved = register_datasets(cfg, args.register, uses, args.opts[::2])
+    resolved = register_datasets(cfg, args.register, uses, args.opts[::2]) + scale_to_batch(cfg)
     check_config(cfg)
     resolved += resolve_num_classes(cfg, uses)
     cfg.freeze()

@@ -31,7 +31,7 @@ from maskrcnn_benchmark.config import check_config, make_default_config
 from maskrcnn_benchmark.data.datasets.classes import BACKGROUND
 from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.modeling.detector import build_detection_model
-from maskrcnn_benchmark.utils.checkpoint import write_atomically
+from maskrcnn_benchmark.utils.atomic_file import write_atomically
 from maskrcnn_benchmark.utils.model_serialization import load_state_dict
 from maskrcnn_benchmark.utils.weight_conversion import Conversion, convert_detector
 from maskrcnn_benchmark.utils.weight_files import model_tensors, read_weights

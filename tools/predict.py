@@ -26,7 +26,7 @@ from maskrcnn_benchmark.engine.prediction import SCORE_KEYS, Prediction
 from maskrcnn_benchmark.engine.prediction_file import PredictionFile
 from maskrcnn_benchmark.engine.predictor import Predictor, draw
 from maskrcnn_benchmark.engine.progress import progress_bar
-from maskrcnn_benchmark.utils.checkpoint import write_atomically
+from maskrcnn_benchmark.utils.atomic_file import write_atomically
 from maskrcnn_benchmark.utils.media_files import common_folder, find_media, is_video, output_paths
 from maskrcnn_benchmark.utils.video import (
     Frame,

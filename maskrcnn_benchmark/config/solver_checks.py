@@ -1,4 +1,4 @@
-"""Validation of the keys of the training: SOLVER and DTYPE."""
+"""Validation of the keys of the training: SOLVER, DTYPE and SEED."""
 
 from __future__ import annotations
 
@@ -23,9 +23,16 @@ def check_solver(cfg: CfgNode) -> Iterator[str]:
         yield f"SOLVER.STEPS is {solver.STEPS}; it must not decrease"
     if solver.BASE_LR <= 0:
         yield f"SOLVER.BASE_LR is {solver.BASE_LR}; it must be positive"
-    for key in ("SOLVER.CLIP_GRAD_NORM", "SOLVER.CLIP_GRAD_VALUE", "SOLVER.TEST_PERIOD"):
+    for key in (
+        "SOLVER.CLIP_GRAD_NORM",
+        "SOLVER.CLIP_GRAD_VALUE",
+        "SOLVER.TEST_PERIOD",
+        "SOLVER.REFERENCE_BATCH",
+    ):
         if get(cfg, key) < 0:
             yield f"{key} is {get(cfg, key)}; it must be positive, or 0 to switch it off"
+    if not 0 <= cfg.SEED < 2**31:
+        yield f"SEED is {cfg.SEED}; it must be at least 0 and less than 2**31"
     if not 0 <= solver.EMA_DECAY < 1:
         yield f"SOLVER.EMA_DECAY is {solver.EMA_DECAY}; it must be at least 0 and less than 1"
     if solver.ACCUMULATE > solver.IMS_PER_BATCH:

@@ -17,7 +17,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.utils.checkpoint import write_atomically
+from maskrcnn_benchmark.utils.atomic_file import write_atomically
 
 from .prediction import Prediction
 

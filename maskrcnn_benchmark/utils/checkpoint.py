@@ -9,10 +9,9 @@ states of the training's further parts, ``config`` (YAML text), ``class_names`` 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -21,8 +20,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from yacs.config import CfgNode
 
+from .atomic_file import write_atomically
 from .class_names import difference_of_classes
 from .comm import is_main_process
+from .config_changes import config_changes
 from .imports import import_file
 from .model_serialization import load_state_dict
 from .model_zoo import fetch, is_url, path_for_url
@@ -31,26 +32,6 @@ from .weight_files import check_ending, has_averaged, model_tensors, read_weight
 _CATALOG = "catalog://"
 _LAST = "last_checkpoint"
 _METADATA = ("config", "class_names", "category_ids")
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file so that at any moment the old or the new content is there, whole.
-
-    Args:
-        path: the file to make or to replace.
-        write: writes the content to the open binary file that it is given.
-    """
-    draft = path.with_name(path.name + ".tmp")
-    with draft.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 class Stateful(Protocol):
@@ -145,6 +126,8 @@ class Checkpointer:
         """
         latest = self.get_checkpoint_file() if use_latest else None
         if latest is not None:
+            if path:
+                self.logger.info(f"{path} is not read: {self.save_dir} has a last checkpoint")
             return self._resume(latest)
         if not path:
             self.logger.info("Starting from initial values: no checkpoint and no MODEL.WEIGHT")
@@ -152,7 +135,11 @@ class Checkpointer:
         path = self._local_file(str(path))
         content = read_weights(path)
         kind = "averaged weights" if has_averaged(content) else "weights"
-        self.logger.info(f"Starting from the {kind} in {path}")
+        what = f"the {kind} in {path}"
+        if self.optimizer is None:
+            self.logger.info(f"Loading {what}")
+        else:
+            self.logger.info(f"Fine-tuning {what}: optimizer, schedule and iteration begin anew")
         differ = difference_of_classes(content.get("class_names"), self.metadata.get("class_names"))
         if differ and require_all:
             raise ValueError(f"{path} does not fit the data: {differ}")
@@ -202,8 +189,9 @@ class Checkpointer:
 
     def _resume(self, path: Path) -> dict[str, Any]:
         """Restore everything from ``path`` and return what is left."""
-        self.logger.info(f"Resuming from the checkpoint {path}")
-        content = read_weights(path)
+        goes_on = ": optimizer, schedule and iteration go on" if self.optimizer is not None else ""
+        self.logger.info(f"Resuming from the checkpoint {path}{goes_on}")
+        content = self._read_whole(path)
         differ = difference_of_classes(content.get("class_names"), self.metadata.get("class_names"))
         if differ:
             raise ValueError(
@@ -216,10 +204,11 @@ class Checkpointer:
                 f"cannot resume from {path}: it is of another model ({report.summary()}). "
                 f"Choose another OUTPUT_DIR, or delete {Path(self.save_dir) / _LAST}"
             )
+        self._tell_changes(content)
         parts = self._all_parts()
         for name, part in parts.items():
             if name in content:
-                part.load_state_dict(content[name])
+                self._restore(name, part, content[name])
             else:
                 self.logger.warning(f"{path} has no state of the {name}: it begins anew")
         rest = {k: v for k, v in content.items() if k not in {"model", *parts, *_METADATA}}
@@ -227,6 +216,40 @@ class Checkpointer:
             self.logger.warning(f"{path} has a state of the {name}, which this run does not use")
             del rest[name]
         return rest
+
+    def _read_whole(self, path: Path) -> dict[str, Any]:
+        """Read a checkpoint; if it is damaged, name the others."""
+        try:
+            return read_weights(path)
+        except ValueError as error:
+            others = sorted(str(p) for p in path.parent.glob("model_*.pth") if p != path)
+            raise ValueError(
+                f"{error}. To go on from another checkpoint, write its path into "
+                f"{Path(self.save_dir) / _LAST} ({', '.join(others) or 'there is none'}); to start "
+                "afresh, delete that file"
+            ) from error
+
+    def _tell_changes(self, content: Mapping[str, Any]) -> None:
+        """Warn of settings that are not those which the checkpoint was made with."""
+        if self.optimizer is None or not {"config"} <= content.keys() & self.metadata.keys():
+            return
+        changes = config_changes(content["config"], self.metadata["config"])
+        if changes:
+            self.logger.warning(
+                f"Settings changed since the checkpoint: {', '.join(changes)}. Rates, steps, "
+                "momentum and decay stay as saved. The result will not be bit for bit that of an "
+                "uninterrupted run"
+            )
+
+    def _restore(self, name: str, part: Stateful, state: dict[str, Any]) -> None:
+        try:
+            part.load_state_dict(state)
+        except ValueError as error:
+            raise ValueError(
+                f"cannot resume: the {name} of the checkpoint does not fit the settings ({error}). "
+                "Take the settings of the checkpoint, or fine-tune from it: set MODEL.WEIGHT to it "
+                "and choose another OUTPUT_DIR"
+            ) from error
 
 
 class DetectronCheckpointer(Checkpointer):

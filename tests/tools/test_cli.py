@@ -138,7 +138,7 @@ def test_train_with_everything_that_is_off_by_default(config, tmp_path):
 
     code, log, errors = command("test_net.py", "--config-file", config, *options)
     assert code == 0, log + errors
-    assert f"Starting from the averaged weights in {tmp_path / 'model_final.pth'}" in log
+    assert f"Loading the averaged weights in {tmp_path / 'model_final.pth'}" in log
     again = json.loads((tmp_path / "inference" / "sq" / "results.json").read_text())["results"]
     assert again == results
 

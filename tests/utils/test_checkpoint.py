@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -84,18 +86,23 @@ def test_further_parts_are_saved_and_restored(tmp_path):
     assert second.parts["scaler"].value == 7
 
 
-def test_parts_that_come_or_go_are_told(tmp_path, caplog, monkeypatch):
+@pytest.fixture
+def log(caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("maskrcnn_benchmark"), "propagate", True)
+    caplog.set_level(logging.INFO)
+    return caplog
+
+
+def test_parts_that_come_or_go_are_told(tmp_path, log):
     first = trained(tmp_path)
     first.parts["scaler"] = Counter(7)
     first.save("model_0000004", iteration=4)
     second = parts(tmp_path)
     second.parts["ema"] = Counter(1)
-    with caplog.at_level("WARNING"):
-        assert second.load() == {"iteration": 4}  # a stale state is not handed on
+    assert second.load() == {"iteration": 4}  # a stale state is not handed on
     assert second.parts["ema"].value == 1
-    assert "model_0000004.pth has no state of the ema: it begins anew" in caplog.text
-    assert "has a state of the scaler, which this run does not use" in caplog.text
+    assert "model_0000004.pth has no state of the ema: it begins anew" in log.text
+    assert "has a state of the scaler, which this run does not use" in log.text
 
 
 def test_starting_from_weights_takes_the_weights_alone(tmp_path):
@@ -240,6 +247,66 @@ def test_a_failed_save_leaves_the_former_one(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert parts(tmp_path).load() == {"iteration": 4}
     assert not (tmp_path / "model_0000008.pth").exists()
+
+
+def test_whenever_a_process_is_killed_the_last_checkpoint_is_whole(tmp_path):
+    def save_without_end():
+        for step in range(1_000_000):
+            first.save(f"model_{step % 3:07d}", iteration=step)
+
+    first = parts(tmp_path, features=30_000)
+    first.save("model_0000000", iteration=0)
+    for attempt in range(8):
+        process = multiprocessing.get_context("fork").Process(target=save_without_end)
+        process.start()
+        time.sleep(0.05 + 0.007 * attempt)
+        process.kill()
+        process.join()
+        second = parts(tmp_path, features=30_000)
+        assert second.load()["iteration"] >= 0
+        assert torch.equal(second.model.weight, first.model.weight)
+
+
+def test_a_damaged_checkpoint_is_named_with_the_others(tmp_path):
+    checkpointer = trained(tmp_path)
+    for step in (2, 4):
+        checkpointer.save(f"model_000000{step}", iteration=step)
+    whole = (tmp_path / "model_0000004.pth").read_bytes()
+    (tmp_path / "model_0000004.pth").write_bytes(whole[: len(whole) // 2])
+    way_out = r"0000004.pth: .*write its path into .*last_checkpoint \(\S*model_0000002.pth\)"
+    with pytest.raises(ValueError, match=way_out):
+        parts(tmp_path).load()
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "model_0000002.pth"))
+    assert parts(tmp_path).load() == {"iteration": 2}
+
+
+def test_another_optimizer_is_told_apart_from_a_damage(tmp_path):
+    trained(tmp_path).save("model_0000004", iteration=4)
+    other = parts(tmp_path)
+    other.optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
+    with pytest.raises(ValueError, match=r"the optimizer of the checkpoint does not fit.*WEIGHT"):
+        other.load()
+
+
+def test_the_log_says_what_happens(tmp_path, log):
+    first = trained(tmp_path)
+    first.metadata["config"] = "SOLVER: {BASE_LR: 0.1, MAX_ITER: 9}"
+    first.save("model_0000004", iteration=4)
+    second = parts(tmp_path)
+    second.metadata["config"] = "SOLVER: {BASE_LR: 0.1, MAX_ITER: 10}"
+    second.load("other.pth")
+    path = tmp_path / "model_0000004.pth"
+    assert f"other.pth is not read: {tmp_path} has a last checkpoint" in log.messages
+    goes_on = f"Resuming from the checkpoint {path}: optimizer, schedule and iteration go on"
+    assert goes_on in log.messages
+    assert "Settings changed since the checkpoint: SOLVER.MAX_ITER 9 -> 10." in log.text
+    log.clear()
+    parts(tmp_path / "new").load(path)
+    anew = f"Fine-tuning the weights in {path}: optimizer, schedule and iteration begin anew"
+    assert anew in log.messages
+    log.clear()
+    Checkpointer(nn.Linear(3, 2)).load(path)
+    assert f"Loading the weights in {path}" in log.messages
 
 
 def test_nothing_is_written_when_not_asked(tmp_path):

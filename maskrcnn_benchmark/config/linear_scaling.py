@@ -1,0 +1,45 @@
+"""The linear scaling rule: k times the images in a batch, k times the rate, 1/k of the iterations.
+
+Goyal et al., "Accurate, Large Minibatch SGD" (arXiv 1706.02677), section 2.1.
+"""
+
+from __future__ import annotations
+
+from yacs.config import CfgNode
+
+_ITERATIONS = ("MAX_ITER", "STEPS", "WARMUP_ITERS", "CHECKPOINT_PERIOD", "TEST_PERIOD")
+
+
+def scale_to_batch(cfg: CfgNode) -> list[str]:
+    """Scale rate and schedule from ``SOLVER.REFERENCE_BATCH`` to ``SOLVER.IMS_PER_BATCH``.
+
+    Afterwards the two are equal, so that a saved config is not scaled once more.
+
+    Args:
+        cfg: the whole tree, not frozen; changed in place. Reference 0 leaves it as it is.
+
+    Returns:
+        What was resolved, in one line, or nothing.
+    """
+    solver = cfg.SOLVER
+    factor = solver.IMS_PER_BATCH / solver.REFERENCE_BATCH if solver.REFERENCE_BATCH > 0 else 1
+    if factor == 1:
+        return []
+    changes = [f"BASE_LR {solver.BASE_LR:g} -> {solver.BASE_LR * factor:g}"]
+    solver.BASE_LR *= factor
+    for key in _ITERATIONS:
+        before = getattr(solver, key)
+        many = isinstance(before, tuple | list)
+        after = tuple(_scaled(n, factor) for n in before) if many else _scaled(before, factor)
+        changes.append(f"{key} {before} -> {after}")
+        setattr(solver, key, after)
+    reference, solver.REFERENCE_BATCH = solver.REFERENCE_BATCH, solver.IMS_PER_BATCH
+    return [
+        f"SOLVER is scaled from batches of {reference} images to {solver.IMS_PER_BATCH}: "
+        + ", ".join(changes)
+    ]
+
+
+def _scaled(iterations: int, factor: float) -> int:
+    """Return as many iterations as see the same number of images; at least 1, 0 stays 0."""
+    return max(1, round(iterations / factor)) if iterations > 0 else iterations
