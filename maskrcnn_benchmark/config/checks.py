@@ -166,13 +166,19 @@ def _check_mask_head(cfg: CfgNode) -> Iterator[str]:
         )
     shared = head.SHARE_BOX_FEATURE_EXTRACTOR and not fpn
     pooled = cfg.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION if shared else head.POOLER_RESOLUTION
-    resolution = 2 * pooled if fpn else pooled
-    # the MaskIoU head pools the mask to the pooled feature's side, so it too needs this multiple
+    # conv5 halves the side on C4, rounding up, unless it is dilated; the predictor doubles it
+    stride = 1 if fpn or cfg.MODEL.RESNETS.RES5_DILATION > 1 else 2
+    resolution = 2 * -(-pooled // stride)
+    source = f"MODEL.{'ROI_BOX_HEAD' if shared else 'ROI_MASK_HEAD'}.POOLER_RESOLUTION"
     if resolution != head.RESOLUTION:
-        source = "ROI_BOX_HEAD" if shared else "ROI_MASK_HEAD"
         yield (
-            f"MODEL.ROI_MASK_HEAD.RESOLUTION is {head.RESOLUTION}; with MODEL.{source}."
-            f"POOLER_RESOLUTION {pooled} the head's masks have the side {resolution}"
+            f"MODEL.ROI_MASK_HEAD.RESOLUTION is {head.RESOLUTION}; with {source} {pooled} the "
+            f"head's masks have the side {resolution}"
+        )
+    elif cfg.MODEL.MASKIOU_ON and resolution % pooled:
+        yield (
+            f"{source} is {pooled}; the masks' side {resolution} must be a multiple of it for "
+            "MODEL.MASKIOU_ON, so it must be even on C4"
         )
 
 

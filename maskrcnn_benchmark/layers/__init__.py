@@ -8,6 +8,7 @@ from maskrcnn_benchmark.layers.batch_norm import FrozenBatchNorm2d
 from maskrcnn_benchmark.layers.deform_conv import DFConv2d
 from maskrcnn_benchmark.layers.losses import mask_iou_loss, smooth_l1_loss
 from maskrcnn_benchmark.layers.nms import batched_nms, nms
+from maskrcnn_benchmark.layers.precision import full_precision
 from maskrcnn_benchmark.layers.roi_align import ROIAlign, roi_align
 from maskrcnn_benchmark.layers.roi_pool import ROIPool, roi_pool
 from maskrcnn_benchmark.layers.soft_nms import SoftNMS, batched_soft_nms, soft_nms
@@ -23,6 +24,7 @@ __all__ = [
     "SoftNMS",
     "batched_nms",
     "batched_soft_nms",
+    "full_precision",
     "has_extension",
     "interpolate",
     "mask_iou_loss",

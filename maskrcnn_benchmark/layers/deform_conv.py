@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
+from maskrcnn_benchmark.layers.precision import full_precision
+
 _TAPS = 9  # of the 3x3 kernel
 
 
@@ -47,15 +49,19 @@ class DFConv2d(nn.Module):
         nn.init.zeros_(self.offset.get_parameter("bias"))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``[N, C_in, H, W]`` to ``[N, C_out, H/stride, W/stride]``."""
-        predicted = self.offset(x)
+        """Map ``[N, C_in, H, W]`` to ``[N, C_out, H/stride, W/stride]``, of the dtype of ``x``.
+
+        The offsets are coordinates: in mixed precision the deformable convolution is float32.
+        """
+        predicted = full_precision(self.offset(x))
         offset, factors = predicted[:, : self.num_offsets], predicted[:, self.num_offsets :]
-        return deform_conv2d(
-            x,
+        output = deform_conv2d(
+            full_precision(x),
             offset,
-            self.conv.weight,
+            full_precision(self.conv.weight),
             stride=self.conv.stride,  # type: ignore[arg-type]
             padding=self.conv.padding,  # type: ignore[arg-type]
             dilation=self.conv.dilation,  # type: ignore[arg-type]
             mask=factors.sigmoid() if factors.shape[1] else None,
         )
+        return output.to(x.dtype)

@@ -80,6 +80,15 @@ def test_the_masks_of_a_c4_model_follow_its_pooler():
     config.MODEL.ROI_MASK_HEAD.RESOLUTION = 28
     with pytest.raises(ValueError, match=r"ROI_BOX_HEAD.POOLER_RESOLUTION 14.*side 14"):
         check_config(config)
+    config.MODEL.RESNETS.RES5_DILATION = 2  # conv5 keeps the side then
+    check_config(config)
+    config.MODEL.RESNETS.RES5_DILATION = 1
+    config.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION = 7
+    config.MODEL.ROI_MASK_HEAD.RESOLUTION = 8
+    with pytest.raises(ValueError, match="so it must be even on C4"):
+        check_config(config)
+    config.MODEL.MASKIOU_ON = False
+    check_config(config)
 
 
 def test_the_backbones_are_those_that_can_be_built():

@@ -13,7 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import SoftNMS, batched_nms, batched_soft_nms, smooth_l1_loss
+from maskrcnn_benchmark.layers import (
+    SoftNMS,
+    batched_nms,
+    batched_soft_nms,
+    full_precision,
+    smooth_l1_loss,
+)
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
 from maskrcnn_benchmark.modeling.roi_heads.feature_extractors import (
     BoxFeatureExtractor,
@@ -183,7 +189,7 @@ class ROIBoxHead(nn.Module):
         """Classify and refine the boxes of each image."""
         pooled, x = self.feature_extractor(features, boxes)
         logits, deltas = self.predictor(x)
-        return BoxOutput(logits, deltas, pooled, x)
+        return BoxOutput(full_precision(logits), full_precision(deltas), pooled, x)
 
     def losses(self, output: BoxOutput, sampled: SampledProposals) -> dict[str, Tensor]:
         """Return ``loss_classifier`` and ``loss_box_reg`` of the sampled proposals."""

@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import Conv2d, ConvTranspose2d
+from maskrcnn_benchmark.layers import Conv2d, ConvTranspose2d, full_precision
 from maskrcnn_benchmark.modeling.make_layers import kaiming_normal
 from maskrcnn_benchmark.modeling.roi_heads.feature_extractors import (
     BoxFeatureExtractor,
+    MaskFeatureExtractor,
     ResNet50Conv5ROIFeatureExtractor,
     build_mask_feature_extractor,
 )
@@ -79,12 +80,21 @@ class ROIMaskHead(nn.Module):
     """
 
     def __init__(
-        self, feature_extractor: nn.Module, predictor: nn.Module, *, shares_box_features: bool
+        self,
+        feature_extractor: MaskFeatureExtractor,
+        predictor: nn.Module,
+        *,
+        shares_box_features: bool,
     ) -> None:
         super().__init__()
         self.feature_extractor = feature_extractor
         self.predictor = predictor
         self.shares_box_features = shares_box_features
+
+    @property
+    def roi_side(self) -> int:
+        """Side P of the pooled features, which may be the box head's."""
+        return self.feature_extractor.pooler.output_size[0]
 
     def forward(self, features: Sequence[Tensor], boxes: Sequence[BoxList]) -> MaskOutput:
         """Predict the masks of the boxes of each image."""
@@ -92,7 +102,7 @@ class ROIMaskHead(nn.Module):
 
     def predict(self, pooled: Tensor, x: Tensor) -> MaskOutput:
         """Predict the masks from the extractor's pooled features and its own."""
-        return MaskOutput(logits=self.predictor(x), roi_features=pooled)
+        return MaskOutput(logits=full_precision(self.predictor(x)), roi_features=pooled)
 
 
 def build_mask_head(

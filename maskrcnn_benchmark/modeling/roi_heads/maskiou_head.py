@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.layers import full_precision
 from maskrcnn_benchmark.modeling.make_layers import NormMaker, conv3x3, linear, make_group_norm
 
 CHANNELS = 256
@@ -79,7 +80,7 @@ class ROIMaskIoUHead(nn.Module):
             roi_features: ``[R, C, P, P]`` of the mask head's pooler.
             masks: probabilities ``[R, M, M]`` of the class of each ROI.
         """
-        return self.predictor(self.feature_extractor(roi_features, masks))
+        return full_precision(self.predictor(self.feature_extractor(roi_features, masks)))
 
 
 def select_iou(pred_ious: Tensor, labels: Tensor) -> Tensor:
@@ -87,13 +88,9 @@ def select_iou(pred_ious: Tensor, labels: Tensor) -> Tensor:
     return pred_ious.gather(1, labels[:, None])[:, 0]
 
 
-def build_maskiou_head(cfg: CfgNode, in_channels: int) -> ROIMaskIoUHead:
-    """Build the MaskIoU head over ROI features of ``in_channels``."""
-    options = cfg.MODEL.ROI_MASK_HEAD
-    extractor = MaskIoUFeatureExtractor(
-        in_channels,
-        options.POOLER_RESOLUTION,
-        norm=make_group_norm(cfg) if options.USE_GN else None,
-    )
+def build_maskiou_head(cfg: CfgNode, in_channels: int, roi_side: int) -> ROIMaskIoUHead:
+    """Build the MaskIoU head over ROI features ``[R, in_channels, roi_side, roi_side]``."""
+    norm = make_group_norm(cfg) if cfg.MODEL.ROI_MASK_HEAD.USE_GN else None
+    extractor = MaskIoUFeatureExtractor(in_channels, roi_side, norm=norm)
     predictor = MaskIoUPredictor(extractor.out_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES)
     return ROIMaskIoUHead(extractor, predictor)

@@ -156,11 +156,14 @@ def build_roi_heads(cfg: CfgNode, in_channels: int) -> CombinedROIHeads:
     mask_options = cfg.MODEL.ROI_MASK_HEAD
     pastes = cfg.MODEL.MASK_ON and mask_options.POSTPROCESS_MASKS
     box = build_box_head(cfg, in_channels)
-    shared = box.feature_extractor
+    mask = build_mask_head(cfg, in_channels, box.feature_extractor) if cfg.MODEL.MASK_ON else None
+    maskiou = None
+    if mask is not None and cfg.MODEL.MASKIOU_ON:
+        maskiou = build_maskiou_head(cfg, in_channels, mask.roi_side)
     return CombinedROIHeads(
         box,
-        build_mask_head(cfg, in_channels, shared) if cfg.MODEL.MASK_ON else None,
-        build_maskiou_head(cfg, in_channels) if cfg.MODEL.MASKIOU_ON else None,
+        mask,
+        maskiou,
         sampler=ProposalSampler(
             Matcher(options.FG_IOU_THRESHOLD, options.BG_IOU_THRESHOLD),
             BalancedPositiveNegativeSampler(

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import Conv2d
+from maskrcnn_benchmark.layers import Conv2d, full_precision
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
 from maskrcnn_benchmark.modeling.matcher import Matcher
 from maskrcnn_benchmark.modeling.rpn.anchor_generator import AnchorGenerator, make_anchor_generator
@@ -82,7 +82,11 @@ class RPN(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> RPNOutput:
         """Score the anchors of the levels ``[N, C, H, W]``."""
         objectness, deltas = self.head(features)
-        return RPNOutput(objectness, deltas, self.anchor_generator(features))
+        return RPNOutput(
+            [full_precision(o) for o in objectness],
+            [full_precision(d) for d in deltas],
+            self.anchor_generator(features),
+        )
 
     def _select(
         self, output: RPNOutput, image_sizes: Sequence[tuple[int, int]], limits: ProposalLimits

@@ -143,6 +143,22 @@ def test_maskiou_head():
     np.testing.assert_allclose(scores * arrays["scores"], arrays["mask_scores"], rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("roi_side", "mask_side"), [(14, 28), (14, 14), (7, 28), (9, 18), (7, 14), (10, 20), (20, 20)]
+)
+def test_the_mask_lies_beside_the_features_max_pooled_to_their_side(roi_side, mask_side):
+    """By RESOLUTION / POOLER_RESOLUTION: 2 on FPN, 1 on C4."""
+    extractor = MaskIoUFeatureExtractor(6, roi_side)
+    seen = []
+    extractor.maskiou_fcn1.register_forward_hook(lambda _, arguments, __: seen.append(arguments[0]))
+    features, masks = torch.randn(2, 6, roi_side, roi_side), torch.rand(2, mask_side, mask_side)
+    extractor(features, masks)
+    assert seen[0][:, :6].equal(features)
+    step = mask_side // roi_side
+    blocks = masks.reshape(2, roi_side, step, roi_side, step)
+    assert seen[0][:, 6].equal(blocks.amax(dim=(2, 4)))
+
+
 @pytest.mark.parametrize(("roi_side", "mask_side"), [(14, 28), (14, 14), (7, 28), (9, 18)])
 def test_no_size_is_built_in(roi_side, mask_side):
     extractor = MaskIoUFeatureExtractor(6, roi_side)
