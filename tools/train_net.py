@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import os
 import sys
 import warnings
 from dataclasses import replace
@@ -153,13 +154,30 @@ def run(args: argparse.Namespace, *, skip_test: bool = False) -> None:
     leave_processes()
 
 
+def make_deterministic() -> None:
+    """Let torch choose deterministic algorithms only, and raise an error where there is none.
+
+    Call it before anything is computed: cuBLAS reads its variable when it is first used.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False  # the fastest algorithm of today may not be tomorrow's
+    torch.use_deterministic_algorithms(True)
+
+
 @record  # so that torchrun can show a process' traceback
 @failures_named()
 def main() -> None:
     """Run the command line."""
     parser = argument_parser("Train a model, then evaluate it on DATASETS.TEST.")
     parser.add_argument("--skip-test", action="store_true", help="do not evaluate at the end")
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bits in every run on the same machine, also on a GPU, at the price of speed",
+    )
     args = parser.parse_args()
+    if args.deterministic:
+        make_deterministic()
     run(args, skip_test=args.skip_test)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -36,9 +37,11 @@ class MetricsWriter:
 
         Args:
             iteration: from 1.
-            values: by name.
+            values: by name; those that are not finite are left out, as JSON has no such numbers
+                (the gradient's norm where a scaled loss overflowed).
             group: their heading in TensorBoard; None: ``loss`` for losses, ``run`` for the rest.
         """
+        values = {name: value for name, value in values.items() if math.isfinite(value)}
         self._lines.write(json.dumps({"iteration": iteration, **values}) + "\n")
         self._lines.flush()
         for name, value in values.items():

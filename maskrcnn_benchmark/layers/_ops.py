@@ -37,8 +37,21 @@ def _warn_once() -> None:
     )
 
 
-def serves(tensor: Tensor) -> bool:
-    """Tell whether the operators take this tensor; warn the first time that they do not."""
+def serves(tensor: Tensor, *, gradient_in_any_order: bool = False) -> bool:
+    """Tell whether the operators take this tensor; warn the first time that they do not.
+
+    Args:
+        tensor: on the device in question.
+        gradient_in_any_order: whether the operator's gradient adds atomically on CUDA, so that two
+            runs differ in the last bits. ``torch.use_deterministic_algorithms`` forbids that;
+            torchvision's operator then takes another way, or raises torch's error.
+    """
+    if (
+        gradient_in_any_order
+        and tensor.device.type == "cuda"
+        and torch.are_deterministic_algorithms_enabled()
+    ):
+        return False
     if has_extension(tensor.device.type):
         return True
     _warn_once()

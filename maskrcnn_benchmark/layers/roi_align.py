@@ -41,7 +41,7 @@ def roi_align(
     """
     check_regions("roi_align", input, rois)
     size = to_pair("roi_align", output_size)
-    if _ops.serves(input):
+    if _ops.serves(input, gradient_in_any_order=True):
         return torch.ops.maskrcnn_benchmark.roi_align(
             input, rois, spatial_scale, *size, sampling_ratio, aligned
         )

@@ -32,7 +32,7 @@ def roi_pool(
     """
     check_regions("roi_pool", input, rois)
     size = to_pair("roi_pool", output_size)
-    if _ops.serves(input):
+    if _ops.serves(input, gradient_in_any_order=True):
         return torch.ops.maskrcnn_benchmark.roi_pool(input, rois, spatial_scale, *size)[0]
     return _fallback.roi_pool(input, rois, size, spatial_scale)
 

@@ -132,7 +132,7 @@ def test_figures_are_recorded_and_a_resumed_run_leaves_no_doubles(tmp_path):
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"iteration": 7, "lo')  # a crash while writing
     with MetricsWriter(tmp_path, start_iteration=4) as writer:
-        writer.write(5, {"loss": 1.0})
+        writer.write(5, {"loss": 1.0, "grad_norm": float("inf")})
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["iteration"] for line in lines] == [1, 2, 3, 4, 5]
     assert {"loss", "loss_mask", "lr", "time", "data"} <= lines[0].keys()

@@ -272,3 +272,19 @@ def test_another_device_without_kernels_uses_the_fallback(monkeypatch: pytest.Mo
     _ops._warn_once.cache_clear()
     with pytest.warns(RuntimeWarning, match="torchvision's operators"):
         assert nms(torch.zeros(2, 4), torch.rand(2), 0.5).shape == (1,)
+
+
+def test_deterministic_algorithms_keep_gradients_off_our_atomic_additions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_ops, "_served_devices", frozenset({"cpu", "cuda"}))
+    on_cpu: Any = SimpleNamespace(device=torch.device("cpu"))
+    on_cuda: Any = SimpleNamespace(device=torch.device("cuda"))
+    assert _ops.serves(on_cuda, gradient_in_any_order=True)
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert not _ops.serves(on_cuda, gradient_in_any_order=True)
+        assert _ops.serves(on_cuda)  # nms
+        assert _ops.serves(on_cpu, gradient_in_any_order=True)  # adds in one order
+    finally:
+        torch.use_deterministic_algorithms(False)
