@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import cv2
+import matplotlib.pyplot as plt
 import numpy as np
 
 from maskrcnn_benchmark.engine.prediction import SCORE_KEYS
@@ -31,7 +32,7 @@ TimedFrame = tuple[Frame, float | None]
 
 WINDOW = "Mask Scoring R-CNN"
 CAMERA_FPS = Fraction(30)
-QUIT_KEYS = (ord("q"), 27)
+QUIT_KEYS = ("q", "escape")
 
 
 class FrameRate:
@@ -80,19 +81,26 @@ def show(pictures: Iterable[TimedFrame]) -> None:
     """Show pictures in a window until the user ends it.
 
     Raises:
-        OSError: OpenCV cannot open windows.
+        OSError: no window can be opened.
     """
-    try:
-        for picture, _ in pictures:
-            cv2.imshow(WINDOW, picture[..., ::-1])
-            if cv2.waitKey(1) & 0xFF in QUIT_KEYS:
-                break
-        cv2.destroyAllWindows()
-    except cv2.error as error:
+    if plt.get_backend().lower() == "agg":
         raise OSError(
-            "this OpenCV has no windows: install opencv-python in place of "
-            "opencv-python-headless, or write a file with --output"
-        ) from error
+            "no window can be opened here (there is no display, or Python has no tkinter): "
+            "write a file with --output"
+        )
+    figure, axes = plt.subplots(num=WINDOW, layout="constrained")
+    axes.axis("off")
+    figure.canvas.mpl_connect(
+        "key_press_event", lambda event: plt.close(figure) if event.key in QUIT_KEYS else None
+    )
+    shown = None
+    for picture, _ in pictures:
+        shown = axes.imshow(picture) if shown is None else shown
+        shown.set_data(picture)
+        plt.pause(0.001)
+        if not plt.fignum_exists(WINDOW):
+            break
+    plt.close(figure)
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -44,6 +44,9 @@ class Predictor:
         size_divisible: height and width of a batch become multiples of it.
         mask_threshold: probability above which a pixel belongs to the mask.
         device: where to compute; None: on the GPU if there is one.
+
+    Raises:
+        ValueError: ``device`` is a GPU and torch finds none.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class Predictor:
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(f"the device is to be {device}, but torch finds no GPU here: take cpu")
         self.model = model.to(self.device)
         self.transforms = transforms
         self.classes = classes

@@ -32,7 +32,7 @@ def find_media(inputs: Sequence[str], *, outside: Path) -> list[Path]:
         FileNotFoundError: an input is not there, or there is no image or video in it.
     """
     found = [path for name in inputs for path in _expanded(name, outside.resolve())]
-    return list(dict.fromkeys(found))
+    return list({os.path.abspath(path): path for path in found}.values())  # noqa: PTH100 "a/../b"
 
 
 def _expanded(name: str, outside: Path) -> list[Path]:

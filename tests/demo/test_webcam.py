@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from matplotlib.backend_bases import KeyEvent
 
 from demo import webcam
 from maskrcnn_benchmark.engine.predictor import Predictor, draw
@@ -62,7 +63,7 @@ def test_a_video_without_a_window(weights, tmp_path, monkeypatch):
 def test_mistakes_are_told_in_a_line(weights, tmp_path, monkeypatch, capsys):
     for arguments, message in (
         (["--video", tmp_path / "no.mp4"], r"error: video \S*no.mp4 does not exist"),
-        (["--camera", 97], r"error: camera 97 gives no picture"),
+        (["--camera", 97, "--output", tmp_path / "a.mp4"], r"error: camera 97 gives no picture"),
     ):
         options = ["webcam.py", "--weights", weights, *arguments]
         monkeypatch.setattr(sys, "argv", [*map(str, options)])
@@ -80,3 +81,33 @@ def test_control_c_ends_a_recording_after_the_frame():
     assert len(recorded) == 2
     assert 0 <= recorded[0][1] <= recorded[1][1]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_without_a_display_it_says_so(monkeypatch):
+    monkeypatch.setattr(webcam.plt, "get_backend", lambda: "agg")
+    with pytest.raises(OSError, match="no window can be opened here"):
+        webcam.show([(FRAMES[0], None)])
+
+
+@pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
+def test_the_window_shows_each_picture_until_a_key_ends_it(monkeypatch):
+    plt = webcam.plt
+    plt.switch_backend("agg")
+    monkeypatch.setattr(plt, "get_backend", lambda: "tkagg")
+    seen = []
+
+    def pictures():
+        for number, frame in enumerate(FRAMES):
+            if number == 2:
+                canvas = plt.figure(webcam.WINDOW).canvas
+                canvas.callbacks.process(
+                    "key_press_event", KeyEvent("key_press_event", canvas, "escape")
+                )
+            if number > 0 and plt.fignum_exists(webcam.WINDOW):
+                (shown,) = plt.figure(webcam.WINDOW).axes[0].images
+                seen.append(shown.get_array())
+            yield frame, None
+
+    webcam.show(pictures())
+    np.testing.assert_array_equal(seen, FRAMES[:1])
+    assert not plt.fignum_exists(webcam.WINDOW)

@@ -288,6 +288,12 @@ def test_weights_that_do_not_fit_are_refused(checkpoint, tmp_path):
         Predictor.from_checkpoint(tmp_path / "nowhere.pth")
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told(checkpoint):
+    with pytest.raises(ValueError, match="cuda:1, but torch finds no GPU here: take cpu"):
+        Predictor.from_checkpoint(checkpoint, device="cuda:1")
+
+
 def test_the_mode_of_the_model_is_left_alone(predictor, paths):
     predictor.model.train()
     assert len(predictor(paths[0])) == 6
