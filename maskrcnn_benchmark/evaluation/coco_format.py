@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-import numpy as np
-from pycocotools import mask as mask_util
 from pycocotools.coco import COCO
-from torch import Tensor
 
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.structures.mask_paste import Masker
+from maskrcnn_benchmark.structures.mask_paste import Masker, region_to_rle
 
 Row = dict[str, Any]
-
-_PASTED_AT_ONCE = 16  # full-size masks in memory at a time
 
 
 class CocoStyleDataset(Protocol):
@@ -116,20 +111,10 @@ def ranked_by_class_score(segm: Sequence[Row], bbox: Sequence[Row]) -> list[Row]
 def paste_to_rles(prediction: BoxList, masker: Masker) -> list[dict[str, Any]]:
     """Return the masks of one image as compressed RLEs (``counts`` as str) at ``prediction.size``.
 
-    A few masks are pasted at a time, so that memory does not grow with their number.
+    No mask is made at the size of the image.
     """
-    rles: list[dict[str, Any]] = []
-    for start in range(0, len(prediction), _PASTED_AT_ONCE):
-        part = prediction[start : start + _PASTED_AT_ONCE]
-        pasted = masker.forward_single_image(part.get_field(fields.MASK), part)
-        rles += [_encode(mask) for mask in pasted[:, 0]]
-    return rles
-
-
-def _encode(mask: Tensor) -> dict[str, Any]:
-    """Return the RLE of a binary mask ``[H, W]``."""
-    rle = mask_util.encode(np.asfortranarray(mask.numpy(), dtype=np.uint8))
-    return {"size": rle["size"], "counts": rle["counts"].decode("ascii")}
+    regions = masker.regions(prediction.get_field(fields.MASK), prediction)
+    return [region_to_rle(region, prediction.size) for region in regions]
 
 
 def _categories(dataset: CocoStyleDataset, prediction: BoxList) -> list[int]:

@@ -3,10 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pycocotools import mask as coco_mask
 
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.image_list import ImageList, to_image_list
-from maskrcnn_benchmark.structures.mask_paste import Masker, expand_boxes
+from maskrcnn_benchmark.structures.mask_paste import (
+    Masker,
+    PastedRegion,
+    expand_boxes,
+    region_to_rle,
+)
 from tests.helpers.vectors import load_vector
 
 META, ARRAYS = load_vector("masker")
@@ -58,3 +64,34 @@ def test_image_list_errors():
         to_image_list([])
     with pytest.raises(TypeError, match="str"):
         to_image_list("image.jpg")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rle_of_a_region_is_that_of_the_whole_mask(seed):
+    rng = np.random.default_rng(seed)
+    boxes = rng.uniform(-8, 30, (20, 2)).repeat(2, 0).reshape(20, 4)
+    boxes[:, 2:] += rng.uniform(0, 40, (20, 2))
+    boxes[0] = (-9, -9, 60, 60)  # over the whole image
+    boxes[1] = (50, 50, 60, 60)  # outside
+    masks = torch.from_numpy(rng.uniform(0, 1, (20, 1, 7, 7)).astype(np.float32))
+    masks[0] = 1
+    prediction = BoxList(boxes, (31, 23))
+    masker = Masker()
+    whole = masker.forward_single_image(masks, prediction)[:, 0].numpy()
+    assert whole[0].all()
+    assert not whole[1].any()
+    for mask, region in zip(whole, masker.regions(masks, prediction), strict=True):
+        expected = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+        found = region_to_rle(region, prediction.size)
+        assert found == {"size": [23, 31], "counts": expected["counts"].decode()}
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"), [((0, 5), (1, 3)), ((2, 5), (0, 4)), ((0, 3), (3, 4)), ((4, 5), (0, 4))]
+)
+def test_rle_of_regions_at_the_border(rows, columns):
+    mask = np.zeros((5, 4), np.uint8)
+    mask[slice(*rows), slice(*columns)] = 1
+    pixels = torch.from_numpy(mask[slice(*rows), slice(*columns)]).bool()
+    found = region_to_rle(PastedRegion(pixels, rows[0], columns[0]), (4, 5))
+    assert found["counts"] == coco_mask.encode(np.asfortranarray(mask))["counts"].decode()
