@@ -72,9 +72,12 @@ def user_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def failures_named() -> Iterator[None]:
-    """Before a traceback, say in one line which process of a job it is of."""
+    """Before a traceback, say in one line which process of a job it is of; none after Ctrl-C."""
     try:
         yield
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        raise SystemExit(130) from None  # as the shell counts a program that Ctrl-C ended
     except Exception as error:
         if get_world_size() > 1:
             sys.stderr.write(

@@ -42,3 +42,10 @@ def test_the_users_errors_end_the_program_in_words(common, capsys, error):
         raise error
     assert stop.value.code == 2
     assert capsys.readouterr().err == f"error: {error}\n"
+
+
+def test_ctrl_c_ends_the_program_without_a_traceback(common, capsys):
+    with pytest.raises(SystemExit) as stop, common.failures_named():
+        raise KeyboardInterrupt
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"

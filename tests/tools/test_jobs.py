@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -27,21 +28,25 @@ class Ended(NamedTuple):
     seconds: float
 
 
-def run(launcher, options, event="none 0 0"):
-    """Train by two processes without evaluation."""
+def start(launcher, options, event="none 0 0"):
+    """Start a training of two processes without evaluation."""
     command = [sys.executable, "-m", *launcher, str(UNLUCKY), "--config-file", str(CONFIG)]
     environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "UNLUCKY": event}
-    began = time.monotonic()
-    job = subprocess.run(
+    return subprocess.Popen(
         [*command, "--skip-test", *options],
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
-        timeout=300,
     )
-    return Ended(job.returncode, job.stdout, time.monotonic() - began)
+
+
+def run(launcher, options, event="none 0 0"):
+    """Wait for the end of a training."""
+    began = time.monotonic()
+    job = start(launcher, options, event)
+    text, _ = job.communicate(timeout=300)
+    return Ended(job.returncode, text, time.monotonic() - began)
 
 
 @pytest.fixture(scope="module")
@@ -90,4 +95,20 @@ def test_sigterm_to_the_launcher_saves_and_the_job_can_go_on(data, whole, tmp_pa
     job = run(ALONE, options)
     assert job.code == 0, job.text
     assert "Resuming from the checkpoint" in job.text
+    assert_equal(final(tmp_path), final(whole))
+
+
+@pytest.mark.slow
+def test_two_nodes_that_meet_at_an_address(data, whole, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    meet = ("torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", f"--master-port={port}")
+    options = toy_options(data, tmp_path, DATALOADER__NUM_WORKERS=2)
+    nodes = [
+        start((*meet, "--master-addr=127.0.0.1", f"--node-rank={rank}"), options)
+        for rank in range(2)
+    ]
+    texts = [node.communicate(timeout=300)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], texts
     assert_equal(final(tmp_path), final(whole))
