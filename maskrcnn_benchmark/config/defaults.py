@@ -40,7 +40,8 @@ _C.MODEL.PRETRAINED_MODELS = "pretrained_models"
 
 # -- backbone --------------------------------------------------------------------
 _C.MODEL.BACKBONE = CfgNode()
-# Backbone: R-50-C4, R-50-C5, R-101-C4, R-101-C5, R-50-FPN or R-101-FPN
+# Backbone, each with -C4, -C5 or -FPN. want
+# RESNETS.RES2_OUT_CHANNELS 64
 _C.MODEL.BACKBONE.CONV_BODY = "R-50-C4"
 # Stages kept at their initial weights: 0 none, 1 the stem, 2 the stem and layer1, ...
 _C.MODEL.BACKBONE.FREEZE_CONV_BODY_AT = 2

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
 from maskrcnn_benchmark.modeling.matcher import MAX_PAIRS, Matcher
 from maskrcnn_benchmark.modeling.rpn.anchor_generator import AnchorGenerator
 from maskrcnn_benchmark.modeling.rpn.loss import anchor_targets
 from maskrcnn_benchmark.structures.box_ops import box_iou
+from tests.helpers.largest_tensor import LargestTensor
 
 
 def random_boxes(count, size=300.0):
@@ -62,27 +61,14 @@ def test_nothing_to_match(max_pairs):
     assert matcher.match_boxes(nothing, nothing, 1.0, max_pairs=max_pairs).shape == (0,)
 
 
-class LargestTensor(TorchDispatchMode):
-    """Notes the bytes of the largest tensor that any operation returns."""
-
-    def __init__(self):
-        super().__init__()
-        self.bytes = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        sizes = [t.numel() * t.element_size() for t in tree_leaves(result) if torch.is_tensor(t)]
-        self.bytes = max([self.bytes, *sizes])
-        return result
-
-
 def test_an_image_with_500_objects_needs_no_matrix_of_all_anchors():
+    torch.set_num_threads(1)
     anchors = torch.cat(
         AnchorGenerator((32, 64, 128, 256, 512), anchor_strides=(4, 8, 16, 32, 64))(
-            [torch.zeros(1, 1, 512 // stride, 512 // stride) for stride in (4, 8, 16, 32, 64)]
+            [torch.zeros(1, 1, 320 // stride, 320 // stride) for stride in (4, 8, 16, 32, 64)]
         )
     )
-    gt = random_boxes(500, size=450.0)
+    gt = random_boxes(500, size=260.0)
     whole = len(gt) * len(anchors) * 4
     visible = torch.ones(len(anchors), dtype=torch.bool)
     with LargestTensor() as largest:
@@ -94,4 +80,4 @@ def test_an_image_with_500_objects_needs_no_matrix_of_all_anchors():
             box_coder=BoxCoder((1.0, 1.0, 1.0, 1.0)),
         )
     assert largest.bytes <= 4 * MAX_PAIRS < whole / 3
-    assert (labels == 1).sum() >= 400
+    assert (labels == 1).sum() >= 300

@@ -1,4 +1,4 @@
-"""MaskIoU on C4 learns, and at other sizes than the original's."""
+"""MaskIoU on C4 learns, at other sizes than the original's, and with hundreds of objects."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.modeling.matcher import MAX_PAIRS
 from maskrcnn_benchmark.structures.bounding_box import FLIP_LEFT_RIGHT, BoxList
+from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 from tests.helpers.first_n_sampler import FirstNSampler
+from tests.helpers.largest_tensor import LargestTensor
 from tests.helpers.thin_model import thin_config, two_objects
 
 C4, FPN = "e2e_ms_rcnn_R_50_C4_1x.yaml", "e2e_ms_rcnn_R_50_FPN_1x.yaml"
@@ -86,3 +89,32 @@ def test_other_sizes_train_and_predict(name, options):
     assert len(detections) >= 2
     assert detections.get_field("mask").shape[1:] == (1, side, side)
     assert detections.get_field("mask_ious").shape == (len(detections),)
+
+
+def test_an_image_with_500_objects_trains():
+    """Matched in chunks; one of a pixel, many equal, all with masks."""
+    torch.set_num_threads(1)
+    corner = torch.rand(500, 2) * 200
+    boxes = torch.cat([corner, corner + torch.rand(500, 2) * 40], dim=1).round()
+    boxes[0, 2:] = boxes[0, :2]
+    boxes[-50:] = boxes[:50]
+    target = BoxList(boxes, (256, 256))
+    target.add_field("labels", torch.arange(500) % 2 + 1)
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]] + torch.tensor([0.0, 0, 1, 0, 1, 1, 0, 1])
+    target.add_field("masks", SegmentationMask([[c] for c in corners.tolist()], target.size))
+    options = SMALL | {
+        "MODEL.BACKBONE.OUT_CHANNELS": 24,
+        "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": 32,
+    }
+    model = build_detection_model(thin_config(FPN, options)).train()
+    with LargestTensor() as largest:
+        losses = model(torch.randn(1, 3, 256, 256) * 50, [target])
+        sum(losses.values()).backward()
+    assert all(loss.isfinite() for loss in losses.values())
+    assert losses["loss_rpn_box_reg"] > 0 and losses["loss_maskiou"] > 0
+    anchors = sum(3 * (256 // stride) ** 2 for stride in (4, 8, 16, 32, 64))
+    weights = (
+        model.roi_heads.maskiou.feature_extractor.maskiou_fc1.weight
+    )  # the largest of the rest
+    assert largest.bytes <= 4 * max(MAX_PAIRS, weights.numel())
+    assert 500 * anchors > MAX_PAIRS
