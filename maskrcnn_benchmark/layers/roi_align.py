@@ -21,7 +21,8 @@ def roi_align(
     """Pool each region to a grid of bins; a bin is the mean of bilinear samples.
 
     Half and bfloat16 features are pooled in float; give `rois` in float then, as coordinates need
-    more digits than features. The gradient goes to `input` only.
+    more digits than features; ``torch.autocast`` leaves both as they are. The gradient goes to
+    `input` only.
 
     Args:
         input: [N, C, H, W].
