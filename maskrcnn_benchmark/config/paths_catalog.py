@@ -10,9 +10,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+_VOC_SPLITS = ("2007_train", "2007_val", "2007_test", "2012_train", "2012_val", "2012_test")
+_VOC_WITH_JSON = _VOC_SPLITS[:-1]  # the annotations of 2012's test set are not public
+_CITYSCAPES = "cityscapes_fine_instanceonly_seg"
+
+
+def _voc_folder(split: str) -> str:
+    return f"voc/VOC{split[:4]}"
+
 
 class DatasetCatalog:
-    """Data set names with their files, relative to ``DATA_DIR``."""
+    """Data set names with their files, relative to ``DATA_DIR``.
+
+    ``DATASETS`` has the sets in COCO's format: folder of the images and annotation file. ``VOC``
+    has PASCAL VOC with its XML: folder and split.
+    """
 
     DATA_DIR = "datasets"
     DATASETS = {
@@ -27,7 +39,23 @@ class DatasetCatalog:
         "coco_2017_train": ("coco/train2017", "coco/annotations/instances_train2017.json"),
         "coco_2017_val": ("coco/val2017", "coco/annotations/instances_val2017.json"),
         "coco_2017_test": ("coco/test2017", "coco/annotations/image_info_test2017.json"),
+        "coco_2017_test-dev": ("coco/test2017", "coco/annotations/image_info_test-dev2017.json"),
+        **{
+            f"voc_{split}_cocostyle": (
+                f"{_voc_folder(split)}/JPEGImages",
+                f"{_voc_folder(split)}/Annotations/pascal_{split[5:]}{split[:4]}.json",
+            )
+            for split in _VOC_WITH_JSON
+        },
+        **{
+            f"{_CITYSCAPES}_{split}_cocostyle": (
+                "cityscapes/images",
+                f"cityscapes/annotations/instancesonly_filtered_gtFine_{split}.json",
+            )
+            for split in ("train", "val", "test")
+        },
     }
+    VOC = {f"voc_{split}": (_voc_folder(split), split[5:]) for split in _VOC_SPLITS}
 
     @classmethod
     def get(cls, name: str) -> dict[str, Any]:
@@ -39,13 +67,17 @@ class DatasetCatalog:
         Raises:
             ValueError: the name is not in the catalog.
         """
+        data_dir = Path(cls.DATA_DIR)
+        if name in cls.VOC:
+            folder, split = cls.VOC[name]
+            args = {"data_dir": str(data_dir / folder), "split": split}
+            return {"factory": "PascalVOCDataset", "args": args}
         if name not in cls.DATASETS:
             raise ValueError(
-                f"unknown data set {name!r}; known: {', '.join(sorted(cls.DATASETS))}. "
-                "For your own data add it to DATASETS.CUSTOM"
+                f"unknown data set {name!r}; known: {', '.join(sorted(cls.DATASETS | cls.VOC))}. "
+                "For your own data add it to DATASETS.CUSTOM, or use --register"
             )
         root, ann_file = cls.DATASETS[name]
-        data_dir = Path(cls.DATA_DIR)
         return {
             "factory": "COCODataset",
             "args": {"root": str(data_dir / root), "ann_file": str(data_dir / ann_file)},

@@ -13,6 +13,7 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.data import datasets
 from maskrcnn_benchmark.data.collate_batch import BatchCollator
 from maskrcnn_benchmark.data.datasets import COCODataset, ConcatDataset
+from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
 from maskrcnn_benchmark.data.samplers import (
     DistributedSampler,
     GroupedBatchSampler,
@@ -63,7 +64,7 @@ def make_data_loader(
     return _make_loader(cfg, dataset, is_distributed, train=True, start_iter=start_iter)
 
 
-def make_dataset_entry(cfg: CfgNode, name: str) -> tuple[type[COCODataset], dict[str, Any]]:
+def make_dataset_entry(cfg: CfgNode, name: str) -> tuple[type[Any], dict[str, Any]]:
     """Look a data set up in ``DATASETS.CUSTOM`` or the paths catalog: its class, and its files."""
     if name in cfg.DATASETS.CUSTOM:
         entry = cfg.DATASETS.CUSTOM[name]
@@ -75,20 +76,25 @@ def make_dataset_entry(cfg: CfgNode, name: str) -> tuple[type[COCODataset], dict
     return getattr(datasets, factory), dict(found["args"])
 
 
-def build_dataset(cfg: CfgNode, name: str, is_train: bool) -> COCODataset:
+def build_dataset(cfg: CfgNode, name: str, is_train: bool) -> AnnotatedImages:
     """Build one data set from ``DATASETS.CUSTOM`` or the paths catalog."""
     dataset, args = make_dataset_entry(cfg, name)
     args["transforms"] = build_transforms(cfg, is_train)
     args["pixel_offset"] = cfg.MODEL.PIXEL_OFFSET
     args["remove_images_without_annotations"] = is_train and cfg.DATALOADER.FILTER_EMPTY
     try:
-        return dataset(**args)
+        made: AnnotatedImages = dataset(**args)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"data set {name!r}: {error}") from error
+    return made
 
 
 def _check_fit(
-    dataset: COCODataset | ConcatDataset, names: Sequence[str], *, classes: int | None, masks: bool
+    dataset: AnnotatedImages | ConcatDataset,
+    names: Sequence[str],
+    *,
+    classes: int | None,
+    masks: bool,
 ) -> None:
     """Refuse to train a model on data that it cannot learn from.
 
@@ -122,7 +128,7 @@ def check_num_classes(class_names: Sequence[str], num_classes: int, names: Seque
 
 def _make_loader(
     cfg: CfgNode,
-    dataset: COCODataset | ConcatDataset,
+    dataset: AnnotatedImages | ConcatDataset,
     is_distributed: bool,
     *,
     train: bool,

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from maskrcnn_benchmark.evaluation import COCOResults, evaluate_coco
+from maskrcnn_benchmark.evaluation import EVALUATIONS, COCOResults
 from maskrcnn_benchmark.evaluation.predictions_file import load_predictions, save_predictions
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.utils.comm import (
@@ -151,7 +151,7 @@ def inference(
         device: where the model is.
         expected_results: TEST.EXPECTED_RESULTS, checked and logged.
         expected_results_sigma_tol: how many standard deviations are allowed.
-        output_folder: gets ``predictions.pth`` and the files of ``evaluate_coco``; several
+        output_folder: gets ``predictions.pth`` and the files of the evaluation; several
             processes need it, and must share it.
 
     Returns:
@@ -176,7 +176,7 @@ def inference(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         save_predictions(predictions, folder / "predictions.pth")
-    return evaluate_coco(
+    return EVALUATIONS[getattr(dataset, "metric", "coco")](
         dataset,
         predictions,
         iou_types=iou_types,

@@ -1,6 +1,12 @@
 """From predictions to COCO's numbers, and to the number that this method exists for."""
 
+from collections.abc import Callable
+
 from .coco_eval import evaluate_coco
 from .coco_results import COCOResults
+from .voc_eval import evaluate_voc
 
-__all__ = ["COCOResults", "evaluate_coco"]
+# by the ``metric`` of a data set
+EVALUATIONS: dict[str, Callable[..., COCOResults]] = {"coco": evaluate_coco, "voc": evaluate_voc}
+
+__all__ = ["EVALUATIONS", "COCOResults", "evaluate_coco", "evaluate_voc"]

@@ -6,13 +6,11 @@ import contextlib
 import io
 import json
 import logging
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -27,10 +25,10 @@ from .coco_results import (
     PROPOSAL_LIMITS,
     SEGM_BY_CLASS_SCORE,
     COCOResults,
-    check_expected_results,
 )
 from .mask_quality import mask_quality
 from .proposal_recall import evaluate_box_proposals
+from .results_files import publish
 
 _NO_DETECTIONS = (
     "There is not a single detection, so every AP is 0. Usual causes: weights that were not "
@@ -52,6 +50,9 @@ def evaluate_coco(
 ) -> COCOResults:
     """Evaluate predictions, log the results, write the files of the original.
 
+    A data set without any annotation, as test sets are, is not evaluated: the detections are
+    written and every result is -1.
+
     Args:
         dataset: the ground truth.
         predictions: one list per image in the order of the data set, on the CPU, in the resized
@@ -67,19 +68,27 @@ def evaluate_coco(
     folder = None if output_folder is None else Path(output_folder)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
+    rows = {} if box_only else detection_rows(dataset, predictions, iou_types)
+    if folder is not None:
+        _write_rows(rows, folder)
+    if not dataset.coco.anns:
+        written = ", ".join(f"{folder / task}.json" for task in _written(rows)) if folder else ""
+        logging.getLogger(__name__).warning(
+            "The data set has no annotations: nothing is evaluated. Detections are in "
+            f"{written or 'no file'}"
+        )
+        return COCOResults(*rows) if rows else COCOResults("box_proposal")
     if box_only:
         results = _evaluate_proposals(dataset, predictions)
     else:
-        rows = detection_rows(dataset, predictions, iou_types)
-        if folder is not None:
-            _write_rows(rows, folder)
         results = _evaluate_detections(dataset.coco, rows)
-    logging.getLogger(__name__).info(f"Results\n{results}")
-    if folder is not None:
-        name = "box_proposals.pth" if box_only else "coco_results.pth"
-        torch.save(results.results, folder / name)
-        _write_json(results, folder / "results.json")
-    check_expected_results(results, expected_results, expected_results_sigma_tol)
+    publish(
+        results,
+        "box_proposals.pth" if box_only else "coco_results.pth",
+        folder=folder,
+        expected_results=expected_results,
+        sigma_tol=expected_results_sigma_tol,
+    )
     return results
 
 
@@ -161,20 +170,10 @@ def _evaluate_proposals(dataset: CocoStyleDataset, predictions: Sequence[BoxList
 
 def _write_rows(rows: dict[str, list[Row]], folder: Path) -> None:
     """Write ``bbox.json`` and ``segm.json``."""
-    for task in ("bbox", "segm"):
-        if task in rows:
-            (folder / f"{task}.json").write_text(json.dumps(rows[task]))
+    for task in _written(rows):
+        (folder / f"{task}.json").write_text(json.dumps(rows[task]))
 
 
-def _write_json(results: COCOResults, path: Path) -> None:
-    """Write all numbers for other programs; null for NaN."""
-    quality = {
-        group: {name: None if math.isnan(value) else value for name, value in values.items()}
-        for group, values in results.mask_quality.items()
-    }
-    content = {
-        "results": results.results,
-        "per_class": results.per_class,
-        "mask_quality": quality,
-    }
-    path.write_text(json.dumps(content, indent=1) + "\n")
+def _written(rows: dict[str, list[Row]]) -> list[str]:
+    """Return the tasks whose rows are written: a server ranks them by the score in the file."""
+    return [task for task in ("bbox", "segm") if task in rows]

@@ -13,7 +13,11 @@ PROPOSAL_AREAS = {"all": "", "small": "s", "medium": "m", "large": "l"}
 # The masks ranked by class score, beside "segm", which ranks by mask score where there is one.
 SEGM_BY_CLASS_SCORE = "segm_by_class_score"
 
+# Boxes by VOC's metric.
+VOC_METRIC = "voc"
+
 _METRICS = {
+    VOC_METRIC: ("mAP",),
     "bbox": AP_METRICS,
     "segm": AP_METRICS,
     SEGM_BY_CLASS_SCORE: AP_METRICS,
@@ -27,8 +31,8 @@ class COCOResults:
     """Metrics by task: ``results["bbox"]["AP"]``, fractions of 1, and -1 where nothing is known.
 
     Args:
-        iou_types: tasks out of ``bbox``, ``segm``, ``segm_by_class_score``, ``box_proposal``; all
-            their metrics start at -1.
+        iou_types: tasks out of ``bbox``, ``segm``, ``segm_by_class_score``, ``box_proposal``,
+            ``voc``; all their metrics start at -1.
 
     Attributes:
         results: task -> metric -> value.

@@ -3,6 +3,7 @@
 LABELS = "labels"  # int64 [N]: class of a ground truth or of a detection, 0 is background
 SCORES = "scores"  # float [N]: class score of a detection
 OBJECTNESS = "objectness"  # float [N]: RPN score of a proposal, after the sigmoid
+DIFFICULT = "difficult"  # bool [N]: VOC's mark of a ground truth that need not be found
 MASKS = "masks"  # SegmentationMask of N instances: ground truth
 MASK = "mask"  # float [N, 1, M, M]: predicted mask probabilities in the frame of the box
 MASK_IOUS = "mask_ious"  # float [N]: predicted IoU of the mask with the instance, not clamped

@@ -20,6 +20,25 @@ def test_a_data_set():
     }
 
 
+def test_voc_and_cityscapes_have_upstreams_names():
+    assert DatasetCatalog.get("voc_2012_val") == {
+        "factory": "PascalVOCDataset",
+        "args": {"data_dir": "datasets/voc/VOC2012", "split": "val"},
+    }
+    assert DatasetCatalog.get("voc_2007_test_cocostyle") == {
+        "factory": "COCODataset",
+        "args": {
+            "root": "datasets/voc/VOC2007/JPEGImages",
+            "ann_file": "datasets/voc/VOC2007/Annotations/pascal_test2007.json",
+        },
+    }
+    found = DatasetCatalog.get("cityscapes_fine_instanceonly_seg_val_cocostyle")["args"]
+    assert found == {
+        "root": "datasets/cityscapes/images",
+        "ann_file": "datasets/cityscapes/annotations/instancesonly_filtered_gtFine_val.json",
+    }
+
+
 def test_every_name_of_the_originals_configs_resolves():
     for entry in RECORDED.values():
         for key, value in entry["overrides"].items():

@@ -103,6 +103,20 @@ def test_a_spawned_worker_gets_handles_and_not_the_annotations(tmp_path):
     assert sizes[1] - sizes[0] < 100
 
 
+def test_what_the_evaluation_needs_is_added(tmp_path):
+    path, root = write_coco(tmp_path, [(20, 10, [square(1, 1, 5), square(2, 2, 4), {"bbox": []}])])
+    content = json.loads(path.read_text())
+    first, second, third = content["annotations"]
+    del first["area"], first["iscrowd"], second["area"]
+    second["segmentation"] = {"size": [10, 20], "counts": [10, 7, 183]}
+    third |= {"bbox": [1, 1, 3, 2.5], "category_id": 3}
+    del third["area"]
+    path.write_text(json.dumps(content))
+    annotations = COCODataset(path, root).coco.loadAnns([1, 2, 3])
+    assert [a["area"] for a in annotations] == [25, 7, 7.5]
+    assert [a["iscrowd"] for a in annotations] == [0, 0, 0]
+
+
 def test_the_file_as_pycocotools_has_it(tmp_path):
     path, root = write_coco(tmp_path, [(20, 10, [square(1, 1, 5)] * 2), (20, 10, []), (9, 9, [])])
     content = json.loads(path.read_text()) | {"info": {"year": 1}}

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from maskrcnn_benchmark.evaluation.coco_eval import evaluate_coco
+from maskrcnn_benchmark.evaluation.coco_eval import detection_rows, evaluate_coco
+from maskrcnn_benchmark.evaluation.mask_quality import mask_quality
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from tests.evaluation.dataset import (
+    StandInDataset,
     perfect_predictions,
     recorded_dataset,
     recorded_predictions,
@@ -125,8 +127,10 @@ def test_no_ground_truth_at_all_is_no_crash():
     predictions = [boxes, *empty_predictions(*boxes.fields(), count=2)]
     results = evaluate_coco(dataset, predictions, iou_types=BOTH)
     assert results["segm"]["AP"] == -1
-    assert np.isnan(results.mask_quality["all"]["pearson"])
-    assert results.mask_quality["all"]["mean_true"] == 0
+    rows = detection_rows(dataset, predictions, BOTH)
+    quality = mask_quality(dataset.coco, rows["bbox"], rows["segm"])
+    assert np.isnan(quality["all"]["pearson"])
+    assert quality["all"]["mean_true"] == 0
 
 
 def test_masks_of_a_model_without_masks_are_an_error():
@@ -144,3 +148,25 @@ def test_proposals_are_evaluated_by_recall(tmp_path):
     assert results["box_proposal"]["ARm@100"] == -1
     saved = torch.load(tmp_path / "box_proposals.pth", weights_only=True)
     assert saved == results.results
+
+
+def test_a_set_without_annotations_is_written_and_not_evaluated(tmp_path, caplog):
+    predictions = perfect_predictions(squares_dataset())
+    unannotated = squares_dataset()
+    unannotated.coco.dataset["annotations"] = []
+    test_set = StandInDataset(unannotated.coco.dataset)
+    with caplog.at_level(logging.WARNING):
+        results = evaluate_coco(
+            test_set,
+            predictions,
+            iou_types=BOTH,
+            output_folder=tmp_path,
+            expected_results=[["bbox", "AP", 0.4, 0.01]],
+        )
+    assert set(results.results) == {"bbox", "segm"}
+    assert all(value == -1 for task in BOTH for value in results[task].values())
+    assert f"no annotations: nothing is evaluated. Detections are in {tmp_path}" in caplog.text
+    for task in BOTH:
+        assert len(json.loads((tmp_path / f"{task}.json").read_text())) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bbox.json", "segm.json"]
+    assert evaluate_coco(test_set, predictions, box_only=True)["box_proposal"]["AR@100"] == -1

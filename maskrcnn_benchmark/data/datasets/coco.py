@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from pycocotools.coco import COCO
-from torch.utils.data import Dataset
 
+from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
 from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
 from maskrcnn_benchmark.data.datasets.coco_format import (
     index_annotations,
@@ -20,9 +19,7 @@ from maskrcnn_benchmark.data.datasets.coco_format import (
     read_categories,
 )
 from maskrcnn_benchmark.data.datasets.coco_problems import has_mask
-from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.datasets.packed_records import GroupedRecords, PackedRecords
-from maskrcnn_benchmark.data.seeded_index import random_of
 from maskrcnn_benchmark.data.transforms.transforms import Transform
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
@@ -30,7 +27,7 @@ from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 
 
-class COCODataset(Dataset[tuple[Any, BoxList, int]]):
+class COCODataset(AnnotatedImages):
     """A data set in COCO format.
 
     A sample is ``(image, target, index)``: a PIL image or what the transforms make of it, and a
@@ -51,7 +48,6 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
         id_to_img_map: index to image id.
         json_category_id_to_contiguous_id: category id to label.
         contiguous_category_id_to_json_id: label to category id.
-        has_annotations: whether the file has any annotation; test sets have none.
         class_names: name of each label; 0 is ``__background__``.
         coco: the file as pycocotools has it; made when it is first asked for.
         has_masks: whether any annotation has a mask (or there is no annotation).
@@ -60,6 +56,8 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
         FileNotFoundError: the file or the folder is missing.
         ValueError: the file is malformed (see ``read_annotations``), or no image is left.
     """
+
+    metric = "coco"
 
     def __init__(
         self,
@@ -70,12 +68,9 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
         *,
         pixel_offset: float = PIXEL_OFFSET,
     ) -> None:
-        self.root = Path(root)
-        self.transforms = transforms
-        self.pixel_offset = pixel_offset
         content = read_annotations(ann_file)
-        if not self.root.is_dir():
-            raise FileNotFoundError(f"image folder {self.root} does not exist")
+        super().__init__(root, transforms)
+        self.pixel_offset = pixel_offset
         images, annotations = content.pop("images"), content.pop("annotations")
         row_of = {image["id"]: row for row, image in enumerate(images)}
         rows = [row_of[annotation["image_id"]] for annotation in annotations]
@@ -91,7 +86,6 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
         self.json_category_id_to_contiguous_id = {
             json_id: label for label, json_id in self.contiguous_category_id_to_json_id.items()
         }
-        self.has_annotations = bool(rows)
         self.has_masks = _count_masks(ann_file, annotations)
 
     @cached_property
@@ -128,38 +122,15 @@ class COCODataset(Dataset[tuple[Any, BoxList, int]]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, index: int) -> tuple[Any, BoxList, int]:
-        image: Any = self._read_image(self.get_img_info(index))
-        target: BoxList | None = self._make_target(int(self._rows[index]), image.size)
-        if self.transforms is not None:
-            image, target = self.transforms(image, target, random_of(index))
-        assert target is not None
-        return image, target, int(index)
-
     def get_img_info(self, index: int) -> dict[str, Any]:
         """Return the file's entry of an image: ``id``, ``file_name``, ``height``, ``width``."""
         return self._images[int(self._rows[index])]
 
-    def _read_image(self, info: dict[str, Any]) -> Image.Image:
-        """Read an image, and see that it has the annotated size."""
-        try:
-            size = (info["width"], info["height"])
-            image = read_image(self.root / info["file_name"], size)
-        except (FileNotFoundError, ValueError) as error:
-            raise type(error)(f"image id {info['id']}: {error}") from error
-        if image.size != size:
-            raise ValueError(
-                f"image id {info['id']}: {self.root / info['file_name']} is {image.size[0]} pixels "
-                f"wide and {image.size[1]} high, the annotations say {info['width']} and "
-                f"{info['height']}"
-            )
-        return image
-
-    def _make_target(self, row: int, size: tuple[int, int]) -> BoxList:
-        """Return the instances of the file's image number ``row``, clipped to ``size``."""
+    def _make_target(self, index: int, size: tuple[int, int]) -> BoxList:
+        """Return the instances of an image of ``(width, height)``, clipped to it."""
         annotations = [
             annotation
-            for annotation in self._annotations[row]
+            for annotation in self._annotations[int(self._rows[index])]
             if not annotation.get("iscrowd", 0) and (has_mask(annotation) or not self.has_masks)
         ]
         boxes = [annotation["bbox"] for annotation in annotations]

@@ -10,15 +10,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from maskrcnn_benchmark.data.datasets.coco_problems import (
     Problem,
     category_problems,
     format_problems,
+    has_mask,
 )
 from maskrcnn_benchmark.data.datasets.json_packing import load_packing
 from maskrcnn_benchmark.data.datasets.packed_records import PackedRecords
+from maskrcnn_benchmark.structures.instance_mask import make_instance_mask
 
 _SHOWN_PROBLEMS = 10
 _LISTS = (list, PackedRecords)
@@ -43,12 +46,29 @@ def read_annotations(ann_file: str | Path) -> dict[str, Any]:
 
 
 def index_annotations(content: dict[str, Any]) -> COCO:
-    """Return the content of an annotation file as pycocotools has it."""
+    """Return the content of an annotation file as pycocotools has it.
+
+    Its evaluation needs ``area`` and ``iscrowd``; where they are missing they are added, the area
+    as that of the mask, or else of the box.
+    """
+    sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
+    for annotation in content["annotations"]:
+        annotation.setdefault("iscrowd", 0)
+        if "area" not in annotation:
+            annotation["area"] = _area(annotation, *sizes[annotation["image_id"]])
     coco = COCO()
     coco.dataset = content
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
         coco.createIndex()
     return coco
+
+
+def _area(annotation: dict[str, Any], height: int, width: int) -> float:
+    """Return the number of pixels of an annotation's mask, or the area of its box."""
+    if not has_mask(annotation):
+        return float(annotation["bbox"][2] * annotation["bbox"][3])
+    mask = make_instance_mask(annotation["segmentation"], (width, height))
+    return float(coco_mask.area(mask.to_rle(height, width)))
 
 
 def read_categories(ann_file: str | Path) -> list[dict[str, Any]]:

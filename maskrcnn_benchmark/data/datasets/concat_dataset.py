@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.utils.data import ConcatDataset as TorchConcatDataset
 
-from maskrcnn_benchmark.data.datasets.coco import COCODataset
+from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
 from maskrcnn_benchmark.data.seeded_index import SeededIndex
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 
@@ -17,14 +17,14 @@ class ConcatDataset(TorchConcatDataset[tuple[Any, BoxList, int]]):
     """Data sets one after the other; all must have the same classes.
 
     Attributes:
-        class_names: as in ``COCODataset``.
+        class_names: as in ``AnnotatedImages``.
         has_masks: whether all of them have masks.
 
     Raises:
         ValueError: the classes differ.
     """
 
-    def __init__(self, datasets: Sequence[COCODataset]) -> None:
+    def __init__(self, datasets: Sequence[AnnotatedImages]) -> None:
         super().__init__(datasets)
         self.class_names = datasets[0].class_names
         self.has_masks = all(dataset.has_masks for dataset in datasets)

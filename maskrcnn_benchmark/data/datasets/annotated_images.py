@@ -1,0 +1,73 @@
+"""What all data sets of annotated images have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch.utils.data import Dataset
+
+from maskrcnn_benchmark.data.datasets.images import read_image
+from maskrcnn_benchmark.data.seeded_index import random_of
+from maskrcnn_benchmark.data.transforms.transforms import Transform
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+
+
+class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
+    """Images with a target each; a sample is ``(image, target, index)``.
+
+    Args:
+        root: folder of the images.
+        transforms: called with the image, the target and a random generator.
+
+    Attributes:
+        class_names: name of each label; 0 is ``__background__``.
+        has_masks: whether the targets have masks.
+        metric: name of the evaluation that suits the data, see ``evaluation.evaluate``.
+    """
+
+    class_names: list[str]
+    has_masks: bool
+    metric: str
+
+    def __init__(self, root: str | Path, transforms: Transform | None) -> None:
+        self.root = Path(root)
+        self.transforms = transforms
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"image folder {self.root} does not exist")
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    @abstractmethod
+    def get_img_info(self, index: int) -> dict[str, Any]:
+        """Return at least ``id``, ``file_name``, ``height`` and ``width`` of an image."""
+
+    @abstractmethod
+    def _make_target(self, index: int, size: tuple[int, int]) -> BoxList:
+        """Return the instances of an image of ``(width, height)`` to learn from."""
+
+    def __getitem__(self, index: int) -> tuple[Any, BoxList, int]:
+        image: Any = self._read_image(self.get_img_info(index))
+        target: BoxList | None = self._make_target(index, image.size)
+        if self.transforms is not None:
+            image, target = self.transforms(image, target, random_of(index))
+        assert target is not None
+        return image, target, int(index)
+
+    def _read_image(self, info: dict[str, Any]) -> Image.Image:
+        """Read an image, and see that it has the annotated size."""
+        path, size = self.root / info["file_name"], (info["width"], info["height"])
+        try:
+            image = read_image(path, size)
+        except (FileNotFoundError, ValueError) as error:
+            raise type(error)(f"image id {info['id']}: {error}") from error
+        if image.size != size:
+            raise ValueError(
+                f"image id {info['id']}: {path} is {image.size[0]} pixels wide and "
+                f"{image.size[1]} high, the annotations say {size[0]} and {size[1]}"
+            )
+        return image
