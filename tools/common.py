@@ -26,7 +26,7 @@ from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.engine.inference import inference
 from maskrcnn_benchmark.evaluation import COCOResults
 from maskrcnn_benchmark.utils.collect_env import collect_env_info
-from maskrcnn_benchmark.utils.comm import get_rank, get_world_size, synchronize
+from maskrcnn_benchmark.utils.comm import fresh_store, get_rank, get_world_size, synchronize
 from maskrcnn_benchmark.utils.env import setup_environment
 from maskrcnn_benchmark.utils.logger import setup_logger
 from maskrcnn_benchmark.utils.random_state import seed_generators
@@ -162,7 +162,14 @@ def join_processes(device: torch.device, local_rank: int) -> None:
     if device.type == "cuda":
         torch.cuda.set_device(local_rank)
     # the others wait while the main process evaluates, longer than NCCL's ten minutes
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_WAIT)
+    store, rank, world_size = next(dist.rendezvous("env://", timeout=_WAIT))
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        store=fresh_store(store, rank, world_size, timeout=_WAIT),
+        rank=rank,
+        world_size=world_size,
+        timeout=_WAIT,
+    )
     synchronize()
 
 

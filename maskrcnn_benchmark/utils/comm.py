@@ -5,6 +5,9 @@ Every function works without ``init_process_group`` as in a job of one process.
 
 from __future__ import annotations
 
+import time
+import uuid
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -37,6 +40,43 @@ def synchronize() -> None:
     """Wait until every process has come here."""
     if get_world_size() > 1:
         dist.barrier()
+
+
+def fresh_store(store: dist.Store, rank: int, world_size: int, *, timeout: timedelta) -> dist.Store:
+    """Return a part of ``store`` that the present processes of a job have for themselves.
+
+    torchrun restarts a job on the same store (https://github.com/pytorch/pytorch/issues/135712).
+    The addresses of the former processes are still in it, and a process that comes before its
+    peers would connect to those. So rank 0 draws a name and tells it to whoever says hello, former
+    processes too, until all have answered under that name.
+
+    Args:
+        store: all processes can reach it; it may hold what former ones left.
+        rank: of this process.
+        world_size: number of processes.
+        timeout: how long to wait for the others.
+
+    Raises:
+        RuntimeError: some did not come in that time.
+    """
+    store.set_timeout(timeout)
+    own = uuid.uuid4().hex
+    if rank > 0:
+        store.set(f"hello/{rank}", own)
+        name = store.get(f"welcome/{own}").decode()  # waits
+        store.set(f"{name}/here/{rank}", "")
+        return dist.PrefixStore(name, store)
+    deadline = time.monotonic() + timeout.total_seconds()
+    missing = list(range(1, world_size))
+    while missing:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the processes {missing} of {world_size} did not come")
+        for other in missing:
+            if store.check([f"hello/{other}"]):
+                store.set(f"welcome/{store.get(f'hello/{other}').decode()}", own)
+        time.sleep(0.02)
+        missing = [other for other in missing if not store.check([f"{own}/here/{other}"])]
+    return dist.PrefixStore(own, store)
 
 
 def all_gather(data: T) -> list[T]:

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -43,3 +48,25 @@ def _process(rank: int, folder: str) -> None:
 
 def test_two_processes_exchange_and_reduce(tmp_path):
     mp.spawn(_process, args=(str(tmp_path),), nprocs=2)
+
+
+def test_a_restarted_job_meets_on_the_same_store_without_its_former_processes():
+    store = dist.HashStore()
+    for round_number in range(3):
+
+        def join(rank: int, value: str = f"of round {round_number}") -> list[str]:
+            own = comm.fresh_store(store, rank, 3, timeout=timedelta(seconds=20))
+            own.set(f"address/{rank}", value)
+            return [own.get(f"address/{other}").decode() for other in range(3)]
+
+        with ThreadPoolExecutor(3) as pool:
+            late = [pool.submit(join, rank) for rank in (2, 1)]
+            time.sleep(0.1)  # rank 0 comes after the others, as it may
+            results = [pool.submit(join, 0), *late]
+            assert [future.result() for future in results] == [[f"of round {round_number}"] * 3] * 3
+
+
+def test_processes_that_do_not_come_are_named():
+    store = dist.HashStore()
+    with pytest.raises(RuntimeError, match=r"the processes \[1, 2\] of 3 did not come"):
+        comm.fresh_store(store, 0, 3, timeout=timedelta(seconds=0.1))
