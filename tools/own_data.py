@@ -85,6 +85,6 @@ def resolve_num_classes(cfg: CfgNode, uses: Sequence[str]) -> list[str]:
         check_num_classes(classes.class_names, head.NUM_CLASSES, names)
         return []
     head.NUM_CLASSES = len(classes.class_names)
-    return [
-        f"{_NUM_CLASSES} is {head.NUM_CLASSES}: {names[0]} has {len(classes.category_ids)} classes"
-    ]
+    count = len(classes.category_ids)
+    found = f"{count} {'class' if count == 1 else 'classes'}"
+    return [f"{_NUM_CLASSES} is {head.NUM_CLASSES}: {names[0]} has {found}"]
