@@ -49,8 +49,9 @@ class PackedRecords(Sequence[Any]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         number = range(len(self))[index]  # raises IndexError, takes negative numbers
-        start, end = self._ends[number : number + 2].tolist()
-        return pickle.loads(self._content[start:end].numpy().data)  # noqa: S301 - packed by __init__
+        # NumPy's views are several times as fast to slice as tensors
+        start, end = self._ends.numpy()[number : number + 2].tolist()
+        return pickle.loads(self._content.numpy().data[start:end])  # noqa: S301 - see __init__
 
 
 class GroupedRecords:
