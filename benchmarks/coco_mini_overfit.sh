@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Learns 20 COCO photographs by heart: Mask Scoring R-CNN (half-width ResNet-50-FPN, 80 classes) is
-# trained on them without mirroring and evaluated on the same 20. About 20
-# minutes on 2 CPU cores, in bfloat16. They are the first 20 images by id without crowds whose every instance is
-# at least a tenth of the image's short side wide and high: so neither the small input nor the
-# 28 x 28 masks stand in the way. Later KEY VALUE pairs win.
+# trained on them without mirroring, in bfloat16, and evaluated on the same 20. About 20 minutes on 2
+# CPU cores. They are the first 20 images by id without crowds whose every instance is at least a
+# tenth of the image's short side wide and high: so neither the small input nor the 28 x 28 masks
+# stand in the way. Later KEY VALUE pairs win.
 # Usage: benchmarks/coco_mini_overfit.sh DATA WEIGHTS OUTPUT [KEY VALUE ...]
 #   DATA     folder with images/ and annotations/instances_train.json in COCO format
 #   WEIGHTS  half-width ResNet-50 of 104, 117, 123 mean BGR input, such as resnet50_thin.npz

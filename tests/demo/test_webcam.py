@@ -73,6 +73,7 @@ def test_mistakes_are_told_in_a_line(weights, tmp_path, monkeypatch, capsys):
 
 
 def test_control_c_ends_a_recording_after_the_frame():
+    before = signal.getsignal(signal.SIGINT)
     recorded = []
     for number, (frame, seconds) in enumerate(until_interrupt(iter(FRAMES))):
         if number == 1:
@@ -80,7 +81,7 @@ def test_control_c_ends_a_recording_after_the_frame():
         recorded.append((frame, seconds))
     assert len(recorded) == 2
     assert 0 <= recorded[0][1] <= recorded[1][1]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_without_a_display_it_says_so(monkeypatch):
