@@ -7,16 +7,7 @@
 # Usage: benchmarks/coco_mini_overfit.sh DATA WEIGHTS OUTPUT [KEY VALUE ...]
 #   DATA     folder with images/ and annotations/instances_train.json in COCO format
 #   WEIGHTS  half-width ResNet-50 of 104, 117, 123 mean BGR input, such as resnet50_thin.npz
-set -euo pipefail
-if [ $# -lt 3 ]; then
-  sed -n '2,9s/^# //p' "$0" >&2
-  exit 2
-fi
-data=$1 weights=$2 output=$3
-shift 3
-root=$(cd "$(dirname "$0")/.." && pwd)
-python=$root/.venv/bin/python
-[ -x "$python" ] || python=python3
+source "$(dirname "$0")/common.sh"
 
 mkdir -p "$output"
 "$python" - "$data/annotations/instances_train.json" "$output/twenty.json" <<'PYTHON'
@@ -47,16 +38,10 @@ target.write_text(json.dumps({**content, "images": images, "annotations": chosen
 print(f"{len(images)} images, {len(chosen)} instances, {len({a['category_id'] for a in chosen})} classes")
 PYTHON
 
-exec "$python" "$root/tools/train_net.py" \
-  --config-file "$root/configs/e2e_ms_rcnn_R_50_FPN_1x.yaml" \
-  MODEL.WEIGHT "$weights" OUTPUT_DIR "$output" \
-  MODEL.RESNETS.WIDTH_PER_GROUP 32 MODEL.RESNETS.RES2_OUT_CHANNELS 128 \
+exec "$python" "${train[@]}" --register coco_twenty "$output/twenty.json" "$data/images" \
+  DATASETS.TEST "('coco_twenty',)" "${model[@]}" \
   MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE 32 MODEL.ROI_HEADS.POSITIVE_FRACTION 0.5 \
-  INPUT.PIXEL_MEAN "[104, 117, 123]" INPUT.HORIZONTAL_FLIP_PROB_TRAIN 0.0 \
-  DTYPE bfloat16 INPUT.MIN_SIZE_TRAIN 256 INPUT.MAX_SIZE_TRAIN 432 INPUT.MIN_SIZE_TEST 256 INPUT.MAX_SIZE_TEST 432 \
-  DATASETS.CUSTOM.coco_twenty.ANN_FILE "$output/twenty.json" \
-  DATASETS.CUSTOM.coco_twenty.IMG_DIR "$data/images" \
-  DATASETS.TRAIN "('coco_twenty',)" DATASETS.TEST "('coco_twenty',)" \
-  DATALOADER.NUM_WORKERS 1 TEST.IMS_PER_BATCH 1 SOLVER.CHECKPOINT_PERIOD 300 \
+  INPUT.HORIZONTAL_FLIP_PROB_TRAIN 0.0 DTYPE bfloat16 \
+  INPUT.MIN_SIZE_TRAIN 256 INPUT.MAX_SIZE_TRAIN 432 INPUT.MIN_SIZE_TEST 256 INPUT.MAX_SIZE_TEST 432 \
   SOLVER.IMS_PER_BATCH 2 SOLVER.BASE_LR 0.01 SOLVER.WEIGHT_DECAY 0.0 SOLVER.WARMUP_ITERS 100 \
   SOLVER.MAX_ITER 2400 SOLVER.STEPS "(1900, 2200)" "$@"

@@ -6,37 +6,22 @@
 # Usage: benchmarks/coco_mini_ranks.sh DATA WEIGHTS OUTPUT [KEY VALUE ...]
 #   DATA     folder with images/ and annotations/instances_{train,val}.json in COCO format
 #   WEIGHTS  half-width ResNet-50 of 104, 117, 123 mean BGR input, such as resnet50_thin.npz
-set -euo pipefail
-if [ $# -lt 3 ]; then
-  sed -n '2,8s/^# //p' "$0" >&2
-  exit 2
-fi
-data=$1 weights=$2 output=$3
-shift 3
-root=$(cd "$(dirname "$0")/.." && pwd)
-python=$root/.venv/bin/python
-[ -x "$python" ] || python=python3
+source "$(dirname "$0")/common.sh"
 export OMP_NUM_THREADS=1
 
-train() { # NAME OPTION... -- KEY VALUE...: two processes, into OUTPUT/NAME
+run() { # NAME OPTION... -- KEY VALUE...: two processes, into OUTPUT/NAME
   local name=$1 options=()
   shift
   while [ "$1" != -- ]; do options+=("$1") && shift; done
   shift
   exec "$python" -m torch.distributed.run --standalone --nproc-per-node=2 --max-restarts=1 \
-    "$root/tools/train_net.py" "${options[@]}" \
-    --config-file "$root/configs/e2e_ms_rcnn_R_50_FPN_1x.yaml" \
-    MODEL.WEIGHT "$weights" OUTPUT_DIR "$output/$name" MODEL.DEVICE cpu \
-    MODEL.RESNETS.WIDTH_PER_GROUP 32 MODEL.RESNETS.RES2_OUT_CHANNELS 128 \
+    "${train[@]}" "${options[@]}" \
+    --register coco_train "$data/annotations/instances_train.json" "$data/images" \
+    --register coco_val "$data/annotations/instances_val.json" "$data/images" \
+    "${model[@]}" OUTPUT_DIR "$output/$name" MODEL.DEVICE cpu \
     MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE 64 MODEL.ROI_HEADS.DETECTIONS_PER_IMG 20 \
-    INPUT.PIXEL_MEAN "[104, 117, 123]" \
     INPUT.MIN_SIZE_TRAIN 128 INPUT.MAX_SIZE_TRAIN 208 INPUT.MIN_SIZE_TEST 128 INPUT.MAX_SIZE_TEST 208 \
-    DATASETS.CUSTOM.coco_train.ANN_FILE "$data/annotations/instances_train.json" \
-    DATASETS.CUSTOM.coco_train.IMG_DIR "$data/images" \
-    DATASETS.CUSTOM.coco_val.ANN_FILE "$data/annotations/instances_val.json" \
-    DATASETS.CUSTOM.coco_val.IMG_DIR "$data/images" \
-    DATASETS.TRAIN "('coco_train',)" DATASETS.TEST "('coco_val',)" \
-    DATALOADER.NUM_WORKERS 1 TEST.IMS_PER_BATCH 2 SOLVER.CHECKPOINT_PERIOD 10 \
+    TEST.IMS_PER_BATCH 2 SOLVER.CHECKPOINT_PERIOD 10 \
     SOLVER.IMS_PER_BATCH 2 SOLVER.BASE_LR 0.005 SOLVER.WARMUP_ITERS 10 \
     SOLVER.MAX_ITER 30 SOLVER.STEPS "(20, 25)" "$@"
 }
@@ -50,9 +35,9 @@ second_process() { # PID of a launcher: the PID of its process of rank 1
 
 rm -rf "$output/peace" "$output/killed"
 mkdir -p "$output"
-(train peace --skip-test -- "$@") > "$output/peace.log" 2>&1 || { tail "$output/peace.log"; exit 1; }
+(run peace --skip-test -- "$@") > "$output/peace.log" 2>&1 || { tail "$output/peace.log"; exit 1; }
 
-train killed -- "$@" > "$output/killed.log" 2>&1 &
+run killed -- "$@" > "$output/killed.log" 2>&1 &
 job=$!
 while [ ! -e "$output/killed/model_0000020.pth" ]; do
   kill -0 $job 2> /dev/null || { tail "$output/killed.log"; exit 1; }
