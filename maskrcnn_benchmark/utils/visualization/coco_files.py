@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .instances import Instances
+from .instances import Instances, labels_of
 
 Row = dict[str, Any]
 
@@ -23,7 +23,7 @@ def _instances(rows: list[tuple[Row, Row]], names: Mapping[int, str]) -> Instanc
     return Instances(
         masks=[mask["segmentation"] for _, mask in rows],
         boxes=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:] - 1], axis=1),
-        labels=np.array([box["category_id"] for box, _ in rows], np.int64),
+        labels=labels_of([box["category_id"] for box, _ in rows], names),
         names=[names[box["category_id"]] for box, _ in rows],
         scores=scores,
         mask_ious=mask_scores / np.maximum(scores, 1e-12),

@@ -95,6 +95,11 @@ class Instances:
         return f"{name} {' · '.join(numbers)}".strip()
 
 
+def labels_of(category_ids: Sequence[int], names: Mapping[int, str]) -> NDArray[np.int64]:
+    """[N] labels that a model of these categories gives, so that colours by class are its own."""
+    return 1 + np.searchsorted(sorted(names), np.array(category_ids, np.int64))
+
+
 def from_coco_annotations(
     annotations: Sequence[Mapping[str, Any]], names: Mapping[int, str], size: tuple[int, int]
 ) -> Instances:
@@ -115,7 +120,7 @@ def from_coco_annotations(
     return Instances(
         masks=[rle(a["segmentation"]) for a in annotations],
         boxes=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:] - 1], axis=1),
-        labels=np.array([a["category_id"] for a in annotations], np.int64),
+        labels=labels_of([a["category_id"] for a in annotations], names),
         names=[names[a["category_id"]] for a in annotations],
         is_crowd=np.array([a.get("iscrowd", 0) for a in annotations], bool),
     )

@@ -29,8 +29,9 @@ def _rows(image_id: int, score: float, mask_score: float) -> tuple[dict, dict]:
 def test_detections_by_image_best_class_score_first(tmp_path: Path) -> None:
     rows = [_rows(5, 0.6, 0.3), _rows(9, 0.8, 0.72), _rows(5, 0.9, 0.45), _rows(9, 0.2, 0.19)]
     folder = _write(tmp_path, *(list(part) for part in zip(*rows, strict=True)))
-    found = load_detections(folder, {7: "cat"})
+    found = load_detections(folder, {3: "bird", 7: "cat"})
     assert set(found) == {5, 9}
+    assert found[5].labels.tolist() == [2, 2], "a model's labels, which choose the colours"
     np.testing.assert_allclose(found[5].scores, [0.9, 0.6])
     np.testing.assert_allclose(found[5].mask_ious, [0.5, 0.5])
     assert found[5].boxes.tolist() == [[2, 3, 11, 7]] * 2

@@ -66,6 +66,7 @@ def test_ground_truth_of_a_coco_file() -> None:
     ]
     instances = from_coco_annotations(annotations, {7: "cat", 9: "dog"}, (20, 30))
     assert instances.boxes.tolist() == [[2, 3, 11, 7], [5, 4, 24, 11]]
+    assert instances.labels.tolist() == [1, 2], "a model's labels, which choose the colours"
     assert instances.text(0) == "cat"
     assert instances.text(1) == "dog (crowd)"
     expected = np.zeros((20, 30), bool)
