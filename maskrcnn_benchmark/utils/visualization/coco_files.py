@@ -38,7 +38,7 @@ def load_detections(
     Args:
         folder: holds `bbox.json` (class scores) and `segm.json` (mask scores), whose rows belong
             together, as `inference` writes them.
-        names: class name of each category id.
+        names: class name of each category id, in the order of the annotation file.
         min_score: detections with a class score below are left out.
 
     Returns:

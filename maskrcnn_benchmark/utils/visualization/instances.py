@@ -97,7 +97,8 @@ class Instances:
 
 def labels_of(category_ids: Sequence[int], names: Mapping[int, str]) -> NDArray[np.int64]:
     """[N] labels that a model of these categories gives, so that colours by class are its own."""
-    return 1 + np.searchsorted(sorted(names), np.array(category_ids, np.int64))
+    label_of = {category_id: label for label, category_id in enumerate(names, 1)}
+    return np.array([label_of[category_id] for category_id in category_ids], np.int64)
 
 
 def from_coco_annotations(
@@ -107,7 +108,7 @@ def from_coco_annotations(
 
     Args:
         annotations: entries of a COCO file; polygons, compressed or uncompressed RLE.
-        names: class name of each category id.
+        names: class name of each category id, in the order of the file.
         size: (height, width) of the picture.
     """
 

@@ -64,9 +64,9 @@ def test_ground_truth_of_a_coco_file() -> None:
         {"category_id": 7, "bbox": [2, 3, 10, 5], "segmentation": [[2, 3, 12, 3, 12, 8, 2, 8]]},
         {"category_id": 9, "bbox": [5, 4, 20, 8], "segmentation": rle, "iscrowd": 1},
     ]
-    instances = from_coco_annotations(annotations, {7: "cat", 9: "dog"}, (20, 30))
+    instances = from_coco_annotations(annotations, {9: "dog", 7: "cat"}, (20, 30))
     assert instances.boxes.tolist() == [[2, 3, 11, 7], [5, 4, 24, 11]]
-    assert instances.labels.tolist() == [1, 2], "a model's labels, which choose the colours"
+    assert instances.labels.tolist() == [2, 1], "a model's labels, which choose the colours"
     assert instances.text(0) == "cat"
     assert instances.text(1) == "dog (crowd)"
     expected = np.zeros((20, 30), bool)
