@@ -55,7 +55,7 @@ def findings(coco: COCO, detections: dict[int, Instances]) -> list[Finding]:
         size = (coco.imgs[image_id]["height"], coco.imgs[image_id]["width"])
         truth = coco.loadAnns(coco.getAnnIds(image_id, iscrowd=False))
         for i in range(len(instances)):
-            same = [a for a in truth if a["category_id"] == instances.labels[i]]
+            same = [a for a in truth if coco.cats[a["category_id"]]["name"] == instances.names[i]]
             x1, y1, x2, y2 = instances.boxes[i]
             box = np.array([[x1, y1, x2 - x1 + 1, y2 - y1 + 1]])
             if not same or min(box[0, 2:]) < _MIN_SIDE:
