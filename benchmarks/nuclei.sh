@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Fine-tunes Mask Scoring R-CNN (half-width ResNet-50-FPN) on microscope images with many small nuclei
-# (Data Science Bowl 2018) in bfloat16, and evaluates it. The data come by --register alone: that there is one
-# class is read from them. COCO's metric counts 100 detections an image, some images have more nuclei.
-# Later KEY VALUE pairs win.
+# Fine-tunes Mask Scoring R-CNN (half-width ResNet-50-FPN) in bfloat16 on microscope images with many
+# small nuclei (Data Science Bowl 2018) and evaluates it. The data come by --register alone: that
+# there is one class is read from them. COCO's metric counts 100 detections an image, some images
+# have more nuclei. Later KEY VALUE pairs win.
 # Usage: benchmarks/nuclei.sh DATA WEIGHTS OUTPUT [KEY VALUE ...]
 #   DATA     folder with images/ and annotations/instances_{train,val}.json
 #   WEIGHTS  half-width ResNet-50 of 104, 117, 123 mean BGR input, such as resnet50_thin.npz
