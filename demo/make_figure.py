@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True, help="folder of the pictures")
     parser.add_argument("--output", type=Path, default=Path("demo/demo.png"))
     parser.add_argument("--columns", type=int, default=4, help="detections of each kind")
-    parser.add_argument("--score", type=float, default=0.9, help="least class score")
+    parser.add_argument("--score", type=float, default=0.8, help="least class score")
     args = parser.parse_args()
     figure = make_figure(
         args.annotations, args.images, args.evaluation, columns=args.columns, min_score=args.score

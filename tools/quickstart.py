@@ -156,8 +156,8 @@ def main() -> None:
     model = args.output / "model_final.pth"
     print(f"Model:    {model}")
     print(
-        f"Use it:   .venv/bin/python tools/predict.py --weights {model} --input {data / 'val'} "
-        f"--output {args.output / 'predicted'}"
+        f"Use it:   .venv/bin/python tools/predict.py --weights {model} --threshold 0.3 "
+        f"--input {data / 'val'} --output {args.output / 'predicted'}"
     )
     print(f"Delete {args.output} to start afresh.")
 
