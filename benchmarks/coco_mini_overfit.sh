@@ -39,7 +39,7 @@ print(f"{len(images)} images, {len(chosen)} instances, {len({a['category_id'] fo
 PYTHON
 
 exec "$python" "${train[@]}" --register coco_twenty "$output/twenty.json" "$data/images" \
-  DATASETS.TEST "('coco_twenty',)" "${model[@]}" \
+  DATASETS.TRAIN "('coco_twenty',)" DATASETS.TEST "('coco_twenty',)" "${model[@]}" \
   MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE 32 MODEL.ROI_HEADS.POSITIVE_FRACTION 0.5 \
   INPUT.HORIZONTAL_FLIP_PROB_TRAIN 0.0 DTYPE bfloat16 \
   INPUT.MIN_SIZE_TRAIN 256 INPUT.MAX_SIZE_TRAIN 432 INPUT.MIN_SIZE_TEST 256 INPUT.MAX_SIZE_TEST 432 \

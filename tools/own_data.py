@@ -45,7 +45,9 @@ def register_datasets(
         for split in _SPLITS
         if f"DATASETS.{split}" in given or set(names) & set(cfg.DATASETS[split])
     ]
-    free = [split for split in uses if split not in fixed]
+    # a training that is not tested must not learn from the sets that it would be tested on
+    splits = _SPLITS if "TRAIN" in uses else ("TEST",)
+    free = [split for split in splits if split not in fixed]
     rest = [name for name in names if not any(name in cfg.DATASETS[split] for split in fixed)]
     if not names or not free:
         return []
@@ -59,6 +61,7 @@ def register_datasets(
     return [
         f"DATASETS.{split} is {sets}, out of --register; set it to choose otherwise"
         for split, sets in chosen.items()
+        if split in uses
     ]
 
 

@@ -44,6 +44,7 @@ def entry(name):
         ("ab", BOTH, {"TRAIN": ("a", "b")}, ("a", "b"), ()),
         ("ab", BOTH, {"TRAIN": ("a",), "TEST": ("a",)}, ("a",), ("a",)),
         ("ab", ("TEST",), {}, None, ("a", "b")),
+        ("ab", ("TRAIN",), {}, ("a",), ("b",)),  # not tested, and not learned from either
         ("ab", ("TRAIN",), {"TEST": ("b",)}, ("a",), ("b",)),
         ("", BOTH, {}, None, None),
     ],
