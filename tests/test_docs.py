@@ -24,6 +24,7 @@ from maskrcnn_benchmark.modeling.detector import build_detection_model
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
+MS_RCNN_CONFIG = ROOT / "configs/e2e_ms_rcnn_R_50_FPN_1x.yaml"
 DEMO_CONFIG = ROOT / "configs/demo/ms_rcnn_synthetic.yaml"
 LOSSES = ROOT / "tests/reference/training_losses_pennfudan.json"
 
@@ -80,6 +81,14 @@ def source_texts() -> str:
                 if isinstance(node, ast.Constant) and isinstance(node.value, str)
             ]
     return "\n".join(texts)
+
+
+def check_settings(pairs: list[str], config_file: Path) -> None:
+    """Merge ``KEY VALUE`` pairs over a config and check the whole."""
+    cfg = make_default_config()
+    cfg.merge_from_file(config_file)
+    cfg.merge_from_list(pairs)
+    check_config(cfg)
 
 
 def anchors(page: Path) -> set[str]:
@@ -161,7 +170,7 @@ def test_settings_exist(page):
 def test_yaml_is_accepted(page):
     for text in blocks(page, "yaml"):
         cfg = make_default_config()
-        cfg.merge_from_file(ROOT / "configs/e2e_ms_rcnn_R_50_FPN_1x.yaml")
+        cfg.merge_from_file(MS_RCNN_CONFIG)
         cfg.merge_from_other_cfg(yaml.safe_load(text))
         check_config(cfg)
 
@@ -181,12 +190,14 @@ def test_commands_are_accepted(page, monkeypatch):
         if tool not in ("tools/train_net.py", "tools/test_net.py"):
             continue
         args = parser.parse_args(arguments)
-        cfg = make_default_config()
-        if args.config_file.startswith("configs/"):
-            cfg.merge_from_file(ROOT / args.config_file)
-        cfg.merge_from_list(args.opts)
-        if args.config_file.startswith("configs/"):
-            check_config(cfg)
+        is_ours = args.config_file.startswith("configs/")  # not the output of a converter
+        check_settings(args.opts, ROOT / args.config_file if is_ours else MS_RCNN_CONFIG)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_settings_with_values_are_accepted(page):
+    for text in re.findall(r"`((?:DTYPE|[A-Z]+\.)[^`]* [^`]*)`", prose(page)):
+        check_settings(shlex.split(text), MS_RCNN_CONFIG)
 
 
 def test_quoted_messages_are_in_the_code():
