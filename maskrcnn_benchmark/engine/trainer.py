@@ -21,8 +21,9 @@ from maskrcnn_benchmark.utils.metric_logger import MetricLogger
 from maskrcnn_benchmark.utils.random_state import seed_generators, step_seed
 
 from .metrics_writer import MetricsWriter
+from .milestones import Milestones
 from .progress import progress_bar
-from .stop_request import StopRequest, TrainingStopped
+from .stop_request import StopRequest
 from .train_step import StepOptions, train_step
 from .validation import Validation
 
@@ -63,7 +64,7 @@ class TrainOptions:
         writer: records the logged figures; None: they go to the log only.
         log_period: iterations between two lines of the log.
         seed: of all random draws, together with the iteration and the rank.
-        step: how a batch becomes a change of the weights.
+        step: options of one optimization step.
         validation: evaluates now and then, and the best model is kept; None: never.
     """
 
@@ -94,7 +95,8 @@ def do_train(
     """Train from iteration ``arguments["iteration"]`` to the end of the loader.
 
     Iterations count from 1. The scheduler is stepped before the optimizer, so step i has the
-    learning rate of ``last_epoch == i``. At the end ``model_final`` is saved.
+    learning rate of ``last_epoch == i``. At the end ``model_final`` is saved. ``Milestones`` tells
+    what else is.
 
     Args:
         model: in training it maps ``(images, targets)`` to a dict of losses.
@@ -114,47 +116,44 @@ def do_train(
     """
     options = options or TrainOptions()
     logger = logging.getLogger(_LOGGER)
-    start, last = int(arguments.get("iteration", 0)), len(data_loader)
-    if start >= last:
-        logger.info(f"Nothing to train: {start} of {last} iterations are done")
-        return
-    logger.info(f"Training starts at iteration {start + 1} of {last}")
-    model.train()
-    log = _Log(last, options)
-    began = end = time.perf_counter()
-    with StopRequest() as stop_request, progress_bar(last, start=start) as bar:
-        for iteration, batch in enumerate(data_loader, start + 1):
-            data_time = time.perf_counter() - end
-            _step(scheduler)
-            seed_generators(step_seed(options.seed, iteration, get_rank()))
-            losses = train_step(
-                model, optimizer, batch, device, options=options.step, dataset=data_loader.dataset
-            )
-            arguments["iteration"] = iteration
-            batch_time = time.perf_counter() - end
-            log.add(optimizer, iteration, losses, time=batch_time, data=data_time)
-            bar.update()
-            _validate(options, checkpointer, arguments, last)
-            end = time.perf_counter()
-            reason = stop_request.on_any_process(device)
-            _keep(checkpointer, arguments, checkpoint_period, last, reason)
-    logger.info(f"Training took {_duration(time.perf_counter() - began)}")
-
-
-def _keep(
-    checkpointer: Checkpointer, arguments: dict[str, Any], period: int, last: int, reason: str
-) -> None:
-    """Save what is to be saved after an iteration; stop there if ``reason`` tells why."""
-    iteration = arguments["iteration"]
-    if reason or iteration % period == 0:
-        checkpointer.save(f"model_{iteration:07d}", **arguments)
-    if iteration == last:
-        checkpointer.save("model_final", **arguments)
-    if reason:
-        logging.getLogger(_LOGGER).info(
-            f"Stopped by {reason} after iteration {iteration} of {last}"
+    start, last = int(arguments.setdefault("iteration", 0)), len(data_loader)
+    with StopRequest() as stop_request:
+        milestones = Milestones(
+            checkpointer,
+            arguments,
+            period=checkpoint_period,
+            last=last,
+            stop_request=stop_request,
+            device=device,
+            validation=options.validation,
+            writer=options.writer,
         )
-        raise TrainingStopped
+        milestones.catch_up()
+        if start >= last:
+            logger.info(f"Nothing to train: {start} of {last} iterations are done")
+            return
+        logger.info(f"Training starts at iteration {start + 1} of {last}")
+        model.train()
+        log = _Log(last, options, torch.device(device))
+        began = end = time.perf_counter()
+        with progress_bar(last, start=start) as bar:
+            for iteration, batch in enumerate(data_loader, start + 1):
+                data_time = time.perf_counter() - end
+                _step(scheduler)
+                seed_generators(step_seed(options.seed, iteration, get_rank()))
+                losses = train_step(
+                    *(model, optimizer, batch, device),
+                    options=options.step,
+                    dataset=data_loader.dataset,
+                    agree=stop_request.agree,
+                )
+                arguments["iteration"] = iteration
+                batch_time = time.perf_counter() - end
+                log.add(optimizer, iteration, losses, time=batch_time, data=data_time)
+                bar.update()
+                milestones.pass_by()
+                end = time.perf_counter()
+    logger.info(f"Training took {_duration(time.perf_counter() - began)}")
 
 
 def _step(scheduler: LRScheduler) -> None:
@@ -164,20 +163,6 @@ def _step(scheduler: LRScheduler) -> None:
         scheduler.step()
 
 
-def _validate(
-    options: TrainOptions, checkpointer: Checkpointer, arguments: dict[str, Any], last: int
-) -> None:
-    """If it is time to, evaluate and record the figures; ``model_best`` is the best so far."""
-    iteration, validation = arguments["iteration"], options.validation
-    if validation is None or not validation.is_due(iteration, last):
-        return
-    values, is_best = validation.run(iteration)
-    if options.writer is not None and values:
-        options.writer.write(iteration, values, group="test")
-    if is_best:
-        checkpointer.save("model_best", **arguments)
-
-
 def _duration(seconds: float) -> str:
     return str(datetime.timedelta(seconds=int(seconds)))
 
@@ -185,8 +170,8 @@ def _duration(seconds: float) -> str:
 class _Log:
     """Writes a line, and the means over the last iterations, every so often."""
 
-    def __init__(self, last: int, options: TrainOptions) -> None:
-        self._last, self._options = last, options
+    def __init__(self, last: int, options: TrainOptions, device: torch.device) -> None:
+        self._last, self._options, self._device = last, options, device
         self._meters, self._history = MetricLogger(delimiter="  "), StepHistory()
 
     def add(
@@ -207,8 +192,8 @@ class _Log:
             f"lr: {lr:.6f}",
         ]
         values = {name: meter.avg for name, meter in meters.meters.items()} | {"lr": lr}
-        if torch.cuda.is_available():
-            values["max_mem_mb"] = torch.cuda.max_memory_allocated() / 2**20
+        if self._device.type == "cuda":
+            values["max_mem_mb"] = torch.cuda.max_memory_allocated(self._device) / 2**20
             parts.append(f"max mem: {values['max_mem_mb']:.0f}")
         logging.getLogger(_LOGGER).info(meters.delimiter.join(parts))
         if self._options.writer is not None:
