@@ -180,7 +180,7 @@ class BoxList:
         return boxes
 
     def pin_memory(self) -> BoxList:
-        """Return boxes and tensor fields in page-locked memory, from where ``to`` need not block."""
+        """Return boxes and tensor fields in page-locked memory, from where ``to`` needn't block."""
         boxes = self._like(self.bbox.pin_memory(), self.size)
         for name, value in self.extra_fields.items():
             boxes.add_field(name, value.pin_memory() if isinstance(value, Tensor) else value)

@@ -58,7 +58,8 @@ class IterationBasedBatchSampler(Sampler[list[int]]):
             for each in (self.batch_sampler, *self.others):
                 if hasattr(each.sampler, "set_epoch"):
                     each.sampler.set_epoch(iteration)
-            batches = list(self.batch_sampler)
+            # list() of the sampler itself asks for its length, for which it draws the next pass
+            batches = list(iter(self.batch_sampler))
             if not batches:
                 raise ValueError("there is no batch to train on: the sampler yields none")
             length = max(len(batches), *(sum(1 for _ in other) for other in self.others), 0)
