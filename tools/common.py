@@ -24,6 +24,7 @@ from maskrcnn_benchmark.config import cfg, check_config
 from maskrcnn_benchmark.config.linear_scaling import scale_to_batch
 from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.engine.inference import inference
+from maskrcnn_benchmark.engine.stop_request import StoppableLoader
 from maskrcnn_benchmark.evaluation import COCOResults
 from maskrcnn_benchmark.utils.collect_env import collect_env_info
 from maskrcnn_benchmark.utils.comm import fresh_store, get_rank, get_world_size, synchronize
@@ -216,7 +217,7 @@ def run_tests(
     cfg: CfgNode,
     model: nn.Module,
     device: torch.device,
-    loaders: Mapping[str, DataLoader[Any]] | None = None,
+    loaders: Mapping[str, DataLoader[Any] | StoppableLoader] | None = None,
 ) -> dict[str, COCOResults]:
     """Evaluate the model on every set of DATASETS.TEST, into ``OUTPUT_DIR/inference/<set>``.
 

@@ -105,9 +105,7 @@ def make_options(cfg: CfgNode, model: nn.Module, device: torch.device) -> TrainO
     loaders = make_test_loaders(cfg) if cfg.SOLVER.TEST_PERIOD else {}
 
     def evaluate(stop_request: StopRequest) -> dict[str, float]:
-        tests = {
-            name: StoppableLoader(loader, stop_request, device) for name, loader in loaders.items()
-        }
+        tests = {name: StoppableLoader(loader, stop_request) for name, loader in loaders.items()}
         return figures(run_tests(cfg, step.trained(model), device, tests))
 
     return TrainOptions(seed=cfg.SEED, step=step, validation=make_validation(cfg, evaluate))

@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Any, NoReturn
 
-import torch
-
 from maskrcnn_benchmark.utils.checkpoint import Checkpointer
 
-from .metrics_writer import MetricsWriter
 from .stop_request import StopRequest, TrainingStopped
-from .validation import Validation
+from .train_options import TrainOptions
 
 _LOGGER = "maskrcnn_benchmark.trainer"
 
@@ -26,30 +23,25 @@ class Milestones:
     Args:
         checkpointer: writes ``model_0000123``, ``model_last``, ``model_best``, ``model_final``.
         arguments: stored in every checkpoint; ``iteration`` is the one that was done last.
+        stop_request: says whether to stop.
+        options: validation and writer of its figures.
         period: iterations between two checkpoints.
         last: the last iteration.
-        stop_request: says whether to stop.
-        device: where the model is.
-        validation: evaluates; None: never.
-        writer: records the figures of the evaluations.
     """
 
     def __init__(
         self,
         checkpointer: Checkpointer,
         arguments: dict[str, Any],
+        stop_request: StopRequest,
+        options: TrainOptions,
         *,
         period: int,
         last: int,
-        stop_request: StopRequest,
-        device: torch.device | str,
-        validation: Validation | None,
-        writer: MetricsWriter | None,
     ) -> None:
         self._checkpointer, self._arguments = checkpointer, arguments
-        self._period, self._last = period, last
-        self._stop_request, self._device = stop_request, device
-        self._validation, self._writer = validation, writer
+        self._stop_request, self._validation = stop_request, options.validation
+        self._writer, self._period, self._last = options.writer, period, last
 
     def pass_by(self) -> None:
         """Do what is due after the iteration that was done last.
@@ -63,7 +55,7 @@ class Milestones:
         if is_due:
             self._evaluate()
         if is_due or self._arguments["iteration"] == self._last:  # signals since the step
-            self._stop_request.on_any_process(self._device)
+            self._stop_request.on_any_process()
         if self._stop_request.reason:
             self._stop()
 
@@ -75,7 +67,7 @@ class Milestones:
         """
         if self._is_evaluation_due():
             self._evaluate()
-            if self._stop_request.on_any_process(self._device):
+            if self._stop_request.on_any_process():
                 self._stop()
 
     def _names(self) -> list[str]:
@@ -93,7 +85,7 @@ class Milestones:
         iteration, validation = self._arguments["iteration"], self._validation
         assert validation is not None
         try:
-            values, is_best = validation.run(iteration, self._stop_request, self._device)
+            values, is_best = validation.run(iteration, self._stop_request)
         except TrainingStopped:
             self._stop()
         if self._writer is not None and values:

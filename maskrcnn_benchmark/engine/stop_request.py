@@ -28,11 +28,15 @@ class StopRequest:
     A second Ctrl-C interrupts at once. Outside the main thread, where Python allows no signal
     handlers, nothing changes.
 
+    Args:
+        device: where the model is, and where the processes exchange their answers.
+
     Attributes:
         reason: the signal's name once all processes have agreed to stop, else "".
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | str) -> None:
+        self.device = torch.device(device)
         self.reason = ""
         self._name = ""
         self._former: dict[signal.Signals, Any] = {}
@@ -65,7 +69,7 @@ class StopRequest:
         Both take one exchange, so that a step needs no second one. All processes must call it.
 
         Args:
-            flag: a bool of one element, where the processes exchange their answers.
+            flag: a bool of one element, on the device.
         """
         own = torch.full_like(flag, bool(self._name))
         result, stop = any_of_each(torch.stack([flag, own]))
@@ -73,9 +77,9 @@ class StopRequest:
             self.reason = self._name or "a signal to another process"
         return result
 
-    def on_any_process(self, device: torch.device | str) -> str:
+    def on_any_process(self) -> str:
         """Return ``reason`` after agreeing on it; all processes must call it."""
-        self.agree(torch.tensor(False, device=device))
+        self.agree(torch.tensor(False, device=self.device))
         return self.reason
 
     def asked(self) -> bool:
@@ -92,15 +96,12 @@ class StoppableLoader:
     Args:
         loader: yields batches.
         stop_request: see above.
-        device: where the processes exchange their answers.
     """
 
-    def __init__(
-        self, loader: DataLoader[Any], stop_request: StopRequest, device: torch.device | str
-    ) -> None:
+    def __init__(self, loader: DataLoader[Any], stop_request: StopRequest) -> None:
         self.loader = loader
         self.dataset = loader.dataset
-        self._stop_request, self._device = stop_request, device
+        self._stop_request = stop_request
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -110,5 +111,5 @@ class StoppableLoader:
             if self._stop_request.asked():
                 break
             yield batch
-        if self._stop_request.on_any_process(self._device):
+        if self._stop_request.on_any_process():
             raise TrainingStopped

@@ -6,7 +6,7 @@ import datetime
 import logging
 import time
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -20,14 +20,13 @@ from maskrcnn_benchmark.utils.comm import get_rank, reduce_dict
 from maskrcnn_benchmark.utils.metric_logger import MetricLogger
 from maskrcnn_benchmark.utils.random_state import seed_generators, step_seed
 
-from .metrics_writer import MetricsWriter
 from .milestones import Milestones
 from .progress import progress_bar
 from .stop_request import StopRequest
-from .train_step import StepOptions, train_step
-from .validation import Validation
+from .train_options import TrainOptions
+from .train_step import train_step
 
-_LOGGER = "maskrcnn_benchmark.trainer"
+_LOG = logging.getLogger("maskrcnn_benchmark.trainer")
 
 
 class StepHistory:
@@ -56,30 +55,6 @@ class StepHistory:
         self._losses, self._times = [], []
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """What a training may do beyond the original's loop.
-
-    Attributes:
-        writer: records the logged figures; None: they go to the log only.
-        log_period: iterations between two lines of the log.
-        seed: of all random draws, together with the iteration and the rank.
-        step: options of one optimization step.
-        validation: evaluates now and then, and the best model is kept; None: never.
-    """
-
-    writer: MetricsWriter | None = None
-    log_period: int = 20
-    seed: int = 0
-    step: StepOptions = field(default_factory=StepOptions)
-    validation: Validation | None = None
-
-    def stateful(self) -> dict[str, Any]:
-        """Return what has a state that belongs into the checkpoints, by the name it has there."""
-        own = {} if self.validation is None else {"validation": self.validation}
-        return self.step.stateful() | own
-
-
 def do_train(
     model: nn.Module,
     data_loader: DataLoader[Any],
@@ -95,8 +70,7 @@ def do_train(
     """Train from iteration ``arguments["iteration"]`` to the end of the loader.
 
     Iterations count from 1. The scheduler is stepped before the optimizer, so step i has the
-    learning rate of ``last_epoch == i``. At the end ``model_final`` is saved. ``Milestones`` tells
-    what else is.
+    learning rate of ``last_epoch == i``. At the end ``model_final`` is saved; see ``Milestones``.
 
     Args:
         model: in training it maps ``(images, targets)`` to a dict of losses.
@@ -115,45 +89,59 @@ def do_train(
         TrainingStopped: SIGTERM or Ctrl-C came to any process; all have saved and stop.
     """
     options = options or TrainOptions()
-    logger = logging.getLogger(_LOGGER)
     start, last = int(arguments.setdefault("iteration", 0)), len(data_loader)
-    with StopRequest() as stop_request:
+    with StopRequest(device) as stop_request:
         milestones = Milestones(
-            checkpointer,
-            arguments,
-            period=checkpoint_period,
-            last=last,
-            stop_request=stop_request,
-            device=device,
-            validation=options.validation,
-            writer=options.writer,
+            checkpointer, arguments, stop_request, options, period=checkpoint_period, last=last
         )
         milestones.catch_up()
         if start >= last:
-            logger.info(f"Nothing to train: {start} of {last} iterations are done")
+            _LOG.info(f"Nothing to train: {start} of {last} iterations are done")
             return
-        logger.info(f"Training starts at iteration {start + 1} of {last}")
+        _LOG.info(f"Training starts at iteration {start + 1} of {last}")
         model.train()
         log = _Log(last, options, torch.device(device))
-        began = end = time.perf_counter()
+        began = time.perf_counter()
+        steps = _steps(
+            *(model, data_loader, optimizer, scheduler, device),
+            start=start,
+            options=options,
+            agree=stop_request.agree,
+        )
         with progress_bar(last, start=start) as bar:
-            for iteration, batch in enumerate(data_loader, start + 1):
-                data_time = time.perf_counter() - end
-                _step(scheduler)
-                seed_generators(step_seed(options.seed, iteration, get_rank()))
-                losses = train_step(
-                    *(model, optimizer, batch, device),
-                    options=options.step,
-                    dataset=data_loader.dataset,
-                    agree=stop_request.agree,
-                )
+            for iteration, losses, times in steps:
                 arguments["iteration"] = iteration
-                batch_time = time.perf_counter() - end
-                log.add(optimizer, iteration, losses, time=batch_time, data=data_time)
+                log.add(optimizer, iteration, losses, **times)
                 bar.update()
                 milestones.pass_by()
-                end = time.perf_counter()
-    logger.info(f"Training took {_duration(time.perf_counter() - began)}")
+    _LOG.info(f"Training took {_duration(time.perf_counter() - began)}")
+
+
+def _steps(
+    model: nn.Module,
+    data_loader: DataLoader[Any],
+    optimizer: Optimizer,
+    scheduler: LRScheduler,
+    device: torch.device | str,
+    *,
+    start: int,
+    options: TrainOptions,
+    agree: Callable[[Tensor], bool],
+) -> Iterator[tuple[int, dict[str, Tensor], dict[str, float]]]:
+    """Take the steps after ``start``; of each yield its iteration, losses and seconds."""
+    end = time.perf_counter()
+    for iteration, batch in enumerate(data_loader, start + 1):
+        data_time = time.perf_counter() - end
+        _step(scheduler)
+        seed_generators(step_seed(options.seed, iteration, get_rank()))
+        losses = train_step(
+            *(model, optimizer, batch, device),
+            options=options.step,
+            dataset=data_loader.dataset,
+            agree=agree,
+        )
+        yield iteration, losses, {"time": time.perf_counter() - end, "data": data_time}
+        end = time.perf_counter()
 
 
 def _step(scheduler: LRScheduler) -> None:
@@ -195,6 +183,6 @@ class _Log:
         if self._device.type == "cuda":
             values["max_mem_mb"] = torch.cuda.max_memory_allocated(self._device) / 2**20
             parts.append(f"max mem: {values['max_mem_mb']:.0f}")
-        logging.getLogger(_LOGGER).info(meters.delimiter.join(parts))
+        _LOG.info(meters.delimiter.join(parts))
         if self._options.writer is not None:
             self._options.writer.write(iteration, values)

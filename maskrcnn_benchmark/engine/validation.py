@@ -52,15 +52,12 @@ class Validation:
         regular = iteration % self.period == 0 or iteration == last
         return regular and iteration != self.iteration
 
-    def run(
-        self, iteration: int, stop_request: StopRequest, device: torch.device | str
-    ) -> tuple[dict[str, float], bool]:
+    def run(self, iteration: int, stop_request: StopRequest) -> tuple[dict[str, float], bool]:
         """Evaluate; torch's random numbers go on as if nothing had happened.
 
         Args:
             iteration: that the model is of.
-            stop_request: see ``evaluate``.
-            device: where the model is.
+            stop_request: see ``evaluate``; it knows where the model is.
 
         Returns:
             The figures, the same on every process, and whether they are the best so far.
@@ -68,7 +65,8 @@ class Validation:
         Raises:
             TrainingStopped: see ``evaluate``.
         """
-        devices = [device] if torch.device(device).type == "cuda" else []
+        device = stop_request.device
+        devices = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             values = all_gather(dict(self.evaluate(stop_request)))[0]
         self.iteration = iteration

@@ -50,10 +50,10 @@ def test_a_signal_in_the_last_step_still_finishes_the_run(tmp_path):
 
 
 def test_a_second_ctrl_c_interrupts_at_once_and_a_second_sigterm_does_not():
-    with StopRequest() as request:
+    with StopRequest("cpu") as request:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
-        assert request.on_any_process("cpu") == "SIGTERM"
+        assert request.on_any_process() == "SIGTERM"
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
@@ -66,7 +66,7 @@ class Evaluation:
 
     def __call__(self, stop_request):
         own = dist.get_rank() if dist.is_initialized() else 0
-        for _ in StoppableLoader(tiny_loader(self.batches), stop_request, "cpu"):
+        for _ in StoppableLoader(tiny_loader(self.batches), stop_request):
             self.seen += 1
             if (self.seen, own) == (self.at, self.rank):
                 os.kill(os.getpid(), signal.SIGTERM)

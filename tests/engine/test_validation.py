@@ -195,7 +195,7 @@ def test_the_metric_to_choose_by(settings, metric):
 
 def _evaluating_process(rank):
     validation = Validation(lambda _: {"segm_AP": 0.5 - rank}, period=1, metric="segm_AP")
-    assert validation.run(3, StopRequest(), "cpu") == ({"segm_AP": 0.5}, True)
+    assert validation.run(3, StopRequest("cpu")) == ({"segm_AP": 0.5}, True)
     assert validation.best == 0.5
 
 
@@ -214,5 +214,5 @@ def test_random_numbers_of_the_models_gpu_are_left_alone(monkeypatch):
     monkeypatch.setattr(torch.random, "fork_rng", fork)
     validation = Validation(nothing, period=1, metric="segm_AP")
     for device in ("cpu", "cuda:1", torch.device("cuda", 2)):
-        validation.run(1, StopRequest(), device)
-    assert forked == [[], ["cuda:1"], [torch.device("cuda", 2)]]
+        validation.run(1, StopRequest(device))
+    assert forked == [[], [torch.device("cuda", 1)], [torch.device("cuda", 2)]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -15,8 +16,9 @@ def _enter(
     rank: int, function: Callable[..., None], folder: str, ranks: int, args: tuple[Any, ...]
 ) -> None:
     torch.set_num_threads(1)
+    meet = f"file://{folder}/meet"
     dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=ranks
+        "gloo", init_method=meet, rank=rank, world_size=ranks, timeout=timedelta(minutes=2)
     )
     function(rank, *args)
     if dist.is_initialized():

@@ -96,7 +96,7 @@ def test_the_periodic_evaluation_is_of_the_averaged_weights_if_there_are_such(te
     config = averaging_config("SOLVER.TEST_PERIOD", 2, "SOLVER.EMA_DECAY", decay)
     model = TinyModel()
     options = tool("train_net").make_options(config, model, torch.device("cpu"))
-    options.validation.evaluate(StopRequest())
+    options.validation.evaluate(StopRequest("cpu"))
     ((evaluated, loaders),) = tested
     assert (evaluated is model) == (decay == 0)
     if decay:
