@@ -20,9 +20,9 @@ ROOT = Path(__file__).parent.parent.parent
 CONFIG = ROOT / "configs" / "e2e_ms_rcnn_R_50_FPN_1x.yaml"
 
 
-def command(tool, *arguments, launcher=()):
+def command(tool, *arguments):
     result = subprocess.run(
-        [sys.executable, *launcher, str(ROOT / "tools" / tool), *map(str, arguments)],
+        [sys.executable, str(ROOT / "tools" / tool), *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
