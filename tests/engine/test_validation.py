@@ -135,7 +135,7 @@ def test_a_run_that_is_killed_in_an_evaluation_loses_nothing(
 
 
 def test_what_was_evaluated_is_not_evaluated_again(tmp_path):
-    train(tmp_path, 4, returning(0.1, 0.2))
+    train(tmp_path, 4, returning(0.2, 0.1))  # a best one would be saved once more
     train(tmp_path, 4, returning())
     _, validation = train(tmp_path, 5, returning(0.3))
     assert (validation.best, validation.best_iteration) == (0.3, 5)
