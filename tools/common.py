@@ -24,6 +24,7 @@ from maskrcnn_benchmark.config import cfg, check_config
 from maskrcnn_benchmark.config.linear_scaling import scale_to_batch
 from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.engine.inference import inference
+from maskrcnn_benchmark.engine.stop_request import StoppableLoader
 from maskrcnn_benchmark.evaluation import COCOResults
 from maskrcnn_benchmark.utils.collect_env import collect_env_info
 from maskrcnn_benchmark.utils.comm import fresh_store, get_rank, get_world_size, synchronize
@@ -124,10 +125,13 @@ def start_run(args: argparse.Namespace, uses: Sequence[str]) -> tuple[CfgNode, t
     """
     setup_environment()
     resolved = read_config(args, uses)
-    device = choose_device(cfg)
-    local_rank = int(os.environ.get("LOCAL_RANK", args.local_rank))
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        join_processes(device, local_rank)
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    local_rank = int(os.environ.get("LOCAL_RANK", args.local_rank)) if world_size > 1 else None
+    device = choose_device(cfg, local_rank)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if world_size > 1:
+        join_processes(device)
     logger = setup_logger(LOGGER, cfg.OUTPUT_DIR, get_rank())
     logger.info(f"{get_world_size()} processes; {vars(args)}")
     logger.info(f"Environment\n{collect_env_info()}")
@@ -140,27 +144,48 @@ def start_run(args: argparse.Namespace, uses: Sequence[str]) -> tuple[CfgNode, t
     return cfg, device
 
 
-def choose_device(cfg: CfgNode) -> torch.device:
+def choose_device(cfg: CfgNode, local_rank: int | None = None) -> torch.device:
     """Return MODEL.DEVICE; the CPU if that is a GPU by default and there is none.
 
+    Args:
+        cfg: the config.
+        local_rank: number of this process among those of a job on this machine, which is the
+            number of its GPU; None: it is the only process.
+
+    Returns:
+        A GPU with its number.
+
     Raises:
-        ValueError: the user asked for a GPU and there is none.
+        ValueError: the user asked for a GPU and there is none, or not that one; or for one GPU,
+            and there are several processes.
     """
     device = torch.device(cfg.MODEL.DEVICE)
-    if device.type != "cuda" or torch.cuda.is_available():
+    if device.type != "cuda":
         return device
-    if cfg.is_set("MODEL.DEVICE"):
+    if not torch.cuda.is_available():
+        if cfg.is_set("MODEL.DEVICE"):
+            raise ValueError(
+                f"MODEL.DEVICE is set to {cfg.MODEL.DEVICE}, but torch finds no GPU here; "
+                "set MODEL.DEVICE cpu, or leave it out to take what there is"
+            )
+        return torch.device("cpu")
+    if local_rank is not None and device.index is not None:
         raise ValueError(
-            f"MODEL.DEVICE is set to {cfg.MODEL.DEVICE}, but torch finds no GPU here; "
-            "set MODEL.DEVICE cpu, or leave it out to take what there is"
+            f"MODEL.DEVICE is {cfg.MODEL.DEVICE!r}, but every process of a job takes a GPU of its "
+            "own: set MODEL.DEVICE cuda, and choose the GPUs by CUDA_VISIBLE_DEVICES"
         )
-    return torch.device("cpu")
+    index = device.index if local_rank is None else local_rank
+    count = torch.cuda.device_count()
+    if (index := index or 0) >= count:
+        raise ValueError(
+            f"GPU {index} is asked for, and torch finds {count} here, counted from 0: start at "
+            "most as many processes on a machine, or set another MODEL.DEVICE"
+        )
+    return torch.device("cuda", index)
 
 
-def join_processes(device: torch.device, local_rank: int) -> None:
+def join_processes(device: torch.device) -> None:
     """Connect to the other processes of the job that torchrun, or a like launcher, started."""
-    if device.type == "cuda":
-        torch.cuda.set_device(local_rank)
     # the others wait while the main process evaluates, longer than NCCL's ten minutes
     store, rank, world_size = next(dist.rendezvous("env://", timeout=_WAIT))
     dist.init_process_group(
@@ -192,7 +217,7 @@ def run_tests(
     cfg: CfgNode,
     model: nn.Module,
     device: torch.device,
-    loaders: Mapping[str, DataLoader[Any]] | None = None,
+    loaders: Mapping[str, DataLoader[Any] | StoppableLoader] | None = None,
 ) -> dict[str, COCOResults]:
     """Evaluate the model on every set of DATASETS.TEST, into ``OUTPUT_DIR/inference/<set>``.
 

@@ -37,7 +37,7 @@ from yacs.config import CfgNode
 
 from maskrcnn_benchmark.data import make_classes, make_data_loader
 from maskrcnn_benchmark.engine.metrics_writer import MetricsWriter
-from maskrcnn_benchmark.engine.stop_request import TrainingStopped
+from maskrcnn_benchmark.engine.stop_request import StoppableLoader, StopRequest, TrainingStopped
 from maskrcnn_benchmark.engine.train_step import LossNotFiniteError, StepOptions
 from maskrcnn_benchmark.engine.trainer import TrainOptions, do_train
 from maskrcnn_benchmark.engine.validation import figures, make_validation
@@ -69,7 +69,7 @@ def set_up(cfg: CfgNode, device: torch.device) -> Training:
     optimizer = make_optimizer(cfg, model)
     scheduler = make_lr_scheduler(cfg, optimizer)
     checkpointer = DetectronCheckpointer(cfg, model, optimizer, scheduler, cfg.OUTPUT_DIR)
-    checkpointer.parts["random_states"] = RandomStates()
+    checkpointer.parts["random_states"] = RandomStates(device)
     if not cfg.MODEL.RPN_ONLY:
         checkpointer.metadata |= make_classes(cfg, cfg.DATASETS.TRAIN)._asdict()
     options = make_options(cfg, model, device)
@@ -94,7 +94,7 @@ def parallel(model: nn.Module, device: torch.device) -> DistributedDataParallel:
         warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")
         return DistributedDataParallel(
             model,
-            device_ids=[torch.cuda.current_device()] if device.type == "cuda" else None,
+            device_ids=[device] if device.type == "cuda" else None,
             broadcast_buffers=False,  # frozen statistics only
         )
 
@@ -104,8 +104,9 @@ def make_options(cfg: CfgNode, model: nn.Module, device: torch.device) -> TrainO
     step = StepOptions.from_cfg(cfg, model, device)
     loaders = make_test_loaders(cfg) if cfg.SOLVER.TEST_PERIOD else {}
 
-    def evaluate() -> dict[str, float]:
-        return figures(run_tests(cfg, step.trained(model), device, loaders))
+    def evaluate(stop_request: StopRequest) -> dict[str, float]:
+        tests = {name: StoppableLoader(loader, stop_request) for name, loader in loaders.items()}
+        return figures(run_tests(cfg, step.trained(model), device, tests))
 
     return TrainOptions(seed=cfg.SEED, step=step, validation=make_validation(cfg, evaluate))
 
@@ -115,7 +116,7 @@ def train(cfg: CfgNode, training: Training) -> None:
     *parts, options = training
     with contextlib.ExitStack() as stack:
         if is_main_process():
-            (Path(cfg.OUTPUT_DIR) / "config.yml").write_text(cfg.dump())
+            (Path(cfg.OUTPUT_DIR) / "config.yml").write_text(cfg.dump(), encoding="utf-8")
             start = training.arguments["iteration"]
             stack.callback(draw_curves, Path(cfg.OUTPUT_DIR))  # however the training ends
             writer = stack.enter_context(MetricsWriter(cfg.OUTPUT_DIR, start))

@@ -339,8 +339,9 @@ _C.SOLVER.BEST_METRIC = ""
 _C.SOLVER.CHECKPOINT_PERIOD = 10000
 # Images in a batch, over all training processes
 _C.SOLVER.IMS_PER_BATCH = 16
-# The batch that BASE_LR, MAX_ITER, STEPS, WARMUP_ITERS, CHECKPOINT_PERIOD and TEST_PERIOD are meant
-# for, such as 16: for another IMS_PER_BATCH they are scaled in proportion. 0: they are meant as is
+# The batch that BASE_LR, MAX_ITER, STEPS, WARMUP_ITERS, EMA_DECAY, CHECKPOINT_PERIOD and
+# TEST_PERIOD are meant for, such as 16: for another IMS_PER_BATCH they are scaled to see as many
+# images. 0: they are meant as is
 _C.SOLVER.REFERENCE_BATCH = 0
 
 # ---------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """The linear scaling rule: k times the images in a batch, k times the rate, 1/k of the iterations.
 
-Goyal et al., "Accurate, Large Minibatch SGD" (arXiv 1706.02677), section 2.1.
+Goyal et al., "Accurate, Large Minibatch SGD" (arXiv 1706.02677), section 2.1. The average of the
+weights reaches back over as many images as before: k of its steps become one (Busbridge et al.,
+"How to Scale Your EMA", arXiv 2307.13813).
 """
 
 from __future__ import annotations
@@ -33,6 +35,9 @@ def scale_to_batch(cfg: CfgNode) -> list[str]:
         after = tuple(_scaled(n, factor) for n in before) if many else _scaled(before, factor)
         changes.append(f"{key} {before} -> {after}")
         setattr(solver, key, after)
+    if solver.EMA_DECAY > 0:
+        changes.append(f"EMA_DECAY {solver.EMA_DECAY:g} -> {solver.EMA_DECAY**factor:g}")
+        solver.EMA_DECAY **= factor
     reference, solver.REFERENCE_BATCH = solver.REFERENCE_BATCH, solver.IMS_PER_BATCH
     return [
         f"SOLVER is scaled from batches of {reference} images to {solver.IMS_PER_BATCH}: "

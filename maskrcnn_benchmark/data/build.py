@@ -183,7 +183,8 @@ def make_batch_data_sampler(
 
     Args:
         dataset: has ``get_img_info``.
-        sampler: yields sample numbers.
+        sampler: yields sample numbers; of a ``DistributedSampler`` the other processes' shares are
+            known, and all take as many iterations for a pass.
         aspect_grouping: bounds of height / width between the groups whose images do not share a
             batch; empty for no groups. A ratio on a bound belongs above it.
         images_per_batch: size of a batch.
@@ -191,13 +192,22 @@ def make_batch_data_sampler(
         start_iter: of them, how many are done.
         seed: of the samples' random draws, with ``num_iters``.
     """
-    batch_sampler: Any = BatchSampler(sampler, images_per_batch, drop_last=False)
-    if aspect_grouping:
-        groups = _aspect_groups(dataset, aspect_grouping)
-        batch_sampler = GroupedBatchSampler(sampler, groups, images_per_batch)
-    if num_iters is not None:
-        return IterationBasedBatchSampler(batch_sampler, num_iters, start_iter, seed=seed)
-    return batch_sampler
+    groups = _aspect_groups(dataset, aspect_grouping) if aspect_grouping else None
+
+    def batches_of(share: Iterable[int]) -> Any:
+        if groups is None:
+            return BatchSampler(share, images_per_batch, drop_last=False)
+        return GroupedBatchSampler(share, groups, images_per_batch)
+
+    if num_iters is None:
+        return batches_of(sampler)
+    others = []
+    if isinstance(sampler, DistributedSampler):
+        ranks = (rank for rank in range(sampler.num_replicas) if rank != sampler.rank)
+        others = [batches_of(sampler.of_rank(rank)) for rank in ranks]
+    return IterationBasedBatchSampler(
+        batches_of(sampler), num_iters, start_iter, seed=seed, others=others
+    )
 
 
 def _aspect_groups(dataset: Any, bounds: Sequence[float]) -> list[int]:

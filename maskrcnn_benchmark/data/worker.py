@@ -13,8 +13,11 @@ def outlive_stop_signals(_: int) -> None:
 
     Ctrl-C and torchrun signal a whole group of processes. A worker that died of it would take the
     training down before the checkpoint is written. So SIGINT is left to the main process, and
-    SIGTERM acts with a delay (unless the main process ends the worker before).
+    SIGTERM acts with a delay (unless the main process ends the worker before). Windows has no
+    signals between processes but Ctrl-C.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not hasattr(signal, "SIGALRM"):
+        return
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_SECONDS_TO_GO_ON))
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))

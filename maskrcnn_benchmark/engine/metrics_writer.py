@@ -26,8 +26,8 @@ class MetricsWriter:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / _FILE
-        _discard_after(path, start_iteration)
-        self._lines = path.open("a")
+        self._last = _discard_after(path, start_iteration)
+        self._lines = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start_iteration + 1)
 
     def write(
@@ -42,7 +42,11 @@ class MetricsWriter:
             group: their heading in TensorBoard; None: ``loss`` for losses, ``run`` for the rest.
         """
         values = {name: value for name, value in values.items() if math.isfinite(value)}
-        self._lines.write(json.dumps({"iteration": iteration, **values}) + "\n")
+        line = json.dumps({"iteration": iteration, **values}) + "\n"
+        if line == self._last:  # a resumed run repeats an evaluation that was not saved
+            return
+        self._last = line
+        self._lines.write(line)
         self._lines.flush()
         for name, value in values.items():
             heading = group or ("loss" if name.startswith("loss") else "run")
@@ -65,13 +69,18 @@ class MetricsWriter:
         self.close()
 
 
-def _discard_after(path: Path, iteration: int) -> None:
-    """Keep the whole lines of ``path`` up to ``iteration``; a line cut off by a crash goes too."""
+def _discard_after(path: Path, iteration: int) -> str:
+    """Keep the whole lines of ``path`` up to ``iteration``; a line cut off by a crash goes too.
+
+    Returns:
+        The last line that is kept; "" if there is none.
+    """
     if not path.is_file():
-        return
-    kept = []
-    for line in path.read_text().splitlines(keepends=True):
+        return ""
+    kept: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         if not line.endswith("\n") or json.loads(line)["iteration"] > iteration:
             break
         kept.append(line)
-    path.write_text("".join(kept))
+    path.write_text("".join(kept), encoding="utf-8")
+    return kept[-1] if kept else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from maskrcnn_benchmark.utils.comm import all_gather, any_process
 from maskrcnn_benchmark.utils.weight_files import AVERAGED
 
 Batch = tuple[ImageList, Sequence[BoxList], Sequence[int]]
+_LOWEST_SCALE = 1.0  # below it float16 holds less than without a scale: it is not the scale
 
 
 class LossNotFiniteError(ArithmeticError):
@@ -30,14 +31,16 @@ class LossNotFiniteError(ArithmeticError):
 
 @dataclass(frozen=True, kw_only=True)
 class StepOptions:
-    """How a batch becomes a change of the weights; by default as in the original.
+    """Options of one optimization step; by default as in the original.
 
     Attributes:
         accumulate: parts in which a batch passes through the model, one after the other, to save
             memory. The gradient is the mean over the parts, weighted by their images.
         clip_norm: greatest L2 norm of the gradient of all weights together; 0 for any.
         clip_value: greatest absolute value of an element of the gradient; 0 for any.
-        scaler: keeps the small gradients of a float16 model from vanishing.
+        scaler: keeps the small gradients of a float16 model from vanishing. While it is enabled a
+            loss or gradient that overflows costs the step, and halves the scale; below a scale of
+            1 the training ends.
         averaged: gets the new weights averaged into its own after each step.
     """
 
@@ -63,7 +66,7 @@ class StepOptions:
         )
 
     def trained(self, model: nn.Module) -> nn.Module:
-        """Return what a training of ``model`` brings forth: its average, if there is one."""
+        """Return the model to evaluate: the average of ``model``'s weights, if there is one."""
         if self.averaged is None:
             return model
         module: nn.Module = self.averaged.module
@@ -83,6 +86,7 @@ def train_step(
     *,
     options: StepOptions | None = None,
     dataset: Any = None,
+    agree: Callable[[Tensor], bool] = any_process,
 ) -> dict[str, Tensor]:
     """Update the weights by one batch.
 
@@ -93,14 +97,15 @@ def train_step(
         device: where the model is.
         options: see there.
         dataset: names the images in errors (``get_img_info``); None: by index.
+        agree: returns whether a bool of one element is true on any process; called once.
 
     Returns:
         ``loss``, the sum, and the losses, means over the parts of the batch; ``grad_norm`` before
         clipping if the norm is clipped: 0-d tensors on the device, detached.
 
     Raises:
-        LossNotFiniteError: on every process when a loss of any is infinite or NaN; the weights
-            are as they were.
+        LossNotFiniteError: on every process when a loss of any is infinite or NaN, which no scaler
+            can mend; the weights are as they were.
     """
     options = options or StepOptions()
     parts = split_batch(batch, options.accumulate)
@@ -114,12 +119,16 @@ def train_step(
         name: torch.stack([s * of[name] for s, of in zip(shares, of_parts, strict=True)]).sum()
         for name in of_parts[0]
     }
-    if any_process(~torch.isfinite(losses["loss"])):
+    overflow = agree(~torch.isfinite(losses["loss"]))
+    scaler = options.scaler
+    if scaler.get_scale() < _LOWEST_SCALE if scaler.is_enabled() else overflow:
         raise LossNotFiniteError(_describe(of_parts, [part[2] for part in parts], dataset))
-    options.scaler.unscale_(optimizer)
+    if overflow:
+        _spoil_gradients(optimizer)
+    scaler.unscale_(optimizer)
     losses |= _clip(optimizer, options)
-    options.scaler.step(optimizer)
-    options.scaler.update()
+    scaler.step(optimizer)
+    scaler.update()
     if options.averaged is not None:
         options.averaged.update_parameters(model)
     return losses
@@ -160,10 +169,24 @@ def _backward(
 ) -> dict[str, Tensor]:
     """Add the gradient of ``share`` of a part's loss; return its losses, detached."""
     images, targets, _ = part
-    losses: dict[str, Tensor] = model(images.to(device), [target.to(device) for target in targets])
+    losses: dict[str, Tensor] = model(
+        images.to(device, non_blocking=True),
+        [target.to(device, non_blocking=True) for target in targets],
+    )
     total = torch.stack(list(losses.values())).sum()
     scaler.scale(share * total).backward()
     return {"loss": total.detach()} | {name: loss.detach() for name, loss in losses.items()}
+
+
+def _spoil_gradients(optimizer: Optimizer) -> None:
+    """Let the scaler see an overflow, on every process, so that all skip the step alike.
+
+    Gradients of a loss that is not finite may be finite themselves.
+    """
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            if weight.grad is not None:
+                weight.grad.fill_(torch.inf)
 
 
 def _clip(optimizer: Optimizer, options: StepOptions) -> dict[str, Tensor]:
@@ -194,9 +217,9 @@ def _describe(
         if (bad := _not_finite(losses))
     )
     everywhere = [f"process {rank}: {text}" for rank, text in enumerate(all_gather(mine)) if text]
+    what = "; ".join(everywhere) or "The gradients overflow float16 at every scale of the loss"
     return (
-        "the loss is not finite, the training stops before the weights change. "
-        f"{'; '.join(everywhere)}. "
+        f"the loss is not finite, the training stops before the weights change. {what}. "
         "Usual causes: SOLVER.BASE_LR too high for the batch, too short a warm-up, or annotations "
         "of these images that make no sense"
     )

@@ -6,7 +6,7 @@ import datetime
 import logging
 import time
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -20,13 +20,13 @@ from maskrcnn_benchmark.utils.comm import get_rank, reduce_dict
 from maskrcnn_benchmark.utils.metric_logger import MetricLogger
 from maskrcnn_benchmark.utils.random_state import seed_generators, step_seed
 
-from .metrics_writer import MetricsWriter
+from .milestones import Milestones
 from .progress import progress_bar
-from .stop_request import StopRequest, TrainingStopped
-from .train_step import StepOptions, train_step
-from .validation import Validation
+from .stop_request import StopRequest
+from .train_options import TrainOptions
+from .train_step import train_step
 
-_LOGGER = "maskrcnn_benchmark.trainer"
+_LOG = logging.getLogger("maskrcnn_benchmark.trainer")
 
 
 class StepHistory:
@@ -55,30 +55,6 @@ class StepHistory:
         self._losses, self._times = [], []
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """What a training may do beyond the original's loop.
-
-    Attributes:
-        writer: records the logged figures; None: they go to the log only.
-        log_period: iterations between two lines of the log.
-        seed: of all random draws, together with the iteration and the rank.
-        step: how a batch becomes a change of the weights.
-        validation: evaluates now and then, and the best model is kept; None: never.
-    """
-
-    writer: MetricsWriter | None = None
-    log_period: int = 20
-    seed: int = 0
-    step: StepOptions = field(default_factory=StepOptions)
-    validation: Validation | None = None
-
-    def stateful(self) -> dict[str, Any]:
-        """Return what has a state that belongs into the checkpoints, by the name it has there."""
-        own = {} if self.validation is None else {"validation": self.validation}
-        return self.step.stateful() | own
-
-
 def do_train(
     model: nn.Module,
     data_loader: DataLoader[Any],
@@ -94,7 +70,7 @@ def do_train(
     """Train from iteration ``arguments["iteration"]`` to the end of the loader.
 
     Iterations count from 1. The scheduler is stepped before the optimizer, so step i has the
-    learning rate of ``last_epoch == i``. At the end ``model_final`` is saved.
+    learning rate of ``last_epoch == i``. At the end ``model_final`` is saved; see ``Milestones``.
 
     Args:
         model: in training it maps ``(images, targets)`` to a dict of losses.
@@ -113,48 +89,59 @@ def do_train(
         TrainingStopped: SIGTERM or Ctrl-C came to any process; all have saved and stop.
     """
     options = options or TrainOptions()
-    logger = logging.getLogger(_LOGGER)
-    start, last = int(arguments.get("iteration", 0)), len(data_loader)
-    if start >= last:
-        logger.info(f"Nothing to train: {start} of {last} iterations are done")
-        return
-    logger.info(f"Training starts at iteration {start + 1} of {last}")
-    model.train()
-    log = _Log(last, options)
-    began = end = time.perf_counter()
-    with StopRequest() as stop_request, progress_bar(last, start=start) as bar:
-        for iteration, batch in enumerate(data_loader, start + 1):
-            data_time = time.perf_counter() - end
-            _step(scheduler)
-            seed_generators(step_seed(options.seed, iteration, get_rank()))
-            losses = train_step(
-                model, optimizer, batch, device, options=options.step, dataset=data_loader.dataset
-            )
-            arguments["iteration"] = iteration
-            batch_time = time.perf_counter() - end
-            log.add(optimizer, iteration, losses, time=batch_time, data=data_time)
-            bar.update()
-            _validate(options, checkpointer, arguments, last)
-            end = time.perf_counter()
-            reason = stop_request.on_any_process(device)
-            _keep(checkpointer, arguments, checkpoint_period, last, reason)
-    logger.info(f"Training took {_duration(time.perf_counter() - began)}")
-
-
-def _keep(
-    checkpointer: Checkpointer, arguments: dict[str, Any], period: int, last: int, reason: str
-) -> None:
-    """Save what is to be saved after an iteration; stop there if ``reason`` tells why."""
-    iteration = arguments["iteration"]
-    if reason or iteration % period == 0:
-        checkpointer.save(f"model_{iteration:07d}", **arguments)
-    if iteration == last:
-        checkpointer.save("model_final", **arguments)
-    if reason:
-        logging.getLogger(_LOGGER).info(
-            f"Stopped by {reason} after iteration {iteration} of {last}"
+    start, last = int(arguments.setdefault("iteration", 0)), len(data_loader)
+    with StopRequest(device) as stop_request:
+        milestones = Milestones(
+            checkpointer, arguments, stop_request, options, period=checkpoint_period, last=last
         )
-        raise TrainingStopped
+        milestones.catch_up()
+        if start >= last:
+            _LOG.info(f"Nothing to train: {start} of {last} iterations are done")
+            return
+        _LOG.info(f"Training starts at iteration {start + 1} of {last}")
+        model.train()
+        log = _Log(last, options, torch.device(device))
+        began = time.perf_counter()
+        steps = _steps(
+            *(model, data_loader, optimizer, scheduler, device),
+            start=start,
+            options=options,
+            agree=stop_request.agree,
+        )
+        with progress_bar(last, start=start) as bar:
+            for iteration, losses, times in steps:
+                arguments["iteration"] = iteration
+                log.add(optimizer, iteration, losses, **times)
+                bar.update()
+                milestones.pass_by()
+    _LOG.info(f"Training took {_duration(time.perf_counter() - began)}")
+
+
+def _steps(
+    model: nn.Module,
+    data_loader: DataLoader[Any],
+    optimizer: Optimizer,
+    scheduler: LRScheduler,
+    device: torch.device | str,
+    *,
+    start: int,
+    options: TrainOptions,
+    agree: Callable[[Tensor], bool],
+) -> Iterator[tuple[int, dict[str, Tensor], dict[str, float]]]:
+    """Take the steps after ``start``; of each yield its iteration, losses and seconds."""
+    end = time.perf_counter()
+    for iteration, batch in enumerate(data_loader, start + 1):
+        data_time = time.perf_counter() - end
+        _step(scheduler)
+        seed_generators(step_seed(options.seed, iteration, get_rank()))
+        losses = train_step(
+            *(model, optimizer, batch, device),
+            options=options.step,
+            dataset=data_loader.dataset,
+            agree=agree,
+        )
+        yield iteration, losses, {"time": time.perf_counter() - end, "data": data_time}
+        end = time.perf_counter()
 
 
 def _step(scheduler: LRScheduler) -> None:
@@ -164,20 +151,6 @@ def _step(scheduler: LRScheduler) -> None:
         scheduler.step()
 
 
-def _validate(
-    options: TrainOptions, checkpointer: Checkpointer, arguments: dict[str, Any], last: int
-) -> None:
-    """If it is time to, evaluate and record the figures; ``model_best`` is the best so far."""
-    iteration, validation = arguments["iteration"], options.validation
-    if validation is None or not validation.is_due(iteration, last):
-        return
-    values, is_best = validation.run(iteration)
-    if options.writer is not None and values:
-        options.writer.write(iteration, values, group="test")
-    if is_best:
-        checkpointer.save("model_best", **arguments)
-
-
 def _duration(seconds: float) -> str:
     return str(datetime.timedelta(seconds=int(seconds)))
 
@@ -185,8 +158,8 @@ def _duration(seconds: float) -> str:
 class _Log:
     """Writes a line, and the means over the last iterations, every so often."""
 
-    def __init__(self, last: int, options: TrainOptions) -> None:
-        self._last, self._options = last, options
+    def __init__(self, last: int, options: TrainOptions, device: torch.device) -> None:
+        self._last, self._options, self._device = last, options, device
         self._meters, self._history = MetricLogger(delimiter="  "), StepHistory()
 
     def add(
@@ -207,9 +180,9 @@ class _Log:
             f"lr: {lr:.6f}",
         ]
         values = {name: meter.avg for name, meter in meters.meters.items()} | {"lr": lr}
-        if torch.cuda.is_available():
-            values["max_mem_mb"] = torch.cuda.max_memory_allocated() / 2**20
+        if self._device.type == "cuda":
+            values["max_mem_mb"] = torch.cuda.max_memory_allocated(self._device) / 2**20
             parts.append(f"max mem: {values['max_mem_mb']:.0f}")
-        logging.getLogger(_LOGGER).info(meters.delimiter.join(parts))
+        _LOG.info(meters.delimiter.join(parts))
         if self._options.writer is not None:
             self._options.writer.write(iteration, values)

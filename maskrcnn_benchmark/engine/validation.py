@@ -12,48 +12,64 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.evaluation import COCOResults
 from maskrcnn_benchmark.utils.comm import all_gather
 
+from .stop_request import StopRequest
+
 _LOGGER = "maskrcnn_benchmark.validation"
+
+
+Evaluate = Callable[[StopRequest], Mapping[str, float]]
 
 
 class Validation:
     """Evaluates the model every so often and remembers the best result.
 
     Its state belongs into the checkpoints (``state_dict``), so that a resumed run does not take a
-    worse model for the best.
+    worse model for the best, and repeats an evaluation that was broken off.
 
     Args:
         evaluate: returns the figures by name, larger is better; every process calls it, and the
-            main process' figures count.
+            main process' figures count. Once the request that it gets is made it may raise
+            ``TrainingStopped``, on all processes.
         period: iterations between two evaluations; the last iteration is evaluated too.
         metric: name of the figure to choose by.
 
     Attributes:
         best: the best value of ``metric``, None before the first.
         best_iteration: where it was reached; 0 before the first.
+        iteration: the last that was evaluated; 0 before the first.
     """
 
-    def __init__(
-        self, evaluate: Callable[[], Mapping[str, float]], *, period: int, metric: str
-    ) -> None:
+    def __init__(self, evaluate: Evaluate, *, period: int, metric: str) -> None:
         self.evaluate = evaluate
         self.period = period
         self.metric = metric
         self.best: float | None = None
         self.best_iteration = 0
+        self.iteration = 0
 
     def is_due(self, iteration: int, last: int) -> bool:
-        """Tell whether to evaluate after an iteration of ``last``."""
-        return iteration % self.period == 0 or iteration == last
+        """Return whether the model of an iteration of ``last`` is yet to be evaluated."""
+        regular = iteration % self.period == 0 or iteration == last
+        return regular and iteration != self.iteration
 
-    def run(self, iteration: int) -> tuple[dict[str, float], bool]:
+    def run(self, iteration: int, stop_request: StopRequest) -> tuple[dict[str, float], bool]:
         """Evaluate; torch's random numbers go on as if nothing had happened.
+
+        Args:
+            iteration: that the model is of.
+            stop_request: see ``evaluate``; it knows where the model is.
 
         Returns:
             The figures, the same on every process, and whether they are the best so far.
+
+        Raises:
+            TrainingStopped: see ``evaluate``.
         """
-        devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+        device = stop_request.device
+        devices = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            values = all_gather(dict(self.evaluate()))[0]
+            values = all_gather(dict(self.evaluate(stop_request)))[0]
+        self.iteration = iteration
         logger = logging.getLogger(_LOGGER)
         value = values.get(self.metric)
         if value is None:
@@ -69,20 +85,22 @@ class Validation:
         return values, is_best
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best result and how it was measured."""
+        """Return the best result, how it was measured, and what was evaluated last."""
         return {
             "metric": self.metric,
             "best": self.best,
             "best_iteration": self.best_iteration,
+            "iteration": self.iteration,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state; a best value of another metric is forgotten."""
         if state["metric"] == self.metric:
             self.best, self.best_iteration = state["best"], state["best_iteration"]
+        self.iteration = state.get("iteration", 0)  # older checkpoints do not tell
 
 
-def make_validation(cfg: CfgNode, evaluate: Callable[[], Mapping[str, float]]) -> Validation | None:
+def make_validation(cfg: CfgNode, evaluate: Evaluate) -> Validation | None:
     """Return the validation that ``SOLVER.TEST_PERIOD`` asks for; None if it is 0."""
     if not cfg.SOLVER.TEST_PERIOD:
         return None

@@ -170,11 +170,20 @@ class BoxList:
             return self.bbox[:, 2] * self.bbox[:, 3]
         return box_area(self.bbox, self.pixel_offset)
 
-    def to(self, device: torch.device | str) -> BoxList:
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> BoxList:
         """Move boxes and tensor fields to ``device``; masks stay on the host."""
-        boxes = self._like(self.bbox.to(device), self.size)
+        boxes = self._like(self.bbox.to(device, non_blocking=non_blocking), self.size)
         for name, value in self.extra_fields.items():
-            boxes.add_field(name, value.to(device) if hasattr(value, "to") else value)
+            can_move = hasattr(value, "to")
+            value = value.to(device, non_blocking=non_blocking) if can_move else value
+            boxes.add_field(name, value)
+        return boxes
+
+    def pin_memory(self) -> BoxList:
+        """Return boxes and tensor fields in page-locked memory, from where ``to`` needn't block."""
+        boxes = self._like(self.bbox.pin_memory(), self.size)
+        for name, value in self.extra_fields.items():
+            boxes.add_field(name, value.pin_memory() if isinstance(value, Tensor) else value)
         return boxes
 
     def copy_with_fields(self, fields: str | Iterable[str], skip_missing: bool = False) -> BoxList:

@@ -26,6 +26,10 @@ class ImageList:
         """Move the pixels to ``device``."""
         return ImageList(self.tensors.to(device, non_blocking=non_blocking), self.image_sizes)
 
+    def pin_memory(self) -> ImageList:
+        """Return the images in page-locked memory, from where ``to`` need not block."""
+        return ImageList(self.tensors.pin_memory(), self.image_sizes)
+
 
 def to_image_list(
     tensors: ImageList | Tensor | Sequence[Tensor], size_divisible: int = 0

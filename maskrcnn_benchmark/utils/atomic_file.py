@@ -21,6 +21,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder
+        return
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -165,7 +165,7 @@ class Checkpointer:
         note = Path(self.save_dir) / _LAST
         if not self.save_dir or not note.is_file():
             return None
-        named = Path(note.read_text().strip())
+        named = Path(note.read_text(encoding="utf-8").strip())
         for candidate in (named, note.parent / named.name):
             if candidate.is_file():
                 return candidate

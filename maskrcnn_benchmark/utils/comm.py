@@ -1,4 +1,4 @@
-"""Processes of one job: who am I, wait for the others, exchange values.
+"""Processes of one job: rank, world size, barrier, gather, reduce.
 
 Every function works without ``init_process_group`` as in a job of one process.
 """
@@ -27,12 +27,12 @@ def get_world_size() -> int:
 
 
 def get_rank() -> int:
-    """Return the number of this process, from 0."""
+    """Return the rank of this process, from 0."""
     return dist.get_rank() if _initialised() else 0
 
 
 def is_main_process() -> bool:
-    """Tell whether this process is the one that logs and writes files."""
+    """Return whether this process is the one that logs and writes files."""
     return get_rank() == 0
 
 
@@ -90,12 +90,19 @@ def all_gather(data: T) -> list[T]:
 
 
 def any_process(flag: Tensor) -> bool:
-    """Tell every process whether ``flag``, a bool of one element, is true on any of them."""
+    """Return whether ``flag``, a bool of one element, is true on any process."""
+    return any_of_each(flag.reshape(1))[0]
+
+
+def any_of_each(flags: Tensor) -> list[bool]:
+    """Return of each of ``flags``, bool ``[K]``, whether it is true on any process.
+
+    However many there are, it is one exchange and one wait for the device.
+    """
     if get_world_size() > 1:
-        count = flag.to(torch.int32)
-        dist.all_reduce(count, dist.ReduceOp.MAX)
-        return bool(count.item())
-    return bool(flag.item())
+        flags = flags.to(torch.int32)
+        dist.all_reduce(flags, dist.ReduceOp.MAX)
+    return [bool(flag) for flag in flags.tolist()]
 
 
 def reduce_dict(values: dict[str, Tensor], average: bool = True) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import torch
@@ -9,6 +10,9 @@ import torch
 
 class SmoothedValue:
     """A series of numbers: median and mean of the last ones, mean of all.
+
+    Numbers that are not finite, from a step that overflowed, are left out. What is known of none is
+    NaN.
 
     Args:
         window_size: how many of the last values ``median`` and ``avg`` look at.
@@ -21,6 +25,8 @@ class SmoothedValue:
 
     def update(self, value: float) -> None:
         """Append a value."""
+        if not math.isfinite(value):
+            return
         self.deque.append(value)
         self.total += value
         self.count += 1
@@ -38,7 +44,7 @@ class SmoothedValue:
     @property
     def global_avg(self) -> float:
         """Mean of all values since the start."""
-        return self.total / self.count
+        return self.total / self.count if self.count else math.nan
 
 
 class MetricLogger:

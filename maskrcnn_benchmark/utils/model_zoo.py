@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import http.client
 import logging
 import os
 import re
-from collections.abc import Iterator
 from email.message import Message
 from http import HTTPStatus
 from http.client import HTTPResponse
@@ -22,6 +19,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from .comm import all_gather, is_main_process
+from .folder_lock import one_at_a_time
 
 _TIMEOUT = 30  # seconds without an answer
 _BLOCK = 1 << 18  # bytes read at a time
@@ -104,7 +102,7 @@ def _ensure(url: str, target: Path) -> None:
     """Download ``url`` to ``target`` unless it is there, and check its sha256 either way."""
     sha256 = expected_sha256(url)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(target.parent):
+    with one_at_a_time(target.parent):
         if target.is_file():
             if sha256 is not None and not _sha256(target).startswith(sha256):
                 raise ValueError(f"{target} is not {url}; delete it to download that")
@@ -123,18 +121,6 @@ def _ensure(url: str, target: Path) -> None:
             raise ValueError(f"{url} gave a file of sha256 {found}; it was deleted")
         part.replace(target)
         _tag_file(part).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Wait until no other job downloads to the folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network disks know no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _reason(error: Exception) -> str:

@@ -32,7 +32,13 @@ class RandomStates:
     """The states of all processes' generators, as a part of a checkpoint.
 
     Steps do not need them (see ``seed_generators``); they are for what draws between two steps.
+
+    Args:
+        device: where the model is.
     """
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self._device = torch.device(device)
 
     def state_dict(self) -> dict[str, Any]:
         """Return ``{"ranks": [...]}``: tensors, numbers and tuples; all processes must call it."""
@@ -42,7 +48,7 @@ class RandomStates:
             "python": random.getstate(),
             "numpy": numpy,
             "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None,
+            "cuda": torch.cuda.get_rng_state(self._device) if self._is_gpu() else None,
         }
         return {"ranks": all_gather(own)}
 
@@ -60,5 +66,8 @@ class RandomStates:
         random.setstate(own["python"])
         np.random.set_state(own["numpy"])  # noqa: NPY002
         torch.set_rng_state(own["torch"])
-        if own["cuda"] is not None and torch.cuda.is_available():
-            torch.cuda.set_rng_state(own["cuda"])
+        if own["cuda"] is not None and self._is_gpu():
+            torch.cuda.set_rng_state(own["cuda"], self._device)
+
+    def _is_gpu(self) -> bool:
+        return self._device.type == "cuda"

@@ -30,11 +30,34 @@ def test_two_images_get_the_schedule_that_people_write_by_hand():
 
 
 def test_a_larger_batch_sees_as_many_images_in_fewer_iterations():
-    tree = config(REFERENCE_BATCH=16, IMS_PER_BATCH=64, TEST_PERIOD=1)
+    tree = config(REFERENCE_BATCH=16, IMS_PER_BATCH=64, TEST_PERIOD=2000)
     scale_to_batch(tree)
     assert pytest.approx(0.08) == tree.SOLVER.BASE_LR
     assert (tree.SOLVER.MAX_ITER, tree.SOLVER.STEPS) == (22500, (15000, 20000))
-    assert tree.SOLVER.TEST_PERIOD == 1
+    assert tree.SOLVER.TEST_PERIOD == 500
+    scale_to_batch(tree := config(REFERENCE_BATCH=16, IMS_PER_BATCH=64, TEST_PERIOD=1))
+    assert tree.SOLVER.TEST_PERIOD == 1  # 0 would switch it off
+
+
+@pytest.mark.parametrize("images", [2, 64])
+def test_the_average_of_the_weights_reaches_back_over_as_many_images(images):
+    tree = config(REFERENCE_BATCH=16, IMS_PER_BATCH=images, EMA_DECAY=0.999, TEST_PERIOD=8)
+    (line,) = scale_to_batch(tree)
+    # what weights of 6400 images ago count for, against those of now
+    before = 0.999 ** (6400 // 16)
+    assert tree.SOLVER.EMA_DECAY ** (6400 // images) == pytest.approx(before)
+    assert f"EMA_DECAY 0.999 -> {tree.SOLVER.EMA_DECAY:g}" in line
+    scale_to_batch(tree := config(REFERENCE_BATCH=16, IMS_PER_BATCH=images))
+    assert tree.SOLVER.EMA_DECAY == 0
+
+
+def test_only_what_counts_iterations_is_scaled():
+    keys = ("BASE_LR", "MAX_ITER", "STEPS", "WARMUP_ITERS", "CHECKPOINT_PERIOD", "TEST_PERIOD")
+    tree = config(REFERENCE_BATCH=16, IMS_PER_BATCH=2, EMA_DECAY=0.9, TEST_PERIOD=8)
+    before = tree.clone()
+    scale_to_batch(tree)
+    changed = {key for key in tree.SOLVER if tree.SOLVER[key] != before.SOLVER[key]}
+    assert changed == {*keys, "EMA_DECAY", "REFERENCE_BATCH"}
 
 
 def test_what_was_scaled_is_not_scaled_again():

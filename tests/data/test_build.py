@@ -1,12 +1,18 @@
 """Whole loaders: batches, resuming, workers, and the mistakes of a configuration."""
 
+import os
+import signal
+
 import pytest
 import torch
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from maskrcnn_benchmark.config import cfg
 from maskrcnn_benchmark.data import build, make_data_loader
 from maskrcnn_benchmark.data.datasets import ConcatDataset
+from maskrcnn_benchmark.utils.comm import all_gather
 from tests.data.helpers import square, write_coco
+from tests.helpers.ranks import on_ranks
 
 IMAGES = [
     (40, 20, [square(1, 1, 9)]),
@@ -76,6 +82,55 @@ def test_a_resumed_loader_yields_the_rest(config):
         assert rest == whole[start:]
 
 
+def test_pinning_asks_every_tensor_of_a_batch(config, monkeypatch):
+    asked = []
+
+    def pin(tensor, *_):
+        asked.append(tensor)
+        return tensor + 0
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    images, targets, indices = next(iter(make_data_loader(config)))
+    targets[0].add_field("empty", torch.zeros(len(targets[0]), 0))
+    pinned_images, pinned_targets, pinned_indices = pin_memory((images, targets, indices))
+    tensors = [images.tensors]
+    for target in targets:
+        values = [target.get_field(name) for name in target.fields()]
+        tensors += [target.bbox, *(value for value in values if isinstance(value, torch.Tensor))]
+    assert len(tensors) == 1 + 2 * 2 + 1
+    assert sorted(map(id, asked)) == sorted(map(id, tensors))
+    assert content((pinned_images, pinned_targets, pinned_indices)) == content(
+        (images, targets, indices)
+    )
+    for target, pinned in zip(targets, pinned_targets, strict=True):
+        assert (pinned.size, pinned.mode, pinned.fields()) == (
+            target.size, target.mode, target.fields()
+        )  # fmt: skip
+        assert pinned.get_field("masks") is target.get_field("masks")
+
+
+@pytest.mark.parametrize(
+    ("device", "gpu", "pins"),
+    [("cuda", True, True), ("cuda:1", True, True), ("cuda", False, False), ("cpu", True, False)],
+)
+def test_batches_are_pinned_for_a_gpu(config, monkeypatch, device, gpu, pins):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    config.MODEL.DEVICE = device
+    assert make_data_loader(config).pin_memory == pins
+
+
+def test_a_worker_outlives_sigterm_until_its_step_is_done(config):
+    config.DATALOADER.NUM_WORKERS = 1
+    batches = iter(make_data_loader(config))
+    first = [content(next(batches))]
+    for worker in batches._workers:
+        os.kill(worker.pid, signal.SIGTERM)
+        os.kill(worker.pid, signal.SIGINT)
+    rest = [content(batch) for batch in batches]
+    config.DATALOADER.NUM_WORKERS = 0
+    assert first + rest == [content(batch) for batch in make_data_loader(config)]
+
+
 def test_workers_do_not_change_the_batches(config):
     alone = [content(batch) for batch in make_data_loader(config)]
     config.DATALOADER.NUM_WORKERS = 2
@@ -114,21 +169,21 @@ def test_several_training_sets_are_one(config):
     assert len(list(loader)) == 7
 
 
-def test_shares_of_two_processes(config, monkeypatch):
-    config.SOLVER.IMS_PER_BATCH = 4
-    config.TEST.IMS_PER_BATCH = 2
-    monkeypatch.setattr(build, "get_world_size", lambda: 2)
-    shares, tested = [], []
-    for rank in (0, 1):
-        monkeypatch.setattr(build, "get_rank", lambda rank=rank: rank)
-        batches = list(make_data_loader(config, is_distributed=True))
-        assert all(len(indices) <= 2 for _, _, indices in batches)
-        shares.append({i for _, _, indices in batches[:2] for i in indices})
-        (loader,) = make_data_loader(config, is_train=False, is_distributed=True)
-        tested.append([i for _, _, indices in loader for i in indices])
+def _sharing_process(rank, config):
+    batches = list(make_data_loader(config, is_distributed=True))
+    assert all(len(indices) <= 2 for _, _, indices in batches)
+    (loader,) = make_data_loader(config, is_train=False, is_distributed=True)
+    shares = all_gather({i for _, _, indices in batches[:2] for i in indices})
+    tested = all_gather([i for _, _, indices in loader for i in indices])
     assert not shares[0] & shares[1]
     assert sorted(tested[0]) == [0, 1, 2, 3]
     assert sorted(tested[1]) == [0, 4, 5, 6]  # padded from the start
+
+
+def test_shares_of_two_processes(config):
+    config.SOLVER.IMS_PER_BATCH = 4
+    config.TEST.IMS_PER_BATCH = 2
+    on_ranks(_sharing_process, config)
 
 
 def test_a_batch_that_cannot_be_divided(config, monkeypatch):

@@ -1,6 +1,8 @@
 """Samplers against the recorded sequences, and resuming against the uninterrupted ones."""
 
 import pickle
+import random
+from collections import Counter
 
 import pytest
 import torch
@@ -162,3 +164,78 @@ def test_an_index_with_a_seed_is_an_int_and_travels():
     assert random_of(index).random() == random_of(SeededIndex(7, "0/1/5")).random()
     assert random_of(index).random() != random_of(SeededIndex(5, "0/2/5")).random()
     assert random_of(5) is None
+
+
+class Shapes:
+    """Images of which about a third are upright."""
+
+    def __init__(self, count, seed=3):
+        draw = random.Random(seed)
+        self.upright = [draw.random() < 0.3 for _ in range(count)]
+
+    def __len__(self):
+        return len(self.upright)
+
+    def get_img_info(self, index):
+        return {"height": 3 if self.upright[index] else 1, "width": 2}
+
+
+def on_rank(images, rank, ranks, num_iters, start_iter=0, batch=4):
+    sampler = DistributedSampler(images, ranks, rank, seed=1)
+    made = make_batch_data_sampler(
+        images, sampler, [1], batch, num_iters=num_iters, start_iter=start_iter, seed=1
+    )
+    return [[int(index) for index in indices] for indices in made]
+
+
+def batches_of_a_pass(images, epoch, ranks, batch=4):
+    """How many batches each rank needs, counted by hand."""
+    counts = []
+    for rank in range(ranks):
+        sampler = DistributedSampler(images, ranks, rank, seed=1)
+        sampler.set_epoch(epoch)
+        upright = sum(images.upright[index] for index in sampler)
+        counts.append(-(-upright // batch) + -(-(len(sampler) - upright) // batch))
+    return counts
+
+
+@pytest.mark.parametrize("ranks", [2, 8])
+def test_ranks_share_the_data_in_every_pass(ranks):
+    lengths, unequal = set(), 0
+    for seed in range(20):
+        images, start = Shapes(47, seed), 0
+        plans = [on_rank(images, rank, ranks, 30) for rank in range(ranks)]
+        for _ in range(3):
+            counts = batches_of_a_pass(images, start, ranks)
+            end = start + max(counts)
+            seen = Counter()
+            for plan, count in zip(plans, counts, strict=True):
+                own = plan[start : start + count]
+                seen.update(index for indices in own for index in indices)
+                assert plan[start + count : end] == own[: max(counts) - count]
+            assert sorted(seen) == list(range(47))
+            assert seen.total() == -(-47 // ranks) * ranks  # the order is padded to equal shares
+            lengths.add(max(counts))
+            unequal += len(set(counts)) > 1
+            start = end
+    assert unequal  # otherwise it was no test
+    assert len(lengths) > 1 or ranks == 8
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 8])
+def test_a_rank_resumes_its_share_at_any_iteration(ranks):
+    images = Shapes(97)
+    whole = on_rank(images, ranks - 1, ranks, 60)
+    for start in (1, 7, 30, 59, 60):
+        assert on_rank(images, ranks - 1, ranks, 60, start) == whole[start:]
+
+
+def test_a_job_of_one_passes_over_the_data_as_the_original():
+    images = Shapes(50)
+    plan = on_rank(images, 0, 1, 40)
+    (count,) = batches_of_a_pass(images, 0, 1)
+    sampler = DistributedSampler(images, seed=1)
+    sampler.set_epoch(count)
+    groups = [int(upright) for upright in images.upright]
+    second = list(GroupedBatchSampler(sampler, groups, 4))
+    assert plan[count : count + len(second)] == second

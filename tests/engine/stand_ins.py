@@ -57,6 +57,9 @@ class TinyModel(nn.Module):
 
     Args:
         poison: number of the forward pass, from 1, in which ``loss_mask`` is NaN.
+
+    Attributes:
+        added: to ``loss_mask``; it has no gradient.
     """
 
     def __init__(self, poison: int | None = None) -> None:
@@ -66,6 +69,7 @@ class TinyModel(nn.Module):
             self.layer = nn.Linear(192, 2)
         self.poison = poison
         self.calls = 0
+        self.added = 0.0
 
     def forward(self, images: ImageList, targets: Any = None) -> Any:
         output = self.layer(images.tensors.flatten(1))
@@ -77,7 +81,7 @@ class TinyModel(nn.Module):
         scale = float("nan") if self.calls == self.poison else 1.0
         return {
             "loss_classifier": (output[:, 0] - 1).square().mean(),
-            "loss_mask": output[:, 1].square().mean() * scale,
+            "loss_mask": output[:, 1].square().mean() * scale + self.added,
         }
 
     @staticmethod

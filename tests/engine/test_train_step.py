@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch.amp import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -19,8 +19,13 @@ from maskrcnn_benchmark.engine.train_step import (
     split_batch,
     train_step,
 )
-from maskrcnn_benchmark.structures.image_list import ImageList
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.image_list import ImageList, to_image_list
+from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 from tests.engine.stand_ins import TinyDataset, TinyModel, collate
+from tests.helpers.ranks import on_ranks
+from tests.helpers.tiny_detector import tiny_config
 
 LR = 0.001
 
@@ -155,10 +160,15 @@ def test_options_from_the_config():
     full = StepOptions.from_cfg(config, model, torch.device("cpu"))
     assert (full.accumulate, full.clip_norm, full.clip_value) == (4, 5, 2)
     assert full.stateful() == {"scaler": full.scaler, "ema": full.averaged}
+    before = model.layer.weight.detach().clone()
+    full.averaged.update_parameters(model)
+    with torch.no_grad():
+        model.layer.weight.add_(1.0)
+    full.averaged.update_parameters(model)
+    torch.testing.assert_close(full.averaged.module.layer.weight, before + 0.1)
 
 
-def _process(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+def _process(rank):
     model, optimizer = model_and_optimizer()
     expected = gradients(model, batch_of(0, 6))
     parallel = DistributedDataParallel(model)
@@ -171,7 +181,7 @@ def _process(rank: int, folder: str) -> None:
     got = [(b - a.detach()) / LR for b, a in zip(before, model.parameters(), strict=True)]
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
     assert len(exchanges) == 1
-    dist.destroy_process_group()
+    overflow_on_one(rank)
 
 
 def _count_and_average(exchanges, bucket):
@@ -180,5 +190,130 @@ def _count_and_average(exchanges, bucket):
     return work.get_future().then(lambda future: future.value()[0])
 
 
-def test_processes_exchange_gradients_once_however_many_parts(tmp_path):
-    mp.spawn(_process, args=(str(tmp_path),), nprocs=2)
+def overflow_on_one(rank):
+    """An infinite loss on one process, whose gradients are finite, costs all of them the step."""
+    model, optimizer = model_and_optimizer()
+    parallel = DistributedDataParallel(model)
+    before = copy.deepcopy(model.state_dict())
+    scaler = GradScaler("cpu", init_scale=8.0)
+    model.added = math.inf if rank == 1 else 0.0
+    train_step(parallel, optimizer, batch_of(0, 2), "cpu", options=StepOptions(scaler=scaler))
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    assert scaler.get_scale() == 4
+    model.added = 0.0
+    train_step(parallel, optimizer, batch_of(0, 2), "cpu", options=StepOptions(scaler=scaler))
+    assert not torch.equal(model.layer.weight, before["layer.weight"])
+    assert scaler.get_scale() == 4
+
+
+def test_processes_exchange_gradients_once_however_many_parts_and_skip_alike():
+    on_ranks(_process)
+
+
+@pytest.mark.parametrize("added", [math.inf, math.nan])
+def test_with_a_scaler_a_loss_that_overflows_costs_the_step_alone(added):
+    model, optimizer = model_and_optimizer()
+    plain, plain_optimizer = model_and_optimizer()
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.75))
+    options = StepOptions(
+        scaler=GradScaler("cpu", init_scale=2.0**10), averaged=averaged, clip_norm=1e9
+    )
+    model.added = added
+    losses = train_step(model, optimizer, batch_of(0, 2), "cpu", options=options)
+    assert not losses["loss"].isfinite()
+    assert torch.equal(model.layer.weight, plain.layer.weight)
+    assert torch.equal(averaged.module.layer.weight, plain.layer.weight)
+    assert options.scaler.get_scale() == 2.0**9
+    model.added = 0.0
+    train_step(model, optimizer, batch_of(2, 2), "cpu", options=options)
+    train_step(plain, plain_optimizer, batch_of(2, 2), "cpu")
+    assert torch.equal(model.layer.weight, plain.layer.weight)
+
+
+def test_a_loss_that_overflows_at_every_scale_ends_the_training():
+    model, optimizer = model_and_optimizer()
+    model.added = math.nan
+    options = StepOptions(scaler=GradScaler("cpu", init_scale=4.0))
+    for scale in (2, 1, 0.5):
+        train_step(model, optimizer, batch_of(0, 2), "cpu", options=options)
+        assert options.scaler.get_scale() == scale
+    with pytest.raises(LossNotFiniteError, match="loss_mask is nan on the images"):
+        train_step(model, optimizer, batch_of(0, 2), "cpu", options=options)
+
+
+def test_gradients_that_overflow_at_every_scale_end_the_training():
+    model, optimizer = model_and_optimizer()
+    options = StepOptions(scaler=GradScaler("cpu", init_scale=2.0))
+    model.layer.weight.register_hook(lambda gradient: gradient * math.inf)
+    for _ in range(2):
+        train_step(model, optimizer, batch_of(0, 2), "cpu", options=options)
+    with pytest.raises(LossNotFiniteError, match="gradients overflow float16 at every scale"):
+        train_step(model, optimizer, batch_of(0, 2), "cpu", options=options)
+
+
+def detector_batch():
+    """Three images of two sizes with polygons."""
+    generator = torch.Generator().manual_seed(2)
+    sizes = [(64, 96), (64, 96), (60, 80)]  # height, width
+    images = [torch.rand(3, *size, generator=generator) * 100 for size in sizes]
+    targets = []
+    for number, (height, width) in enumerate(sizes):
+        boxes = [[5.0 + 9 * number, 6.0, 40.0, 50.0], [30.0, 10.0, 70.0, 35.0]]
+        target = BoxList(boxes, (width, height))
+        target.add_field("labels", torch.tensor([1, 2]))
+        outlines = [[[x1, y1, x2, y1, x2, y2, x1, y2]] for x1, y1, x2, y2 in boxes]
+        target.add_field("masks", SegmentationMask(outlines, (width, height)))
+        targets.append(target)
+    return to_image_list(images, 32), targets, (0, 1, 2)
+
+
+def test_a_detectors_batch_in_parts_gives_the_mean_gradient_of_the_parts():
+    images, targets, indices = detector_batch()
+    torch.manual_seed(1)
+    model = build_detection_model(tiny_config())
+    model.train()
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    expected_losses = {}
+    torch.manual_seed(4)
+    for share, of in ((2 / 3, slice(0, 2)), (1 / 3, slice(2, 3))):
+        losses = model(ImageList(images.tensors[of], images.image_sizes[of]), targets[of])
+        (share * sum(losses.values())).backward()
+        for name, loss in losses.items():
+            expected_losses[name] = expected_losses.get(name, 0) + share * loss.detach()
+    expected = [weight.grad.clone() for weight in weights]
+    optimizer = torch.optim.SGD(weights, lr=0.0)
+    torch.manual_seed(4)
+    got = train_step(
+        model, optimizer, (images, targets, indices), "cpu", options=StepOptions(accumulate=2)
+    )
+    assert "loss_maskiou" in got
+    torch.testing.assert_close({name: got[name] for name in expected_losses}, expected_losses)
+    torch.testing.assert_close([weight.grad for weight in weights], expected)
+    assert sum(gradient.abs().sum() for gradient in expected) > 0
+
+
+class Slow:
+    """Records how it is moved."""
+
+    def __init__(self, calls):
+        self.calls = calls
+
+    def __len__(self):
+        return 1
+
+    def to(self, device, non_blocking=False):
+        self.calls.append((str(device), non_blocking))
+        raise MovedError
+
+
+class MovedError(Exception):
+    """Nothing more happens."""
+
+
+def test_batches_are_moved_without_blocking():
+    calls, (images, targets, _) = [], batch_of(0, 1)
+    model, optimizer = model_and_optimizer()
+    targets[0].add_field("slow", Slow(calls))
+    with pytest.raises(MovedError):
+        train_step(model, optimizer, (images, targets, (0,)), "cpu")
+    assert calls == [("cpu", True)]

@@ -20,9 +20,9 @@ ROOT = Path(__file__).parent.parent.parent
 CONFIG = ROOT / "configs" / "e2e_ms_rcnn_R_50_FPN_1x.yaml"
 
 
-def command(tool, *arguments, launcher=()):
+def command(tool, *arguments):
     result = subprocess.run(
-        [sys.executable, *launcher, str(ROOT / "tools" / tool), *map(str, arguments)],
+        [sys.executable, str(ROOT / "tools" / tool), *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
@@ -155,15 +155,3 @@ def test_nothing_to_evaluate_is_an_error(config, tmp_path):
     code, _, errors = command("test_net.py", "--config-file", config, "OUTPUT_DIR", tmp_path)
     assert code == 2
     assert "error: there are no weights to evaluate" in errors
-
-
-@pytest.mark.slow
-def test_two_processes_train_and_evaluate_together(config, tmp_path):
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    arguments = ("--config-file", config, "OUTPUT_DIR", tmp_path)
-    code, log, errors = command("train_net.py", *arguments, launcher=launcher)
-    assert code == 0, log + errors
-    assert log.count("Training starts at iteration 1 of 3") == 1
-    assert (tmp_path / "inference" / "sq" / "results.json").exists()
-    state = torch.load(tmp_path / "model_final.pth", weights_only=True)["model"]
-    assert not any(name.startswith("module.") for name in state)

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.engine.train_step import train_step
@@ -16,6 +14,7 @@ from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_optimizer
 from maskrcnn_benchmark.utils.comm import all_gather
 from maskrcnn_benchmark.utils.random_state import seed_generators, step_seed
+from tests.helpers.ranks import on_ranks
 from tests.tools.toy import draw_data, tool, toy_config
 
 C4 = {
@@ -64,8 +63,6 @@ def close(first: dict[str, Any], second: dict[str, Any]) -> bool:
 
 
 def _process(rank: int, data: Path, folder: Path) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     seeds = [step_seed(0, 1, other) for other in range(2)]
     for name, changes in MODELS.items():
         # at this rate the weights change by the gradient, which is what is compared
@@ -82,7 +79,6 @@ def _process(rank: int, data: Path, folder: Path) -> None:
                 weights = model.state_dict()
                 assert close(weights, one_after_the_other(config, batches, seeds)), name
                 assert not close(weights, one_after_the_other(config, batches, seeds[::-1])), name
-    dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
@@ -91,4 +87,4 @@ def data(tmp_path_factory):
 
 
 def test_a_step_of_two_ranks_is_that_of_the_mean_gradient(data, tmp_path):
-    mp.spawn(_process, args=(data, tmp_path), nprocs=2)
+    on_ranks(_process, data, tmp_path)

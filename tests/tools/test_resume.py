@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
+from tests.helpers.ranks import on_ranks
 from tests.tools.toy import draw_data, toy_config, train
 
 HALF = "model_0000002.pth"
@@ -56,8 +56,6 @@ def data(tmp_path_factory):
     [
         (1, 0),
         (2, 2),
-        pytest.param(1, 2, marks=pytest.mark.slow),
-        pytest.param(2, 0, marks=pytest.mark.slow),
     ],
 )
 def test_alone(data, tmp_path, threads, workers):
@@ -72,18 +70,15 @@ def test_alone(data, tmp_path, threads, workers):
 
 
 def _process(rank: int, data: Path, folder: Path, workers: int) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     train(toy_config(data, folder / "whole", DATALOADER__NUM_WORKERS=workers))
     if rank == 0:
         leave_as_killed_half_way(folder / "whole", folder / "parts")
     dist.barrier()
     train(toy_config(data, folder / "parts", DATALOADER__NUM_WORKERS=workers))
-    dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_on_two_ranks(data, tmp_path, workers):
-    mp.spawn(_process, args=(data, tmp_path, workers), nprocs=2)
+    on_ranks(_process, data, tmp_path, workers)
     assert_equal(final(tmp_path / "parts"), final(tmp_path / "whole"))
     assert len(final(tmp_path / "parts")["random_states"]["ranks"]) == 2

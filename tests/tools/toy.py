@@ -41,6 +41,8 @@ THIN = {
     "SOLVER.CHECKPOINT_PERIOD": 2,
     "TEST.IMS_PER_BATCH": 2,
 }
+# an untrained model finds much; a few of it evaluate quickly
+FEW = {"MODEL__RPN__POST_NMS_TOP_N_TEST": 20, "MODEL__RPN__FPN_POST_NMS_TOP_N_TEST": 20}
 
 
 def draw_data(folder: Path) -> Path:

@@ -1,7 +1,8 @@
 """tools/train_net.py to which something happens in a step: ``UNLUCKY="EVENT STEP RANK"``.
 
-``die``: the process of that rank kills itself; ``stop``: its parent, the launcher, gets SIGTERM.
-It happens once in a job, not again after a restart, which rank 0 comes late to.
+``die``: the process of that rank kills itself; ``stop``: its parent, the launcher, gets SIGTERM,
+and the step waits until the launcher has passed it on. It happens once in a job, not again after a
+restart, which rank 0 comes late to.
 """
 
 from __future__ import annotations
@@ -17,12 +18,20 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent / "tools"))
 
 import train_net
 
-from maskrcnn_benchmark.engine import trainer
+from maskrcnn_benchmark.engine import stop_request, trainer
 
 event, step, rank = os.environ["UNLUCKY"].split()
 take_step = trainer.train_step
+note = stop_request.StopRequest._note
 steps = 0
+noted = False
 restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+
+
+def noting(*args: Any) -> None:
+    global noted
+    note(*args)
+    noted = True
 
 
 def unlucky_step(*args: Any, **options: Any) -> Any:
@@ -32,10 +41,14 @@ def unlucky_step(*args: Any, **options: Any) -> Any:
         if event == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         os.kill(os.getppid(), signal.SIGTERM)
+        deadline = time.monotonic() + 60
+        while not noted and time.monotonic() < deadline:
+            time.sleep(0.05)
     return take_step(*args, **options)
 
 
+stop_request.StopRequest._note = noting
 trainer.train_step = unlucky_step
 if (os.environ["RANK"], restarts) == ("0", "1"):
-    time.sleep(5)  # the other must not take the addresses of the former processes
+    time.sleep(1)  # the other must not take the addresses of the former processes
 train_net.main()

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from maskrcnn_benchmark.utils import comm
+from tests.helpers.ranks import on_ranks
 
 
 def test_a_job_of_one_process_needs_no_set_up():
@@ -20,10 +20,10 @@ def test_a_job_of_one_process_needs_no_set_up():
     assert comm.reduce_dict(losses) == losses
     assert comm.any_process(torch.tensor(True))
     assert not comm.any_process(torch.tensor(False))
+    assert comm.any_of_each(torch.tensor([True, False])) == [True, False]
 
 
-def _process(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+def _process(rank):
     assert (comm.get_rank(), comm.get_world_size()) == (rank, 2)
     assert comm.all_gather({"rank": rank, "list": [0] * rank}) == [
         {"rank": 0, "list": []},
@@ -42,12 +42,12 @@ def _process(rank: int, folder: str) -> None:
         assert summed["a"].tolist() == [3.0, 6.0]
     else:
         comm.reduce_dict(values, average=False)
+    assert comm.any_of_each(torch.tensor([rank == 0, False, rank == 1])) == [True, False, True]
     comm.synchronize()
-    dist.destroy_process_group()
 
 
-def test_two_processes_exchange_and_reduce(tmp_path):
-    mp.spawn(_process, args=(str(tmp_path),), nprocs=2)
+def test_two_processes_exchange_and_reduce():
+    on_ranks(_process)
 
 
 def test_a_restarted_job_meets_on_the_same_store_without_its_former_processes():

@@ -5,9 +5,9 @@ import random
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from maskrcnn_benchmark.utils.random_state import RandomStates, seed_generators, step_seed
+from tests.helpers.ranks import on_ranks
 
 
 def draw():
@@ -40,8 +40,7 @@ def test_states_go_through_a_file(tmp_path):
     assert draw() == first
 
 
-def _process(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+def _process(rank):
     seed_generators(rank)
     states = RandomStates().state_dict()
     first = draw()
@@ -54,5 +53,26 @@ def _process(rank: int, folder: str) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_each_process_gets_its_own_state_back(tmp_path):
-    mp.spawn(_process, args=(str(tmp_path),), nprocs=2)
+def test_each_process_gets_its_own_state_back():
+    on_ranks(_process)
+
+
+def test_the_gpu_is_that_of_the_model(monkeypatch):
+    states = {0: torch.tensor([0]), 1: torch.tensor([1])}
+
+    def get(device):
+        return states[torch.device(device).index]
+
+    def put(state, device):
+        states[torch.device(device).index] = state
+
+    monkeypatch.setattr(torch.cuda, "get_rng_state", get)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", put)
+    parts = RandomStates("cuda:1")
+    saved = parts.state_dict()
+    assert saved["ranks"][0]["cuda"].item() == 1
+    states[1] = torch.tensor([7])
+    parts.load_state_dict(saved)
+    assert [int(state) for state in states.values()] == [0, 1]
+    assert RandomStates("cpu").state_dict()["ranks"][0]["cuda"] is None
+    RandomStates("cpu").load_state_dict(saved)  # on another machine

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence, Sized
-from itertools import cycle, islice
+from functools import lru_cache
 
 import torch
 from torch.utils.data import Sampler
+
+
+@lru_cache(maxsize=1)  # the shares of all processes are cut from one order
+def _random_order(length: int, seed: int) -> list[int]:
+    generator = torch.Generator().manual_seed(seed)
+    order: list[int] = torch.randperm(length, generator=generator).tolist()
+    return order
 
 
 class DistributedSampler(Sampler[int]):
@@ -18,7 +26,7 @@ class DistributedSampler(Sampler[int]):
     Args:
         dataset: what to sample from; only its length matters.
         num_replicas: number of processes.
-        rank: number of this process.
+        rank: of this process.
         shuffle: draw the order anew in each epoch; otherwise it is that of the data set.
         seed: another seed gives other orders.
 
@@ -51,13 +59,18 @@ class DistributedSampler(Sampler[int]):
         if self.shuffle:
             # seed 0 is the original's order, whose generator is seeded with the epoch alone
             # (torch takes the lower 32 bits of a seed alone)
-            generator = torch.Generator().manual_seed(self.epoch + 1_000_003 * self.seed)
-            order = torch.randperm(length, generator=generator).tolist()
+            order = _random_order(length, self.epoch + 1_000_003 * self.seed)
         start = self.rank * self.num_samples
-        return islice(cycle(order), start, start + self.num_samples)
+        return (order[i % length] for i in range(start, start + self.num_samples))
 
     def __len__(self) -> int:
         return self.num_samples
+
+    def of_rank(self, rank: int) -> DistributedSampler:
+        """Return the sampler of another process."""
+        other = copy.copy(self)
+        other.rank = rank
+        return other
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of the next pass."""

@@ -27,7 +27,7 @@ class GroupedBatchSampler(Sampler[list[int]]):
         drop_uneven: bool = False,
     ) -> None:
         self.sampler = sampler
-        self.group_ids = list(group_ids)
+        self.group_ids = group_ids
         self.batch_size = batch_size
         self.drop_uneven = drop_uneven
         self._prepared: list[list[int]] | None = None

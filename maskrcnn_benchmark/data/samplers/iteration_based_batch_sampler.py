@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
 from typing import Any
 
 from torch.utils.data import Sampler
@@ -17,17 +18,30 @@ class IterationBasedBatchSampler(Sampler[list[int]]):
     iteration that the pass starts at. A run that starts at a later iteration yields exactly the
     rest of the uninterrupted sequence (the original began a new pass there).
 
+    Processes whose samples fall into groups differently form unequal numbers of batches. A pass
+    lasts as long as the longest of them needs, and the others repeat their first batches, so that
+    all begin the next pass, which is shared out anew, at the same iteration. (In the original they
+    drifted apart, and after the first pass no longer divided the data.)
+
     Args:
         batch_sampler: yields batches of sample numbers; has an attribute ``sampler``.
         num_iterations: iterations of the whole run.
         start_iter: iterations done before.
         seed: of the run; each sample number carries a seed made of it, the iteration and itself.
+        others: the batch samplers of the other processes.
     """
 
     def __init__(
-        self, batch_sampler: Any, num_iterations: int, start_iter: int = 0, *, seed: int = 0
+        self,
+        batch_sampler: Any,
+        num_iterations: int,
+        start_iter: int = 0,
+        *,
+        seed: int = 0,
+        others: Sequence[Any] = (),
     ) -> None:
         self.batch_sampler = batch_sampler
+        self.others = others
         self.num_iterations = num_iterations
         self.start_iter = start_iter
         self.seed = seed
@@ -41,14 +55,16 @@ class IterationBasedBatchSampler(Sampler[list[int]]):
         """Yield batches without end."""
         iteration = 0
         while True:
-            if hasattr(self.batch_sampler.sampler, "set_epoch"):
-                self.batch_sampler.sampler.set_epoch(iteration)
-            start = iteration
-            for batch in self.batch_sampler:
-                yield batch
-                iteration += 1
-            if iteration == start:
+            for each in (self.batch_sampler, *self.others):
+                if hasattr(each.sampler, "set_epoch"):
+                    each.sampler.set_epoch(iteration)
+            # list() of the sampler itself asks for its length, for which it draws the next pass
+            batches = list(iter(self.batch_sampler))
+            if not batches:
                 raise ValueError("there is no batch to train on: the sampler yields none")
+            length = max(len(batches), *(sum(1 for _ in other) for other in self.others), 0)
+            yield from islice(cycle(batches), length)
+            iteration += length
 
     def __len__(self) -> int:
         """Return the iterations of the whole run, those done before included."""
