@@ -143,10 +143,11 @@ def iterations(config: CfgNode) -> tuple[int, int]:
     return len(loader), sum(1 for _ in loader)
 
 
-def scaled(config: CfgNode) -> tuple[float, int, tuple[int, ...]]:
-    """Rate, length and drops that a training starts with."""
+def scaled(config: CfgNode) -> list[Any]:
+    """Rate and schedule that a training starts with."""
     scale_to_batch(config)
-    return config.SOLVER.BASE_LR, config.SOLVER.MAX_ITER, config.SOLVER.STEPS
+    keys = ("BASE_LR", "MAX_ITER", "STEPS", "WARMUP_ITERS", "CHECKPOINT_PERIOD", "TEST_PERIOD")
+    return [config.SOLVER[key] for key in keys]
 
 
 def checkpoints(config: CfgNode, folder: str = "saved") -> list[str]:
@@ -249,7 +250,11 @@ CASES = [
         {"train": [3, 1, 3, 1], "test": [2, 2]},
         {"SOLVER.MAX_ITER": 4},
     ),
-    Case("SOLVER.REFERENCE_BATCH", 8, scaled, (1.0, 8, (4,)), (0.25, 32, (16,))),
+    Case(
+        *("SOLVER.REFERENCE_BATCH", 8, scaled),
+        *([1.0, 8, (4,), 2, 3, 5], [0.25, 32, (16,), 8, 12, 20]),
+        {"SOLVER.CHECKPOINT_PERIOD": 3, "SOLVER.TEST_PERIOD": 5},
+    ),
 ]
 
 
