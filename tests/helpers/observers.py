@@ -125,14 +125,10 @@ def batch_sizes(config: CfgNode) -> dict[str, list[int]]:
     }
 
 
-def mixed_batches(config: CfgNode) -> tuple[bool, bool]:
-    """Whether any batch of the training, and of the test, has upright beside wide images."""
-    (tested,) = make_data_loader(config, is_train=False)
-    found = []
-    for loader in (make_data_loader(config), tested):
-        shapes = [{h >= w for h, w in images.image_sizes} for images, _, _ in loader]
-        found.append(any(len(kinds) == 2 for kinds in shapes))
-    return found[0], found[1]
+def mixed_batches(config: CfgNode) -> bool:
+    """Whether any batch of the training has upright beside wide images."""
+    shapes = [{h >= w for h, w in images.image_sizes} for images, _, _ in make_data_loader(config)]
+    return any(len(kinds) == 2 for kinds in shapes)
 
 
 def padded(config: CfgNode) -> set[int]:
