@@ -1,5 +1,5 @@
-# make venv | test | demo | lint | nightly | mutations | clean. Needs python3 >= 3.10 and, for the extension, a
-# C++20 compiler; without a compiler everything runs on the slower fallback.
+# make venv | test | demo | lint | nightly | mutations | clean. Needs python3 >= 3.10 and, for the
+# extension, a C++20 compiler; without a compiler everything runs on the slower fallback.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
