@@ -1,5 +1,5 @@
-# make venv | test | demo | lint | nightly | clean. Needs python3 >= 3.10 and, for the extension, a
-# C++20 compiler; without a compiler everything runs on the slower fallback.
+# make venv | test | demo | lint | nightly | mutations | clean. Needs python3 >= 3.10 and, for the
+# extension, a C++20 compiler; without a compiler everything runs on the slower fallback.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
@@ -9,12 +9,13 @@ SHELL := /bin/bash
 PYTHON ?= python3
 ITERATIONS ?= 1000
 TESTS ?= tests
+WORDS ?=
 
 bin := .venv/bin
 stamp := .venv/up-to-date
 cpp := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help venv test demo lint nightly clean
+.PHONY: help venv test demo lint nightly mutations clean
 
 help: ## Show what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -52,6 +53,9 @@ lint: $(stamp) ## Check style, types and layout
 nightly: test ## The tests, the slow ones too, and the demo at its full length
 	@$(bin)/python -m pytest -m slow tests || [ $$? -eq 5 ]
 	$(bin)/python tools/quickstart.py --iterations $(ITERATIONS) --output output/nightly
+
+mutations: $(stamp) ## Put defects into a copy of the code and see whether the tests notice (WORDS=fpn)
+	@$(bin)/python tests/mutations.py $(WORDS)
 
 clean: ## Remove what was built and the demo's output, but not .venv
 	@rm -rf build output/demo output/nightly *.egg-info

@@ -114,19 +114,23 @@ _C.MODEL.RPN.BG_IOU_THRESHOLD = 0.3
 _C.MODEL.RPN.BATCH_SIZE_PER_IMAGE = 256
 # Share of foreground among them, at most
 _C.MODEL.RPN.POSITIVE_FRACTION = 0.5
-# Proposals (per level with FPN) kept by score before NMS
+# Proposals (per level with FPN) kept by score before NMS, in training
 _C.MODEL.RPN.PRE_NMS_TOP_N_TRAIN = 12000
+# The same in testing
 _C.MODEL.RPN.PRE_NMS_TOP_N_TEST = 6000
-# Proposals (per level with FPN) kept after NMS
+# Proposals (per level with FPN) kept after NMS, in training
 _C.MODEL.RPN.POST_NMS_TOP_N_TRAIN = 2000
+# The same in testing
 _C.MODEL.RPN.POST_NMS_TOP_N_TEST = 1000
 # NMS suppresses proposals above this IoU
 _C.MODEL.RPN.NMS_THRESH = 0.7
 # Drop proposals with a side below this many pixels of the resized image
 _C.MODEL.RPN.MIN_SIZE = 0
 _C.MODEL.RPN.widen("MIN_SIZE", float)
-# Proposals kept over all levels of the pyramid, of each image in testing
+# Proposals kept over all levels of the pyramid, in training (of each image or of the batch: see
+# FPN_POST_NMS_PER_BATCH)
 _C.MODEL.RPN.FPN_POST_NMS_TOP_N_TRAIN = 2000
+# The same of each image in testing
 _C.MODEL.RPN.FPN_POST_NMS_TOP_N_TEST = 2000
 # Whether the number of training counts over the whole batch, or for each image
 _C.MODEL.RPN.FPN_POST_NMS_PER_BATCH = True
@@ -151,8 +155,8 @@ _C.MODEL.ROI_HEADS.POSITIVE_FRACTION = 0.25
 _C.MODEL.ROI_HEADS.SCORE_THRESH = 0.05
 # NMS within a class suppresses detections above this IoU
 _C.MODEL.ROI_HEADS.NMS = 0.5
-# Soft-NMS in place of NMS: boxes of a class that overlap lose score and stay
 _C.MODEL.ROI_HEADS.SOFT_NMS = CfgNode()
+# Soft-NMS in place of NMS: boxes of a class that overlap lose score and stay
 _C.MODEL.ROI_HEADS.SOFT_NMS.ENABLED = False
 # "linear": an IoU of o with a better box, ROI_HEADS.NMS or more, leaves 1 - o of the score;
 # "gaussian": exp(-o^2 / SIGMA) of it
@@ -187,9 +191,11 @@ _C.MODEL.ROI_BOX_HEAD.NUM_CLASSES = 81
 _C.MODEL.ROI_BOX_HEAD.MLP_HEAD_DIM = 1024
 # Group normalisation in the head
 _C.MODEL.ROI_BOX_HEAD.USE_GN = False
-# Dilation, width and number of the convolutions of FPNXconv1fcFeatureExtractor
+# Dilation of the convolutions of FPNXconv1fcFeatureExtractor
 _C.MODEL.ROI_BOX_HEAD.DILATION = 1
+# Width of those convolutions
 _C.MODEL.ROI_BOX_HEAD.CONV_HEAD_DIM = 256
+# Number of those convolutions
 _C.MODEL.ROI_BOX_HEAD.NUM_STACKED_CONVS = 4
 
 # -- mask head --------------------------------------------------------------------
@@ -236,8 +242,9 @@ _C.INPUT.MAX_SIZE_TRAIN = 1333
 _C.INPUT.MIN_SIZE_TEST = 800
 # Long side of the image in testing, at most
 _C.INPUT.MAX_SIZE_TEST = 1333
-# Subtracted from and divided into the pixels, in the channel order that TO_BGR255 gives
+# Subtracted from the pixels, in the channel order and range that TO_BGR255 gives
 _C.INPUT.PIXEL_MEAN = [102.9801, 115.9465, 122.7717]
+# The pixels minus the mean are divided by it
 _C.INPUT.PIXEL_STD = [1.0, 1.0, 1.0]
 # Feed BGR of 0 ... 255 (Caffe2's weights); otherwise RGB of 0 ... 1
 _C.INPUT.TO_BGR255 = True
@@ -245,9 +252,11 @@ _C.INPUT.TO_BGR255 = True
 _C.INPUT.HORIZONTAL_FLIP_PROB_TRAIN = 0.5
 # Probability of mirroring a training image top to bottom
 _C.INPUT.VERTICAL_FLIP_PROB_TRAIN = 0.0
-# Colours of training images: each factor is drawn from 1 - value ... 1 + value; 0 leaves it alone
+# Brightness of training images: the factor is drawn from 1 - value ... 1 + value; 0 leaves it alone
 _C.INPUT.BRIGHTNESS = 0.0
+# Contrast of training images, about their mean gray; likewise
 _C.INPUT.CONTRAST = 0.0
+# Saturation of training images; likewise
 _C.INPUT.SATURATION = 0.0
 # The hue is shifted by -value ... value of the whole circle, value at most 0.5
 _C.INPUT.HUE = 0.0
@@ -310,9 +319,11 @@ _C.SOLVER.WEIGHT_DECAY_BIAS = 0
 _C.SOLVER.widen("WEIGHT_DECAY_BIAS", float)
 # The rate is multiplied by GAMMA at each of the STEPS
 _C.SOLVER.GAMMA = 0.1
+# Iterations, in order
 _C.SOLVER.STEPS = (30000,)
 # The first WARMUP_ITERS iterations start at WARMUP_FACTOR times the rate
 _C.SOLVER.WARMUP_FACTOR = 1.0 / 3
+# Length of the warm-up in iterations; 0: none
 _C.SOLVER.WARMUP_ITERS = 500
 # How the rate gets from there to 1: "linear" or "constant" (a jump)
 _C.SOLVER.WARMUP_METHOD = "linear"

@@ -1,5 +1,6 @@
 """The shipped YAMLs against the recorded overrides, and all recorded ones against the checks."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -39,10 +40,17 @@ def test_yaml_passes_the_checks(name):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_yaml_begins_with_what_to_expect(name):
-    head = (CONFIGS / name).read_text().split("MODEL:")[0]
-    assert re.search(r"# Expected: (.*AP \d+\.\d|not measured)", head)
-    assert "# Hardware: " in head
-    assert f"--config-file configs/{name}" in head.replace("\\\n#", "")
+    text = (CONFIGS / name).read_text()
+    lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    head = "\n".join(line[1:].strip() for line in lines).replace("\\\n", "").replace("\n", " ")
+    notes = dict(re.findall(r"(Expected|Hardware|Command): +(.*?)(?= [A-Z][A-Za-z -]+: |$)", head))
+    # a figure and whose it is, or that it is not known
+    expected = notes["Expected"]
+    whose = r"\((maskrcnn-benchmark's|the original's|the paper's|detectron2's|measured)"
+    assert re.search(rf"AP \d+\.\d.*{whose}|AP not known", expected), expected
+    time = r"\d (h|minutes)\b|(training|testing) time not known"
+    assert re.search(rf"\d (GPUs?|V100|CPU cores)\b.*; .*({time})", notes["Hardware"]), notes
+    assert f"--config-file configs/{name}" in notes["Command"] or name.startswith("demo/")
 
 
 @pytest.mark.parametrize("name", sorted(FORK))

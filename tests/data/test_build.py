@@ -8,11 +8,9 @@ import torch
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from maskrcnn_benchmark.config import cfg
-from maskrcnn_benchmark.data import build, make_data_loader
+from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.data.datasets import ConcatDataset
-from maskrcnn_benchmark.utils.comm import all_gather
 from tests.data.helpers import square, write_coco
-from tests.helpers.ranks import on_ranks
 
 IMAGES = [
     (40, 20, [square(1, 1, 9)]),
@@ -167,31 +165,6 @@ def test_several_training_sets_are_one(config):
     assert isinstance(loader.dataset, ConcatDataset)
     assert len(loader.dataset) == 12
     assert len(list(loader)) == 7
-
-
-def _sharing_process(rank, config):
-    batches = list(make_data_loader(config, is_distributed=True))
-    assert all(len(indices) <= 2 for _, _, indices in batches)
-    (loader,) = make_data_loader(config, is_train=False, is_distributed=True)
-    shares = all_gather({i for _, _, indices in batches[:2] for i in indices})
-    tested = all_gather([i for _, _, indices in loader for i in indices])
-    assert not shares[0] & shares[1]
-    assert sorted(tested[0]) == [0, 1, 2, 3]
-    assert sorted(tested[1]) == [0, 4, 5, 6]  # padded from the start
-
-
-def test_shares_of_two_processes(config):
-    config.SOLVER.IMS_PER_BATCH = 4
-    config.TEST.IMS_PER_BATCH = 2
-    on_ranks(_sharing_process, config)
-
-
-def test_a_batch_that_cannot_be_divided(config, monkeypatch):
-    monkeypatch.setattr(build, "get_world_size", lambda: 4)
-    with pytest.raises(ValueError, match="SOLVER.IMS_PER_BATCH 2 must be divisible by the 4"):
-        make_data_loader(config, is_distributed=True)
-    with pytest.raises(ValueError, match="TEST.IMS_PER_BATCH 3 must be divisible by the 4"):
-        make_data_loader(config, is_train=False, is_distributed=True)
 
 
 def test_mistakes_are_named(config):

@@ -36,6 +36,11 @@ def slow_matches(matcher, iou):
     return result
 
 
+def test_a_quality_at_a_threshold_belongs_above_it():
+    quality = torch.tensor([[0.75, 0.74, 0.25, 0.24]])
+    assert Matcher(0.75, 0.25)(quality).tolist() == [0, -2, -2, -1]
+
+
 @pytest.mark.parametrize("forced", [False, True])
 @pytest.mark.parametrize("offset", [0.0, 1.0])
 @pytest.mark.parametrize("max_pairs", [1, 130, 10**6])

@@ -190,15 +190,16 @@ def _process(rank: int, url: str, folder: str) -> None:
     assert fetch(f"{url}/w.pth", target).read_bytes() == CONTENT
     with pytest.raises(ConnectionError, match="404"):  # on both: nobody waits for ever
         fetch(f"{url}/missing", target.with_name("other.pth"))
+    # a machine that has not the main one's disk
+    own = target.with_name(f"of_{rank}.pth")
+    if rank == 0:
+        fetch(f"{url}/w.pth", own)
+    else:
+        with pytest.raises(FileNotFoundError, match="MODEL.PRETRAINED_MODELS on a disk that all"):
+            fetch(f"{url}/w.pth", own)
     dist.destroy_process_group()
 
 
 def test_only_the_main_process_of_a_job_downloads(server, tmp_path):
     mp.spawn(_process, args=(server.url, str(tmp_path)), nprocs=2)
-    assert len(server.requests) == 2
-
-
-def test_a_machine_that_does_not_see_the_file_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(model_zoo, "is_main_process", lambda: False)
-    with pytest.raises(FileNotFoundError, match="MODEL.PRETRAINED_MODELS on a disk that all"):
-        fetch("http://127.0.0.1:1/w.pth", tmp_path / "w.pth")
+    assert len(server.requests) == 3  # of the main process: w.pth, missing, of_0.pth

@@ -1,0 +1,312 @@
+"""Every key outside MODEL and SOLVER does what its comment says: data, input, test, the rest."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.structures.image_list import to_image_list
+from tests.data.helpers import square, write_coco
+from tests.helpers.every_key import Case, all_keys, assert_complete, config_with
+from tests.helpers.observers import (
+    augmented,
+    batch_sizes,
+    batches,
+    colors,
+    covered,
+    mirrored,
+    mixed_batches,
+    padded,
+    pixel,
+    sizes,
+    test_files,
+    train_files,
+    workers,
+)
+from tests.helpers.tiny_detector import tiny_tree
+from tests.tools.toy import tool, train
+
+PLAIN = {"INPUT.HORIZONTAL_FLIP_PROB_TRAIN": 0.0, "INPUT.PIXEL_MEAN": [0.0, 0.0, 0.0]}
+SIZES = [f"INPUT.{side}_SIZE_{split}" for side in ("MIN", "MAX") for split in ("TRAIN", "TEST")]
+SMALL = dict.fromkeys(SIZES, 60)
+AS_IT_IS = dict.fromkeys(SIZES, 8)  # the probe's own size: quick
+# two data sets, in the folder that the tests run in
+DATA = {
+    **{f"DATASETS.CUSTOM.{name}.ANN_FILE": f"{name}/annotations.json" for name in ("cats", "dogs")},
+    **{f"DATASETS.CUSTOM.{name}.IMG_DIR": f"{name}/images" for name in ("cats", "dogs")},
+    "DATASETS.TRAIN": ("cats",),
+    "DATASETS.TEST": ("cats",),
+    "DATALOADER.NUM_WORKERS": 0,
+    "DATALOADER.ASPECT_RATIO_GROUPING": False,
+    "SOLVER.IMS_PER_BATCH": 2,
+    "SOLVER.MAX_ITER": 4,
+    "TEST.IMS_PER_BATCH": 2,
+    "MODEL.DEVICE": "cpu",
+    "MODEL.ROI_BOX_HEAD.NUM_CLASSES": 3,
+}
+CATS = [(40, 20, [square(1, 1, 9)]), (20, 40, [square(2, 2, 9)]), (40, 20, [])] + [
+    (20, 40, [square(5, 5, 9, category_id=7)])
+]
+CATS_FILES, WITHOUT_EMPTY = ["0.png", "1.png", "2.png", "3.png"], ["0.png", "1.png", "3.png"]
+DOGS_FILES = ["0.png", "1.png"]
+CATALOG = """
+class DatasetCatalog:
+    @staticmethod
+    def get(name):
+        files = {"root": "dogs/images", "ann_file": "dogs/annotations.json"}
+        return {"factory": "COCODataset", "args": files}
+"""
+
+
+def image_order(config: Any) -> list[int]:
+    """Numbers of the images to train on, in their order."""
+    return [index for batch in batches(config) for index in batch]
+
+
+def drawn_order(seed: int) -> list[int]:
+    """Two passes over four images; the second begins at iteration 2."""
+    draws = [torch.Generator().manual_seed(epoch + 1_000_003 * seed) for epoch in (0, 2)]
+    return [i for draw in draws for i in torch.randperm(4, generator=draw).tolist()]
+
+
+def augments_as_seed_0(config: Any) -> bool:
+    """Whether a data set of one image, flipped and colored at random, gives what seed 0 gives."""
+    zero = config.clone()
+    zero.SEED = 0
+    return augmented(config) == augmented(zero)
+
+
+def with_tiny_model(config: Any) -> Any:
+    """Return the config with a box detector of toy size that finds little."""
+    config = config.clone()
+    tree = tiny_tree(MASK_ON=False, MASKIOU_ON=False)["MODEL"]
+    tree["RPN"].update(PRE_NMS_TOP_N_TRAIN=20, PRE_NMS_TOP_N_TEST=20)
+    config.merge_from_other_cfg(CfgNode({"MODEL": tree}))
+    return config
+
+
+def tiny_model(config: Any) -> torch.nn.Module:
+    """A model of toy size, the rest as the config says."""
+    config = with_tiny_model(config)
+    torch.manual_seed(0)
+    return build_detection_model(config)
+
+
+def arithmetic(config: Any) -> set[str]:
+    """Types of the features and of the weights."""
+    model = tiny_model(config)
+    seen = {str(weight.dtype) for weight in model.parameters()}
+    model.backbone.register_forward_hook(lambda _module, _, out: seen.add(str(out[0].dtype)))
+    model.eval()(to_image_list([torch.zeros(3, 64, 64)]))
+    return seen
+
+
+def verdicts(config: Any) -> list[str]:
+    """What the log says of each expected result; an untrained model has an AP of 0."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("maskrcnn_benchmark")
+    logger.addHandler(handler)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        tool("common").run_tests(config, tiny_model(config), torch.device("cpu"))
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    return [found[0] for line in said if (found := re.match(r"(PASS|FAIL): \w+ \w+", line))]
+
+
+def folders_written(config: Any) -> list[str]:
+    """Folders that a training and its evaluation leave, out of two."""
+    config = with_tiny_model(config)
+    config.SOLVER.MAX_ITER = 1
+    train(config)
+    tool("common").run_tests(config, tiny_model(config), torch.device("cpu"))
+    written = [Path(name) for name in ("one", "two") if Path(name).exists()]
+    for folder in written:
+        assert (folder / "model_final.pth").is_file()
+        assert json.loads((folder / "inference/cats/results.json").read_text())
+        folder.rename(f"{folder}_seen")
+    return [folder.name for folder in written]
+
+
+def draws(**changes: tuple[float, float]) -> dict[str, Any]:
+    """What ``colors`` sees: 1 of gray, gap and saturation and 0 of the hue unless changed."""
+    still = {"gray": (1.0, 1.0), "gap": (1.0, 1.0), "saturation": (1.0, 1.0), "hue": (0.0, 0.0)}
+    return still | {"test": 100} | changes
+
+
+FLIP_NEVER = {"train": (0, 0), "test": (0, 0)}
+AROUND = (0.5, 1.5)
+JITTER = {"INPUT.LARGE_SCALE_JITTER.ENABLED": True, "INPUT.LARGE_SCALE_JITTER.SIZE": 40}
+UNIT_SCALE = {"INPUT.LARGE_SCALE_JITTER.SCALES": (1.0, 1.0)}
+EXPECTED = [["bbox", "AP", 0.3, 0.1]]
+ONE_IMAGE = {"DATASETS.TRAIN": ("dogs",), "INPUT.BRIGHTNESS": 0.5, "SOLVER.MAX_ITER": 1}
+CASES = [
+    Case(
+        *("INPUT.MIN_SIZE_TRAIN", 20, sizes),
+        {"train": {(30, 60)}, "test": {(30, 60)}},
+        {"train": {(20, 40)}, "test": {(30, 60)}},
+    ),
+    Case(
+        *("INPUT.MIN_SIZE_TRAIN", (10, 20), sizes),
+        {"train": {(30, 60)}, "test": {(30, 60)}},
+        {"train": {(20, 40), (10, 20)}, "test": {(30, 60)}},
+    ),
+    Case(
+        *("INPUT.MAX_SIZE_TRAIN", 40, sizes),
+        {"train": {(30, 60)}, "test": {(30, 60)}},
+        {"train": {(20, 40)}, "test": {(30, 60)}},
+    ),
+    Case(
+        *("INPUT.MIN_SIZE_TEST", 20, sizes),
+        {"train": {(30, 60)}, "test": {(30, 60)}},
+        {"train": {(30, 60)}, "test": {(20, 40)}},
+    ),
+    Case(
+        *("INPUT.MAX_SIZE_TEST", 40, sizes),
+        {"train": {(30, 60)}, "test": {(30, 60)}},
+        {"train": {(30, 60)}, "test": {(20, 40)}},
+    ),
+    Case(
+        *("INPUT.PIXEL_MEAN", [1.0, 2.0, 4.0], pixel),
+        dict.fromkeys(("train", "test"), [204, 102, 51]),
+        dict.fromkeys(("train", "test"), [203, 100, 47]),
+    ),
+    Case(
+        *("INPUT.PIXEL_STD", [1.0, 2.0, 4.0], pixel),
+        dict.fromkeys(("train", "test"), [204, 102, 51]),
+        dict.fromkeys(("train", "test"), [204, 51, 12.75]),
+    ),
+    Case(
+        *("INPUT.TO_BGR255", False, pixel),
+        dict.fromkeys(("train", "test"), [204, 102, 51]),
+        dict.fromkeys(("train", "test"), [0.2, 0.4, 0.8]),
+    ),
+    Case(
+        *("INPUT.HORIZONTAL_FLIP_PROB_TRAIN", 1.0, mirrored),
+        FLIP_NEVER,
+        {"train": (200, 0), "test": (0, 0)},
+        AS_IT_IS,
+    ),
+    Case(
+        *("INPUT.VERTICAL_FLIP_PROB_TRAIN", 1.0, mirrored),
+        FLIP_NEVER,
+        {"train": (0, 200), "test": (0, 0)},
+        AS_IT_IS,
+    ),
+    # contrast is applied about the mean gray, which the colored image has as well
+    Case(
+        *("INPUT.BRIGHTNESS", 0.5, colors, draws()),
+        draws(gray=AROUND, gap=AROUND),
+        AS_IT_IS,
+    ),
+    Case(
+        *("INPUT.CONTRAST", 0.5, colors, draws()),
+        draws(gap=AROUND, saturation=(0.6, 1.2)),
+        AS_IT_IS,
+    ),
+    Case("INPUT.SATURATION", 0.5, colors, draws(), draws(saturation=(0.6, 1.2)), AS_IT_IS),
+    Case("INPUT.HUE", 0.2, colors, draws(), draws(hue=(-0.2, 0.2)), AS_IT_IS),
+    Case(
+        *("INPUT.LARGE_SCALE_JITTER.ENABLED", True, covered),
+        *((30, 60, 1.0), (40, 40, 0.5)),
+        {"INPUT.LARGE_SCALE_JITTER.SIZE": 40, **UNIT_SCALE},
+    ),
+    Case(
+        *("INPUT.LARGE_SCALE_JITTER.SIZE", 20, covered),
+        *((40, 40, 0.5), (20, 20, 0.5)),
+        {**JITTER, **UNIT_SCALE},
+    ),
+    Case(
+        *("INPUT.LARGE_SCALE_JITTER.SCALES", (0.5, 0.5), covered),
+        *((40, 40, 0.5), (40, 40, 0.12)),
+        {**JITTER, **UNIT_SCALE},
+    ),
+    Case("DATASETS.TRAIN", ("dogs",), train_files, WITHOUT_EMPTY, ["0.png"]),
+    Case("DATASETS.TEST", ("dogs", "cats"), test_files, [CATS_FILES], [DOGS_FILES, CATS_FILES]),
+    Case(
+        *("DATASETS.CUSTOM", {"cats": {"ANN_FILE": "dogs/annotations.json"}}, train_files),
+        *(WITHOUT_EMPTY, ["0.png"]),
+    ),
+    Case("DATALOADER.NUM_WORKERS", 2, workers, 0, 2),
+    Case(
+        *("DATALOADER.SIZE_DIVISIBILITY", 32, padded, {28, 24}, {0}),
+        {"INPUT.MAX_SIZE_TEST": 200, "DATASETS.TEST": ("dogs",)},
+    ),
+    Case(
+        *("DATALOADER.ASPECT_RATIO_GROUPING", True, mixed_batches, True, False),
+        {"SOLVER.MAX_ITER": 8},
+    ),
+    Case("DATALOADER.FILTER_EMPTY", False, train_files, WITHOUT_EMPTY, CATS_FILES),
+    Case(
+        *("TEST.IMS_PER_BATCH", 1, batch_sizes),
+        {"train": [2, 1, 2, 1], "test": [2]},
+        {"train": [2, 1, 2, 1], "test": [1, 1]},
+        {"DATASETS.TEST": ("dogs",)},
+    ),
+    Case("TEST.EXPECTED_RESULTS", EXPECTED, verdicts, [], ["PASS: bbox AP"]),
+    Case(
+        *("TEST.EXPECTED_RESULTS_SIGMA_TOL", 2, verdicts, ["PASS: bbox AP"], ["FAIL: bbox AP"]),
+        {"TEST.EXPECTED_RESULTS": EXPECTED},
+    ),
+    Case(
+        *("SEED", 1, image_order, drawn_order(0), drawn_order(1)),
+        {"DATALOADER.FILTER_EMPTY": False},
+    ),
+    Case("SEED", 1, augments_as_seed_0, True, False, ONE_IMAGE),
+    Case(
+        *("DTYPE", "bfloat16", arithmetic),
+        *({"torch.float32"}, {"torch.bfloat16", "torch.float32"}),
+    ),
+    Case("OUTPUT_DIR", "two", folders_written, ["one"], ["two"], {"OUTPUT_DIR": "one"}),
+    Case(
+        *("PATHS_CATALOG", "catalog.py", test_files, [CATS_FILES], [DOGS_FILES]),
+        {"DATASETS.TEST": ("coco_2014_minival",)},
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("data")
+    for name, images in (("cats", CATS), ("dogs", [CATS[0], CATS[2]])):
+        (made / name).mkdir()
+        write_coco(made / name, images)
+    (made / "catalog.py").write_text(CATALOG)
+    # where the project's own catalog expects the set
+    coco = made / "datasets/coco"
+    (coco / "annotations").mkdir(parents=True)
+    content = (made / "cats/annotations.json").read_text()
+    (coco / "annotations/instances_minival2014.json").write_text(content)
+    (coco / "val2014").symlink_to(made / "cats/images")
+    return made
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_changed_key_changes_what_it_says(case, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    case.check({**DATA, **SMALL, **PLAIN})
+
+
+def test_a_probability_is_a_share(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    keys = [f"INPUT.{way}_FLIP_PROB_TRAIN" for way in ("HORIZONTAL", "VERTICAL")]
+    across, down = mirrored(config_with({**AS_IT_IS, **PLAIN, keys[0]: 0.8, keys[1]: 0.3}))["train"]
+    np.testing.assert_allclose((across / 200, down / 200), (0.8, 0.3), atol=0.08)
+
+
+def test_no_key_is_left_out():
+    keys = [key for key in all_keys() if not key.startswith(("MODEL.", "SOLVER."))]
+    assert_complete(keys, CASES, without_case={})

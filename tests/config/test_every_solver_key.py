@@ -1,0 +1,275 @@
+"""Every key of SOLVER does what its comment says."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.config.linear_scaling import scale_to_batch
+from maskrcnn_benchmark.data import make_data_loader
+from maskrcnn_benchmark.engine.train_step import StepOptions, train_step
+from maskrcnn_benchmark.engine.trainer import do_train
+from maskrcnn_benchmark.engine.validation import make_validation
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.solver import make_lr_scheduler, make_optimizer
+from maskrcnn_benchmark.utils.checkpoint import Checkpointer
+from tests.data.helpers import square, write_coco
+from tests.engine.stand_ins import TinyDataset, TinyModel, collate, tiny_loader
+from tests.helpers.every_key import Case, all_keys, assert_complete
+from tests.helpers.observers import batch_sizes
+from tests.helpers.thin_model import two_objects
+from tests.helpers.tiny_detector import tiny_tree
+
+DATA = {
+    "DATASETS.CUSTOM.cats.ANN_FILE": "annotations.json",
+    "DATASETS.CUSTOM.cats.IMG_DIR": "images",
+    "DATASETS.TRAIN": ("cats",),
+    "DATASETS.TEST": ("cats",),
+    "DATALOADER.NUM_WORKERS": 0,
+    "MODEL.DEVICE": "cpu",
+    "MODEL.ROI_BOX_HEAD.NUM_CLASSES": 3,
+    **{f"INPUT.MIN_SIZE_{split}": 20 for split in ("TRAIN", "TEST")},
+}
+SCHEDULE = {
+    "SOLVER.BASE_LR": 1.0,
+    "SOLVER.WARMUP_FACTOR": 0.5,
+    "SOLVER.WARMUP_ITERS": 2,
+    "SOLVER.STEPS": (4,),
+    "SOLVER.MAX_ITER": 8,
+    "SOLVER.IMS_PER_BATCH": 2,
+    "TEST.IMS_PER_BATCH": 2,
+}
+
+
+def rates(config: CfgNode) -> list[float]:
+    """Learning rate of a weight at iterations 0 to 5."""
+    return [weight for weight, _ in _rates(config)]
+
+
+def bias_rates(config: CfgNode) -> list[float]:
+    """Learning rate of a bias at iterations 0 to 5."""
+    return [bias for _, bias in _rates(config)]
+
+
+def _rates(config: CfgNode) -> list[list[float]]:
+    optimizer = make_optimizer(config, nn.Linear(1, 1))
+    scheduler, found = make_lr_scheduler(config, optimizer), []
+    for _ in range(6):
+        found.append([round(group["lr"], 6) for group in optimizer.param_groups])
+        optimizer.step()
+        scheduler.step()
+    return found
+
+
+def updated(config: CfgNode) -> tuple[float, float]:
+    """Weight and bias, both 1 at first, after two steps along a gradient of 1."""
+    layer = nn.Linear(1, 1)
+    optimizer = make_optimizer(config, layer)
+    for parameter in layer.parameters():
+        nn.init.ones_(parameter)
+        parameter.grad = torch.ones_like(parameter)
+    for _ in range(2):
+        optimizer.step()
+    return round(layer.weight.item(), 6), round(layer.bias.item(), 6)
+
+
+def two_steps(momentum: float = 0.0, decay: float = 0.0) -> float:
+    """What two steps of SGD at rate 0.1 leave of a 1 with a gradient of 1, written out."""
+    first = 1 + decay
+    value = 1 - 0.1 * first
+    return round(value - 0.1 * (momentum * first + 1 + decay * value), 6)
+
+
+class Slope(nn.Module):
+    """A loss of 3 a + 4 b, whatever the images; counts its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2))
+        self.calls = 0
+
+    def forward(self, images: Any, targets: Any) -> dict[str, torch.Tensor]:
+        self.calls += 1
+        return {"loss": self.weight @ torch.tensor([3.0, 4.0])}
+
+
+def stepped(config: CfgNode) -> dict[str, Any]:
+    """Calls of the model, weights and averaged weights after two steps at rate 1."""
+    model, batch = Slope(), collate([TinyDataset()[i] for i in range(4)])
+    options = StepOptions.from_cfg(config, model, torch.device("cpu"))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    for _ in range(2):
+        train_step(model, optimizer, batch, "cpu", options=options)
+    averaged = options.trained(model).weight
+    return {
+        "calls": model.calls,
+        "weights": [round(x, 4) for x in model.weight.tolist()],
+        "averaged": [round(x, 4) for x in averaged.tolist()],
+    }
+
+
+def trainable(config: CfgNode) -> set[str]:
+    """Parts of a model of toy size that a backward pass of its losses reaches."""
+    config = config.clone()
+    config.merge_from_other_cfg(CfgNode({"MODEL": tiny_tree()["MODEL"]}))
+    torch.manual_seed(0)
+    model = build_detection_model(config).train()
+    losses = model(torch.zeros(1, 3, 64, 64), [two_objects()])
+    sum(losses.values()).backward()
+    parts = {
+        "backbone": "backbone",
+        "rpn": "rpn",
+        "roi_heads.box": "box",
+        "roi_heads.mask.": "mask",
+    }
+    parts["roi_heads.maskiou"] = "maskiou"
+    return {
+        part
+        for name, weight in model.named_parameters()
+        for prefix, part in parts.items()
+        if name.startswith(prefix) and weight.grad is not None
+    }
+
+
+def iterations(config: CfgNode) -> tuple[int, int]:
+    """Iterations of the training, as its loader announces them and as it yields them."""
+    loader = make_data_loader(config)
+    return len(loader), sum(1 for _ in loader)
+
+
+def scaled(config: CfgNode) -> list[Any]:
+    """Rate and schedule that a training starts with."""
+    scale_to_batch(config)
+    keys = ("BASE_LR", "MAX_ITER", "STEPS", "WARMUP_ITERS", "CHECKPOINT_PERIOD", "TEST_PERIOD")
+    return [config.SOLVER[key] for key in keys]
+
+
+def checkpoints(config: CfgNode, folder: str = "saved") -> list[str]:
+    """Names of the checkpoints that a training of five iterations writes."""
+    model = TinyModel()
+    optimizer = make_optimizer(config, model)
+    scheduler = make_lr_scheduler(config, optimizer)
+    saver = Checkpointer(model, optimizer, scheduler, folder)
+    period = config.SOLVER.CHECKPOINT_PERIOD
+    do_train(model, tiny_loader(5), optimizer, scheduler, saver, "cpu", period, {"iteration": 0})
+    written = sorted(Path(folder).glob("*.pth"))
+    names = [path.stem for path in written]
+    for path in written:
+        path.unlink()
+    return names
+
+
+def evaluations(config: CfgNode) -> list[int]:
+    """Iterations of ten after which the model is evaluated."""
+    validation = make_validation(config, dict)
+    return [i for i in range(1, 11) if validation is not None and validation.is_due(i, 10)]
+
+
+def best(config: CfgNode) -> list[bool]:
+    """Whether each of three evaluations is the best so far, where box and mask AP disagree."""
+    figures = iter([(0.1, 0.3), (0.2, 0.2), (0.3, 0.4)])
+    validation = make_validation(
+        config, lambda: dict(zip(("bbox_AP", "segm_AP"), next(figures), strict=True))
+    )
+    assert validation is not None
+    return [validation.run(i)[1] for i in range(3)]
+
+
+def cosine(max_iter: int) -> list[float]:
+    warmup = [0.5, 0.75, 1, 1, 1, 1]
+    return [round(w * (1 + math.cos(math.pi * i / max_iter)) / 2, 6) for i, w in enumerate(warmup)]
+
+
+PLAIN_RATES = [0.5, 0.75, 1, 1, 0.1, 0.1]
+DOUBLE_RATES = [1, 1.5, 2, 2, 0.2, 0.2]
+CONSTANT = {"SOLVER.BASE_LR": 0.1, "SOLVER.MOMENTUM": 0.0, "SOLVER.WEIGHT_DECAY": 0.0} | {
+    "SOLVER.WARMUP_ITERS": 0,
+    "SOLVER.BIAS_LR_FACTOR": 1,
+}
+STEPPED = {"calls": 2, "weights": [-6, -8], "averaged": [-6, -8]}
+EVERYTHING = {"backbone", "rpn", "box", "mask", "maskiou"}
+CASES = [
+    Case("SOLVER.BASE_LR", 2.0, rates, PLAIN_RATES, DOUBLE_RATES),
+    Case("SOLVER.BIAS_LR_FACTOR", 4, bias_rates, DOUBLE_RATES, [2, 3, 4, 4, 0.4, 0.4]),
+    Case("SOLVER.GAMMA", 0.5, rates, PLAIN_RATES, [0.5, 0.75, 1, 1, 0.5, 0.5]),
+    Case("SOLVER.STEPS", (3, 5), rates, PLAIN_RATES, [0.5, 0.75, 1, 0.1, 0.1, 0.01]),
+    Case("SOLVER.WARMUP_FACTOR", 0.2, rates, PLAIN_RATES, [0.2, 0.6, 1, 1, 0.1, 0.1]),
+    Case("SOLVER.WARMUP_ITERS", 4, rates, PLAIN_RATES, [0.5, 0.625, 0.75, 0.875, 0.1, 0.1]),
+    Case("SOLVER.WARMUP_METHOD", "constant", rates, PLAIN_RATES, [0.5, 0.5, 1, 1, 0.1, 0.1]),
+    Case("SOLVER.LR_SCHEDULER_NAME", "WarmupCosineLR", rates, PLAIN_RATES, cosine(8)),
+    Case(
+        *("SOLVER.MAX_ITER", 20, rates, cosine(8), cosine(20)),
+        {"SOLVER.LR_SCHEDULER_NAME": "WarmupCosineLR"},
+    ),
+    Case("SOLVER.MAX_ITER", 3, iterations, (8, 8), (3, 3)),
+    Case(
+        *("SOLVER.MOMENTUM", 0.9, updated, (0.8, 0.8), (two_steps(momentum=0.9),) * 2),
+        CONSTANT,
+    ),
+    Case(
+        *("SOLVER.WEIGHT_DECAY", 0.5, updated, (0.8, 0.8), (two_steps(decay=0.5), 0.8)),
+        CONSTANT,
+    ),
+    Case(
+        *("SOLVER.WEIGHT_DECAY_BIAS", 0.5, updated, (0.8, 0.8), (0.8, two_steps(decay=0.5))),
+        CONSTANT,
+    ),
+    Case(
+        *("SOLVER.TRAIN_ONLY", "maskiou", trainable, EVERYTHING, {"maskiou"}),
+    ),
+    Case("SOLVER.TRAIN_ONLY", "rpn", trainable, EVERYTHING, {"rpn"}),
+    Case("SOLVER.ACCUMULATE", 4, stepped, STEPPED, STEPPED | {"calls": 8}),
+    # a gradient of (3, 4) has the norm 5
+    *(
+        Case(key, value, stepped, STEPPED, STEPPED | {"weights": after, "averaged": after})
+        for key, value, after in (
+            ("SOLVER.CLIP_GRAD_NORM", 2.5, [-3, -4]),
+            ("SOLVER.CLIP_GRAD_VALUE", 3.5, [-6, -7]),
+        )
+    ),
+    # the average starts at the first step's weights, (-3, -4)
+    Case("SOLVER.EMA_DECAY", 0.75, stepped, STEPPED, STEPPED | {"averaged": [-3.75, -5]}),
+    Case("SOLVER.TEST_PERIOD", 4, evaluations, [], [4, 8, 10]),
+    Case(
+        *("SOLVER.BEST_METRIC", "bbox_AP", best, [True, False, True], [True, True, True]),
+        {"SOLVER.TEST_PERIOD": 1, "MODEL.MASK_ON": True},
+    ),
+    Case(
+        *("SOLVER.CHECKPOINT_PERIOD", 2, checkpoints),
+        *(["model_final"], ["model_0000002", "model_0000004", "model_final"]),
+    ),
+    Case(
+        *("SOLVER.IMS_PER_BATCH", 3, batch_sizes),
+        {"train": [2, 2, 2, 2], "test": [2, 2]},
+        {"train": [3, 1, 3, 1], "test": [2, 2]},
+        {"SOLVER.MAX_ITER": 4},
+    ),
+    Case(
+        *("SOLVER.REFERENCE_BATCH", 8, scaled),
+        *([1.0, 8, (4,), 2, 3, 5], [0.25, 32, (16,), 8, 12, 20]),
+        {"SOLVER.CHECKPOINT_PERIOD": 3, "SOLVER.TEST_PERIOD": 5},
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("data")
+    write_coco(made, [(40, 20, [square(1, 1, 9)])] * 4)
+    return made
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_changed_key_changes_what_it_says(case, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    case.check({**DATA, **SCHEDULE})
+
+
+def test_no_key_is_left_out():
+    assert_complete([key for key in all_keys() if key.startswith("SOLVER.")], CASES, {})
