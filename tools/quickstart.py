@@ -15,10 +15,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from common import user_errors
 from train_net import run
 
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
+from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 from maskrcnn_benchmark.utils.visualization import (
     Instances,
     contact_sheet,
@@ -135,6 +135,7 @@ def write_report(folder: Path, evaluation: Path, iterations: int, seed: int) -> 
     return path
 
 
+@failures_named()
 def main() -> None:
     """Run the command line."""
     args = parse_arguments()
