@@ -172,10 +172,10 @@ class Prediction:
         return [outline_polygons(coco_mask.decode(rle).astype(bool)) for rle in self._rles]
 
     def instances(self) -> Instances:
-        """Return what ``draw_instances`` draws."""
+        """Return what ``draw_instances`` draws, whose boxes are inclusive."""
         return Instances(
             masks=self.rles(),
-            boxes=self.boxes,
+            boxes=self.boxes - np.array([0, 0, 1, 1], np.float32) * (1 - self.pixel_offset),
             labels=self.labels,
             names=self.names,
             scores=self.scores,
