@@ -33,6 +33,10 @@ class MissingFileError(UserError, FileNotFoundError):
     """A file that the data or the command line names is not there."""
 
 
+class MissingPackageError(UserError, ImportError):
+    """What was asked for needs an optional package that is not installed."""
+
+
 @contextlib.contextmanager
 def user_errors() -> Iterator[None]:
     """End the program with one line, ``error: ...``, and exit code 2 where the user can mend it.

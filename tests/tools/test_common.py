@@ -34,18 +34,3 @@ def test_with_a_gpu_it_is_taken_unless_the_user_wants_the_cpu(common, monkeypatc
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert common.choose_device(config()) == torch.device("cuda")
     assert common.choose_device(config("MODEL.DEVICE", "cpu")) == torch.device("cpu")
-
-
-@pytest.mark.parametrize("error", [ValueError("a bad\nvalue"), FileNotFoundError("no file")])
-def test_the_users_errors_end_the_program_in_words(common, capsys, error):
-    with pytest.raises(SystemExit) as stop, common.user_errors():
-        raise error
-    assert stop.value.code == 2
-    assert capsys.readouterr().err == f"error: {error}\n"
-
-
-def test_ctrl_c_ends_the_program_without_a_traceback(common, capsys):
-    with pytest.raises(SystemExit) as stop, common.failures_named():
-        raise KeyboardInterrupt
-    assert stop.value.code == 130
-    assert capsys.readouterr().err == "interrupted\n"

@@ -81,7 +81,7 @@ def test_a_death_ends_the_job_within_a_minute_and_the_log_says_whose(data, tmp_p
     assert job.code != 0
     assert job.seconds < 60
     assert "exitcode: -9) local_rank: 1" in job.text
-    assert "error: process 0 of 2 on" in job.text
+    assert "error: rank 0 of 2 on" in job.text
 
 
 @pytest.mark.slow
