@@ -41,7 +41,11 @@ _MASKIOU = "roi_heads.maskiou."
 
 def read_class_names(path: str) -> list[str]:
     """Return the names in a text file, one a line, without the background."""
-    return [line.strip() for line in Path(path).read_text().splitlines() if line.strip()]
+    return [
+        line.strip()
+        for line in Path(path).read_text(encoding="utf-8-sig").splitlines()
+        if line.strip()
+    ]
 
 
 def make_model(found: Conversion, source: Path) -> tuple[CfgNode, nn.Module]:

@@ -114,7 +114,7 @@ def train(cfg: CfgNode, training: Training) -> None:
     *parts, options = training
     with contextlib.ExitStack() as stack:
         if is_main_process():
-            (Path(cfg.OUTPUT_DIR) / "config.yml").write_text(cfg.dump())
+            (Path(cfg.OUTPUT_DIR) / "config.yml").write_text(cfg.dump(), encoding="utf-8")
             start = training.arguments["iteration"]
             stack.callback(draw_curves, Path(cfg.OUTPUT_DIR))  # however the training ends
             writer = stack.enter_context(MetricsWriter(cfg.OUTPUT_DIR, start))

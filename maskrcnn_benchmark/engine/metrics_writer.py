@@ -27,7 +27,7 @@ class MetricsWriter:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / _FILE
         _discard_after(path, start_iteration)
-        self._lines = path.open("a")
+        self._lines = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start_iteration + 1)
 
     def write(
@@ -70,8 +70,8 @@ def _discard_after(path: Path, iteration: int) -> None:
     if not path.is_file():
         return
     kept = []
-    for line in path.read_text().splitlines(keepends=True):
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         if not line.endswith("\n") or json.loads(line)["iteration"] > iteration:
             break
         kept.append(line)
-    path.write_text("".join(kept))
+    path.write_text("".join(kept), encoding="utf-8")

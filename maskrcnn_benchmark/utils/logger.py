@@ -32,7 +32,8 @@ def setup_logger(
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
     if save_dir:
         Path(save_dir).mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(Path(save_dir) / filename, encoding="utf-8"))
+        path = Path(save_dir) / filename
+        handlers.append(logging.FileHandler(path, encoding="utf-8", errors="backslashreplace"))
     for handler in handlers:
         handler.setFormatter(logging.Formatter(_FORMAT))
         logger.addHandler(handler)

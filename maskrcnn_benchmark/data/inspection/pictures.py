@@ -15,6 +15,7 @@ from PIL import Image
 from maskrcnn_benchmark.data.datasets.coco_problems import MIN_COORDINATES, Entry, has_mask
 from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.inspection.inspect import Inspection
+from maskrcnn_benchmark.utils.file_names import name_on_disk
 from maskrcnn_benchmark.utils.visualization import (
     contact_sheet,
     draw_instances,
@@ -125,7 +126,7 @@ def _draw_sheet(
     for number, shown in chosen.items():
         entry = inspection.images[number]
         size = (entry["width"], entry["height"])
-        picture = np.asarray(read_image(folder / entry["file_name"], size))
+        picture = np.asarray(read_image(folder / name_on_disk(entry["file_name"]), size))
         drawn = [_drawable(a, entry) | {"category_id": i} for i, a in enumerate(shown)]
         names = {i: text(a) for i, a in enumerate(shown)}
         instances = from_coco_annotations(drawn, names, picture.shape[:2])
