@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from PIL import Image
 from tqdm import tqdm
 
@@ -50,6 +51,15 @@ def positive(text: str) -> int:
     return number
 
 
+def device_name(text: str) -> str:
+    """Check that torch has such a kind of device."""
+    try:
+        torch.device(text)
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of cuda, cuda:N and cpu") from error
+    return text
+
+
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Predict on images and videos.")
@@ -75,7 +85,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--format", choices=("png", "json", "both"), default="both")
     parser.add_argument("--batch-size", type=positive, default=1, metavar="N", help="at once (1)")
-    parser.add_argument("--device", help="cuda, cuda:N or cpu; default: a GPU if there is one")
+    parser.add_argument(
+        "--device", type=device_name, help="cuda, cuda:N or cpu; default: a GPU if there is one"
+    )
     parser.add_argument(
         "--opts",
         nargs="+",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from tests.tools.toy import ROOT, draw_data, toy_options
 
@@ -33,15 +33,6 @@ def ended(tool, options, *arguments, launcher=()):
     return result.returncode, result.stderr
 
 
-def swap_sizes(data, split):
-    """Let the annotations state other sizes than the files have."""
-    path = data / "annotations" / f"instances_{split}.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    for image in content["images"]:
-        image["width"], image["height"] = image["height"] + 7, image["width"] + 9
-    path.write_text(json.dumps(content), encoding="utf-8")
-
-
 def test_an_image_that_is_gone_ends_a_training_in_one_line(data, tmp_path):
     for path in (data / "train").iterdir():
         path.unlink()
@@ -54,13 +45,14 @@ def test_an_image_that_is_gone_ends_a_training_in_one_line(data, tmp_path):
 
 
 def test_a_size_unlike_the_files_ends_an_evaluation_in_one_line(data, tmp_path):
-    swap_sizes(data, "val")
+    for path in (data / "val").iterdir():
+        Image.new("RGB", (7, 9)).save(path)
     changes = {"DATALOADER__NUM_WORKERS": 1, "SOLVER__MAX_ITER": 1}
     code, errors = ended("train_net.py", toy_options(data, tmp_path / "out", **changes))
     assert code == 2
     assert (tmp_path / "out" / "model_final.pth").is_file()
     assert errors.startswith("error: image id ")
-    assert "the annotations say" in errors
+    assert "is 7 pixels wide and 9 high, the annotations say" in errors
     assert errors.count("\n") == 1
 
 

@@ -222,6 +222,7 @@ def test_mistakes_are_told_in_a_line(predict, photos, tmp_path):
         (("--input", tmp_path / "nowhere.jpg"), "error: .*nowhere.jpg does not exist"),
         (("--input", tmp_path / "*.gif"), "error: .* holds no image or video"),
         (("--input", "webcam:97"), "error: camera 97 gives no picture"),
+        (("--input", photos, "--device", "gpu"), "--device: 'gpu' is none of cuda, cuda:N and cpu"),
     ):
         code, _, errors = predict(*arguments, "--output", out)
         assert code == 2
