@@ -45,7 +45,7 @@ def write_data(folder: Path, num_images: int, num_instances: int) -> None:
         images.append({"id": number, "file_name": name, "width": width, "height": height})
     categories = [{"id": i, "name": f"class {i}"} for i in range(1, 81)]
     path = folder / "annotations.json"
-    with path.with_suffix(".tmp").open("w") as file:
+    with path.with_suffix(".tmp").open("w", encoding="utf-8") as file:
         head = json.dumps({"info": {}, "images": images, "categories": categories})
         file.write(f'{head[:-1]}, "annotations": [')
         for number in range(num_instances):
@@ -76,7 +76,7 @@ def draw_annotation(rng: np.random.Generator, number: int, num_images: int) -> d
 def memory(pid: int | str = "self") -> dict[str, float]:
     """Return a process's memory in MiB: ``pss`` shares what is shared, ``uss`` is its alone."""
     fields = {}
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()[1:]:
         name, value = line.split(":")
         fields[name] = int(value.split()[0]) / 1024
     return {"pss": fields["Pss"], "uss": fields["Private_Clean"] + fields["Private_Dirty"]}

@@ -31,11 +31,14 @@ def row(folder: Path) -> list[float]:
     evaluations = sorted(folder.glob("inference/*/results.json"))
     if not evaluations:
         raise FileNotFoundError(f"{folder} has no inference/*/results.json")
-    content = json.loads(evaluations[0].read_text())
+    content = json.loads(evaluations[0].read_text(encoding="utf-8"))
     results, quality = content["results"], content["mask_quality"][_FOUND]
     box, mask = 100 * results["bbox"]["AP"], 100 * results["segm"]["AP"]
     by_class = 100 * results["segm_by_class_score"]["AP"]
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     seconds = statistics.median(line["time"] for line in lines)
     correlations = [quality[name] or float("nan") for name in ("pearson", "class_score_pearson")]
     return [box, by_class, mask, mask - by_class, *correlations, seconds]

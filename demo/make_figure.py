@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from maskrcnn_benchmark.data.datasets.images import read_image
+from maskrcnn_benchmark.utils.file_names import name_on_disk
+from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 from maskrcnn_benchmark.utils.visualization import (
     Instances,
     contact_sheet,
@@ -122,8 +126,10 @@ def make_figure(
     Raises:
         ValueError: there is no detection to show.
     """
+    coco = COCO()
+    coco.dataset = json.loads(annotations.read_text(encoding="utf-8"))
     with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO(str(annotations))
+        coco.createIndex()
     names = {category["id"]: category["name"] for category in coco.dataset["categories"]}
     detections = load_detections(evaluation, names, min_score=min_score)
     by_quality = sorted(findings(coco, detections), key=lambda f: f.predicted_iou)
@@ -134,13 +140,15 @@ def make_figure(
     good = _first_of_each_image(by_quality[::-1], columns, taken)
     pictures, titles = [], []
     for finding in poor + good:
-        path = images / coco.imgs[finding.image_id]["file_name"]
-        image = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
+        entry = coco.imgs[finding.image_id]
+        path = images / name_on_disk(entry["file_name"])
+        image = np.asarray(read_image(path, (entry["width"], entry["height"])))
         pictures.append(cell(image, detections[finding.image_id], finding))
         titles.append(f"true mask IoU {finding.true_iou:.2f}")
     return contact_sheet(pictures, titles, columns=columns, cell_size=(_CELL, _CELL))
 
 
+@failures_named()
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description="Confident detections, poor and good masks.")
@@ -151,9 +159,14 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=4, help="detections of each kind")
     parser.add_argument("--score", type=float, default=0.8, help="least class score")
     args = parser.parse_args()
-    figure = make_figure(
-        args.annotations, args.images, args.evaluation, columns=args.columns, min_score=args.score
-    )
+    with user_errors():
+        figure = make_figure(
+            args.annotations,
+            args.images,
+            args.evaluation,
+            columns=args.columns,
+            min_score=args.score,
+        )
     # 256 colours: a quarter of the file, and the eye sees no difference
     Image.fromarray(figure).quantize(256).save(args.output, optimize=True)
     print(f"wrote {args.output}")

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
@@ -22,10 +23,11 @@ from maskrcnn_benchmark.structures.mask_paste import Masker
 from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
 from maskrcnn_benchmark.utils.visualization import Instances, draw_instances
 from maskrcnn_benchmark.utils.visualization.colors import colors_for
+from maskrcnn_benchmark.utils.visualization.text import draw_line
 
 Picture = NDArray[np.uint8]  # [H, W, 3] BGR
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_TEXT_SIZE = 14  # pixels
 
 
 class COCODemo:
@@ -120,7 +122,7 @@ class COCODemo:
         return np.ascontiguousarray(drawn[..., ::-1])
 
     def overlay_class_names(self, image: Picture, predictions: BoxList) -> Picture:
-        """Write class, class score and mask IoU at the upper left of each box."""
+        """Return the image with class, class score and mask IoU at the upper left of each box."""
         scores = predictions.get_field(fields.SCORES).tolist()
         texts = [
             f"{self.CATEGORIES[label]}: {score:.2f}"
@@ -131,10 +133,13 @@ class COCODemo:
         if predictions.has_field(fields.MASK_IOUS):
             ious = predictions.get_field(fields.MASK_IOUS).tolist()
             texts = [f"{text}, mask {iou:.2f}" for text, iou in zip(texts, ious, strict=True)]
+        picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
+        draw = ImageDraw.Draw(picture)
         for text, (x, y, *_) in zip(texts, predictions.xyxy().int().tolist(), strict=True):
-            for color, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-                cv2.putText(image, text, (x, max(y, 12)), _FONT, 0.5, color, width, cv2.LINE_AA)
-        return image
+            corner = (x, max(y - _TEXT_SIZE - 2, 0))
+            options = {"fill": (255, 255, 255), "stroke_width": 1, "stroke_fill": (0, 0, 0)}
+            draw_line(draw, corner, text, size=_TEXT_SIZE, **options)
+        return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
 
     def create_mask_montage(self, image: Picture, predictions: BoxList) -> Picture:
         """Return the first masks in a grid of the image's size, as heatmaps."""

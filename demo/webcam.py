@@ -7,7 +7,6 @@ place of the camera, ``--output FILE`` writes a video in place of a window. q, E
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -20,15 +19,15 @@ import numpy as np
 
 from maskrcnn_benchmark.engine.prediction import SCORE_KEYS
 from maskrcnn_benchmark.engine.predictor import Predictor, draw
+from maskrcnn_benchmark.utils.user_error import UserError, failures_named, user_errors
 from maskrcnn_benchmark.utils.video import (
     Frame,
+    TimedFrame,
     VideoWriter,
     camera_frames,
     open_video,
     until_interrupt,
 )
-
-TimedFrame = tuple[Frame, float | None]
 
 WINDOW = "Mask Scoring R-CNN"
 CAMERA_FPS = Fraction(30)
@@ -81,10 +80,10 @@ def show(pictures: Iterable[TimedFrame]) -> None:
     """Show pictures in a window until the user ends it.
 
     Raises:
-        OSError: no window can be opened.
+        UserError: no window can be opened.
     """
     if plt.get_backend().lower() == "agg":
-        raise OSError(
+        raise UserError(
             "no window can be opened here (there is no display, or Python has no tkinter): "
             "write a file with --output"
         )
@@ -120,11 +119,10 @@ def parse_arguments() -> argparse.Namespace:
 def run(args: argparse.Namespace) -> None:
     """Do what the command line says."""
     size = [] if args.min_image_size is None else ["INPUT.MIN_SIZE_TEST", args.min_image_size]
-    predictor = Predictor.from_checkpoint(args.weights, config_file=args.config_file, opts=size)
-    video = None if args.video is None else open_video(args.video)
-    frames: Iterable[TimedFrame] = until_interrupt(camera_frames(args.camera))
-    if video is not None:
-        frames = ((frame, None) for frame in video)
+    with user_errors():
+        predictor = Predictor.from_checkpoint(args.weights, config_file=args.config_file, opts=size)
+        video = None if args.video is None else open_video(args.video)
+    frames = until_interrupt(camera_frames(args.camera)) if video is None else video
     options = {"score_key": args.score_key, "threshold": args.threshold}
     pictures = rendered(predictor, frames, **options)
     if args.output is None:
@@ -135,15 +133,10 @@ def run(args: argparse.Namespace) -> None:
             writer.write(picture, seconds)
 
 
+@failures_named()
 def main() -> None:
     """Run the command line."""
-    try:
-        run(parse_arguments())
-    except (ValueError, OSError, ImportError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(parse_arguments())
 
 
 if __name__ == "__main__":

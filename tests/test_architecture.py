@@ -50,7 +50,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @cache
 def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _functions(path: Path) -> list[Function]:
@@ -215,6 +215,64 @@ def test_few_positional_arguments() -> None:
             ]
             if function.name not in public and not function.name.startswith("__"):
                 assert len(positional) <= MAX_POSITIONAL, f"{file}:{function.lineno}"
+
+
+@pytest.mark.parametrize("file", [f for f in SCRIPTS if not f.startswith("benchmarks/")])
+def test_every_program_tells_the_users_errors_in_a_line(file: str) -> None:
+    for function in _functions(ROOT / file):
+        if function.name == "main":
+            decorators = [ast.unparse(decorator) for decorator in function.decorator_list]
+            assert "failures_named()" in decorators, f"{file}: main() needs @failures_named()"
+
+
+_NO_TEXT = ("Image", "av", "os")  # whose open() is of no text file
+
+
+def _is_text_without_encoding(call: ast.Call) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    owner = ast.unparse(call.func.value) if isinstance(call.func, ast.Attribute) else ""
+    if name not in ("open", "read_text", "write_text", "FileHandler", "fdopen", "TextIOWrapper"):
+        return False
+    if name == "open" and owner.split(".")[-1].lstrip("_") in _NO_TEXT:
+        return False
+    modes = [
+        value.value
+        for value in (*call.args, *(k.value for k in call.keywords if k.arg == "mode"))
+        if isinstance(value, ast.Constant) and isinstance(value.value, str)
+    ]
+    is_binary = name in ("open", "fdopen") and any("b" in mode and len(mode) < 4 for mode in modes)
+    return not is_binary and not any(keyword.arg == "encoding" for keyword in call.keywords)
+
+
+@pytest.mark.parametrize("file", [f"{NAME}/{f}" for f in FILES] + SCRIPTS)
+def test_text_files_have_an_encoding(file: str) -> None:
+    # else it is that of the locale, and a name that one machine wrote is no text on another
+    calls = [node for node in ast.walk(_tree(ROOT / file)) if isinstance(node, ast.Call)]
+    without = [call.lineno for call in calls if _is_text_without_encoding(call)]
+    assert not without, f"{file}: lines {without} need encoding='utf-8'"
+
+
+@pytest.mark.parametrize(
+    ("code", "wrong"),
+    [
+        ("path.open()", True),
+        ("open(path, 'w')", True),
+        ("path.open(mode='a')", True),
+        ("path.read_text(errors='replace')", True),
+        ("path.write_text(text)", True),
+        ("logging.FileHandler(path)", True),
+        ("path.open('rb')", False),
+        ("path.open('w', encoding='utf-8')", False),
+        ("path.read_text(encoding='utf-8')", False),
+        ("Image.open(path)", False),
+        ("self._av.open(str(path), 'w')", False),
+        ("os.open(path, flags)", False),
+    ],
+)
+def test_a_text_file_without_encoding_would_be_found(code: str, wrong: bool) -> None:
+    call = ast.parse(code, mode="eval").body
+    assert isinstance(call, ast.Call)
+    assert _is_text_without_encoding(call) == wrong
 
 
 def test_nothing_unfinished() -> None:

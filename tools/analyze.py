@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from common import argument_parser, user_errors
+from common import argument_parser
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
@@ -19,6 +19,7 @@ from maskrcnn_benchmark.config import cfg, check_config
 from maskrcnn_benchmark.modeling.detector import GeneralizedRCNN, build_detection_model
 from maskrcnn_benchmark.modeling.poolers import Pooler
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 
 HEADER = ("part", "parameters", "trainable", "GFLOPs", "output")
 LEGEND = (
@@ -152,6 +153,7 @@ def image_size(cfg: CfgNode) -> tuple[int, int]:
     return tuple(-(-side // step) * step for side in sides)  # type: ignore[return-value]
 
 
+@failures_named()
 def main() -> None:
     """Run the command line."""
     parser = argument_parser("Print parameters, FLOPs and shapes of a model, part by part.")

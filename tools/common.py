@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime
 import logging
 import os
-import platform
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +28,7 @@ from maskrcnn_benchmark.utils.comm import fresh_store, get_rank, get_world_size,
 from maskrcnn_benchmark.utils.env import setup_environment
 from maskrcnn_benchmark.utils.logger import setup_logger
 from maskrcnn_benchmark.utils.random_state import seed_generators
+from maskrcnn_benchmark.utils.user_error import user_errors
 
 LOGGER = "maskrcnn_benchmark"
 _WAIT = datetime.timedelta(hours=1)  # for another process; a dead one is noticed at once
@@ -59,35 +57,6 @@ def argument_parser(description: str) -> argparse.ArgumentParser:
         help="settings that go before those of the file, such as SOLVER.BASE_LR 0.005",
     )
     return parser
-
-
-@contextlib.contextmanager
-def user_errors() -> Iterator[None]:
-    """End the program with one line, ``error: ...``, and exit code 2 where the user can mend it."""
-    try:
-        yield
-    except (ValueError, OSError, ImportError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(2) from None
-
-
-@contextlib.contextmanager
-def failures_named() -> Iterator[None]:
-    """Before a traceback, say in one line which process of a job it is of; none after Ctrl-C."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        raise SystemExit(130) from None  # as the shell counts a program that Ctrl-C ended
-    except Exception as error:
-        if get_world_size() > 1:
-            sys.stderr.write(
-                f"error: process {get_rank()} of {get_world_size()} on {platform.node()} fails: "
-                f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}\n"
-                "If another process ended before it, that one's end is the cause. The same command "
-                "goes on from the last checkpoint.\n"
-            )
-        raise
 
 
 def read_config(args: argparse.Namespace, uses: Sequence[str]) -> list[str]:

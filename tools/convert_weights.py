@@ -23,7 +23,6 @@ from typing import Any
 
 import torch
 import yaml
-from common import user_errors
 from torch import nn
 from yacs.config import CfgNode
 
@@ -33,6 +32,7 @@ from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.utils.atomic_file import write_atomically
 from maskrcnn_benchmark.utils.model_serialization import load_state_dict
+from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 from maskrcnn_benchmark.utils.weight_conversion import Conversion, convert_detector
 from maskrcnn_benchmark.utils.weight_files import model_tensors, read_weights
 
@@ -41,7 +41,11 @@ _MASKIOU = "roi_heads.maskiou."
 
 def read_class_names(path: str) -> list[str]:
     """Return the names in a text file, one a line, without the background."""
-    return [line.strip() for line in Path(path).read_text().splitlines() if line.strip()]
+    return [
+        line.strip()
+        for line in Path(path).read_text(encoding="utf-8-sig").splitlines()
+        if line.strip()
+    ]
 
 
 def make_model(found: Conversion, source: Path) -> tuple[CfgNode, nn.Module]:
@@ -132,6 +136,7 @@ def describe(found: Conversion, target: Path) -> str:
     return "\n".join(lines)
 
 
+@failures_named()
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(

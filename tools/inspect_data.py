@@ -10,13 +10,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from common import user_errors
-
 from maskrcnn_benchmark.data.inspection import inspect_coco, summary, write_report
+from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 
 _PRINTED = 100
 
 
+@failures_named()
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description="Check a data set in COCO format.")

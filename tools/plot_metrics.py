@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from common import user_errors
-
 from maskrcnn_benchmark.utils.plot_metrics import DEFAULT_KEYS, plot_runs
+from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 
 
+@failures_named()
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description="Losses, learning rate and AP of training runs.")

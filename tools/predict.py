@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from common import user_errors
+import torch
 from PIL import Image
 from tqdm import tqdm
 
@@ -27,10 +27,11 @@ from maskrcnn_benchmark.engine.prediction_file import PredictionFile
 from maskrcnn_benchmark.engine.predictor import Predictor, draw
 from maskrcnn_benchmark.engine.progress import progress_bar
 from maskrcnn_benchmark.utils.atomic_file import write_atomically
+from maskrcnn_benchmark.utils.file_names import fitted_name, name_in_text
 from maskrcnn_benchmark.utils.media_files import common_folder, find_media, is_video, output_paths
+from maskrcnn_benchmark.utils.user_error import UserError, failures_named, user_errors
 from maskrcnn_benchmark.utils.video import (
-    Frame,
-    VideoError,
+    TimedFrame,
     VideoWriter,
     camera_frames,
     open_video,
@@ -38,8 +39,6 @@ from maskrcnn_benchmark.utils.video import (
 )
 
 Item = TypeVar("Item")
-TimedFrame = tuple[Frame, float | None]
-
 CAMERA = re.compile(r"webcam:(\d+)")
 CAMERA_FPS = Fraction(30)
 
@@ -50,6 +49,15 @@ def positive(text: str) -> int:
     if number < 1:
         raise ValueError(f"{number} is less than 1")
     return number
+
+
+def device_name(text: str) -> str:
+    """Check that torch has such a kind of device."""
+    try:
+        torch.device(text)
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of cuda, cuda:N and cpu") from error
+    return text
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -77,7 +85,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--format", choices=("png", "json", "both"), default="both")
     parser.add_argument("--batch-size", type=positive, default=1, metavar="N", help="at once (1)")
-    parser.add_argument("--device", help="cuda, cuda:N or cpu; default: a GPU if there is one")
+    parser.add_argument(
+        "--device", type=device_name, help="cuda, cuda:N or cpu; default: a GPU if there is one"
+    )
     parser.add_argument(
         "--opts",
         nargs="+",
@@ -139,7 +149,8 @@ def predict_images(run: Run, files: Sequence[Path], outputs: Sequence[Path], fol
             ]
             predictions = run.predict([image for _, _, image in readable])
             for (path, output, image), prediction in zip(readable, predictions, strict=True):
-                found.add(path.absolute().relative_to(root).as_posix(), prediction)
+                name = path.absolute().relative_to(root).as_posix()
+                found.add(name_in_text(name), prediction)
                 if run.pictures:
                     write_png(output, draw(image, prediction))
             bar.update(len(batch))
@@ -149,7 +160,7 @@ def read_or_report(run: Run, path: Path) -> Image.Image | None:
     """Read an image; None if it is broken."""
     try:
         return read_image(path)
-    except (ValueError, OSError) as error:
+    except UserError as error:
         run.report(error)
         return None
 
@@ -165,8 +176,8 @@ def predict_video(run: Run, path: Path, output: Path) -> None:
     try:
         video = open_video(path)
         with progress_bar(video.num_frames, unit="frame") as bar:
-            predict_frames(run, watched(((f, None) for f in video), bar), video.fps, output)
-    except (VideoError, FileNotFoundError) as error:
+            predict_frames(run, watched(video, bar), video.fps, output)
+    except UserError as error:
         run.report(error)
 
 
@@ -186,36 +197,43 @@ def predict_frames(run: Run, frames: Iterable[TimedFrame], fps: Fraction, output
         for batch in batches(frames, run.batch_size):
             predictions = run.predict([frame for frame, _ in batch])
             for (frame, seconds), prediction in zip(batch, predictions, strict=True):
-                found.add(output.name, prediction, frame=number)
+                found.add(name_in_text(output.name), prediction, frame=number)
                 number += 1
                 if writer is not None:
                     # frames keep their size, and a class its colour from frame to frame
                     picture = draw(frame, prediction, color_by="class", long_side=0)
                     writer.write(np.asarray(picture), seconds)
     if run.json:
-        found.write(output.with_name(f"{output.name}.json"))
+        found.write(output.with_name(fitted_name(output.name, ".json")))
 
 
-def predict_files(run: Run, files: Sequence[Path], folder: Path) -> None:
-    """Predict on image and video files."""
-    outputs = output_paths(files, folder)
-    pairs = list(zip(files, outputs, strict=True))
-    images = [pair for pair in pairs if not is_video(pair[0])]
+def predict_files(run: Run, files: dict[Path, Path], folder: Path) -> None:
+    """Predict on image and video files, each of which is given with its output."""
+    images = {path: output for path, output in files.items() if not is_video(path)}
     if images:
-        predict_images(run, [path for path, _ in images], [out for _, out in images], folder)
-    for path, output in pairs:
+        predict_images(run, list(images), list(images.values()), folder)
+    for path, output in files.items():
         if is_video(path):
             predict_video(run, path, output)
 
 
-def predict_inputs(args: argparse.Namespace) -> Run:
-    """Do what the command line says; returns what became of it."""
-    cameras = [int(match[1]) for name in args.input if (match := CAMERA.fullmatch(name))]
-    files = find_media([n for n in args.input if not CAMERA.fullmatch(n)], outside=args.output)
+def find_files(args: argparse.Namespace) -> dict[Path, Path]:
+    """Return the images and videos of the command line, each with its output."""
+    media = find_media([n for n in args.input if not CAMERA.fullmatch(n)], outside=args.output)
+    if media.notice():
+        sys.stderr.write(f"{media.notice()}\n")
+    if not media.files:
+        return {}
+    outputs = output_paths(media.files, args.output, searched=media.searched)
+    return dict(zip(media.files, outputs, strict=True))
+
+
+def make_run(args: argparse.Namespace) -> Run:
+    """Load the model and take the options of the command line."""
     predictor = Predictor.from_checkpoint(
         args.weights, config_file=args.config_file, opts=args.opts, device=args.device
     )
-    run = Run(
+    return Run(
         predictor,
         args.score_key,
         args.threshold,
@@ -223,23 +241,25 @@ def predict_inputs(args: argparse.Namespace) -> Run:
         pictures=args.format != "json",
         json=args.format != "png",
     )
+
+
+def predict_inputs(args: argparse.Namespace) -> Run:
+    """Do what the command line says; returns what became of it."""
+    with user_errors():
+        files, run = find_files(args), make_run(args)
     if files:
         predict_files(run, files, args.output)
-    for number in cameras:
+    for number in (int(match[1]) for name in args.input if (match := CAMERA.fullmatch(name))):
         output = args.output / f"webcam_{number}.mp4"
         predict_frames(run, until_interrupt(camera_frames(number)), CAMERA_FPS, output)
     return run
 
 
+@failures_named()
 def main() -> None:
     """Run the command line."""
     args = parse_arguments()
-    try:
-        with user_errors():
-            run = predict_inputs(args)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(130)
+    run = predict_inputs(args)
     print(f"{run.detections} detections in {run.images} images, in {args.output}")
     if run.broken:
         sys.exit(f"{len(run.broken)} inputs could not be read")

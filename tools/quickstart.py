@@ -13,12 +13,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from common import user_errors
+from PIL import Image
 from train_net import run
 
+from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
+from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 from maskrcnn_benchmark.utils.visualization import (
     Instances,
     contact_sheet,
@@ -51,14 +52,14 @@ def prepare_data(folder: Path, num_train: int, num_val: int, seed: int) -> None:
     """Draw the data set, unless the very same one is there already."""
     wanted = {"seed": seed, "train": num_train, "val": num_val}
     marker = folder / "complete.json"
-    if marker.is_file() and json.loads(marker.read_text()) == wanted:
+    if marker.is_file() and json.loads(marker.read_text(encoding="utf-8")) == wanted:
         return
     marker.unlink(missing_ok=True)
     print(f"Drawing {num_train} + {num_val} pictures into {folder}", flush=True)
     write_synthetic_coco(
         folder, num_train=num_train, num_val=num_val, seed=seed, progress=sys.stderr.isatty()
     )
-    marker.write_text(json.dumps(wanted))
+    marker.write_text(json.dumps(wanted), encoding="utf-8")
 
 
 def settings(args: argparse.Namespace, data: Path) -> list[str]:
@@ -78,34 +79,31 @@ def settings(args: argparse.Namespace, data: Path) -> list[str]:
 
 def draw_pictures(data: Path, detections_folder: Path, output: Path) -> None:
     """Write ground truth beside detections for the first pictures, and all on one sheet."""
-    truth = json.loads((data / "annotations" / "instances_val.json").read_text())
+    annotation_file = data / "annotations" / "instances_val.json"
+    truth = json.loads(annotation_file.read_text(encoding="utf-8"))
     names = {c["id"]: c["name"] for c in truth["categories"]}
     detections = load_detections(detections_folder, names, min_score=SHOWN_SCORE)
     output.mkdir(parents=True, exist_ok=True)
     pairs = []
     for entry in truth["images"][:PICTURES]:
-        picture = cv2.imread(str(data / "val" / entry["file_name"]))[..., ::-1]
+        picture = np.asarray(read_image(data / "val" / entry["file_name"]))
         size = (entry["height"], entry["width"])
         annotations = [a for a in truth["annotations"] if a["image_id"] == entry["id"]]
         found = detections.get(entry["id"], Instances())
         drawn = [
-            draw_instances(np.ascontiguousarray(picture), instances, long_side=960)
+            draw_instances(picture, instances, long_side=960)
             for instances in (from_coco_annotations(annotations, names, size), found)
         ]
         pairs.append(contact_sheet(drawn, ["ground truth", "detections"], columns=2))
-        write_png(output / entry["file_name"], pairs[-1])
+        Image.fromarray(pairs[-1]).save(output / entry["file_name"])
     if pairs:
-        write_png(output / "all.png", contact_sheet(pairs, columns=2, cell_size=(1200, 520)))
-
-
-def write_png(path: Path, picture: np.ndarray) -> None:
-    """Write an RGB picture."""
-    cv2.imwrite(str(path), picture[..., ::-1])
+        sheet = contact_sheet(pairs, columns=2, cell_size=(1200, 520))
+        Image.fromarray(sheet).save(output / "all.png")
 
 
 def write_report(folder: Path, evaluation: Path, iterations: int, seed: int) -> Path:
     """Write ``report.md`` from the evaluation's files; returns its path."""
-    content = json.loads((evaluation / "results.json").read_text())
+    content = json.loads((evaluation / "results.json").read_text(encoding="utf-8"))
     results = content["results"]
     rows = (
         ("boxes, ranked by class score", "bbox"),
@@ -131,10 +129,11 @@ def write_report(folder: Path, evaluation: Path, iterations: int, seed: int) -> 
         ]
     lines += ["", "![ground truth and detections](pictures/all.png)", ""]
     path = folder / "report.md"
-    path.write_text("\n".join(lines))
+    path.write_text("\n".join(lines), encoding="utf-8")
     return path
 
 
+@failures_named()
 def main() -> None:
     """Run the command line."""
     args = parse_arguments()
@@ -151,7 +150,8 @@ def main() -> None:
     evaluation = args.output / "inference" / "synthetic_val"
     draw_pictures(data, evaluation, args.output / "pictures")
     report = write_report(args.output, evaluation, args.iterations, args.seed)
-    print(f"\n{report.read_text()}\nDone in {(time.perf_counter() - began) / 60:.1f} minutes.")
+    print(f"\n{report.read_text(encoding='utf-8')}")
+    print(f"Done in {(time.perf_counter() - began) / 60:.1f} minutes.")
     print(f"Report:   {report}\nPictures: {args.output / 'pictures'}")
     model = args.output / "model_final.pth"
     print(f"Model:    {model}")

@@ -6,11 +6,9 @@ import argparse
 
 from common import (
     argument_parser,
-    failures_named,
     leave_processes,
     run_tests,
     start_run,
-    user_errors,
 )
 from torch.distributed.elastic.multiprocessing.errors import record
 from yacs.config import CfgNode
@@ -18,6 +16,7 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.data import make_classes
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
+from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 
 
 def load_weights(

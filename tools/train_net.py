@@ -20,12 +20,10 @@ import torch
 from common import (
     LOGGER,
     argument_parser,
-    failures_named,
     leave_processes,
     make_test_loaders,
     run_tests,
     start_run,
-    user_errors,
 )
 from torch import nn
 from torch.distributed.elastic.multiprocessing.errors import record
@@ -47,6 +45,7 @@ from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
 from maskrcnn_benchmark.utils.comm import get_world_size, is_main_process
 from maskrcnn_benchmark.utils.plot_metrics import plot_runs
 from maskrcnn_benchmark.utils.random_state import RandomStates
+from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 
 
 class Training(NamedTuple):

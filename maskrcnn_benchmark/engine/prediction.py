@@ -18,6 +18,7 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
 from maskrcnn_benchmark.structures.mask_outline import outline_polygons
 from maskrcnn_benchmark.structures.mask_paste import Masker
+from maskrcnn_benchmark.utils.user_error import UserError
 from maskrcnn_benchmark.utils.visualization import Instances
 
 Rle = dict[str, Any]
@@ -117,15 +118,15 @@ class Prediction:
                 that predicts one, else the class score.
 
         Raises:
-            ValueError: the model does not predict it, or there is no such kind.
+            UserError: the model does not predict it, or there is no such kind.
         """
         if score_key is None:
             return self.scores if self.mask_scores is None else self.mask_scores
         if score_key not in SCORE_KEYS:
-            raise ValueError(f"score key {score_key!r} is none of {', '.join(SCORE_KEYS)}")
+            raise UserError(f"score key {score_key!r} is none of {', '.join(SCORE_KEYS)}")
         values = getattr(self, _ATTRIBUTES[score_key])
         if values is None:
-            raise ValueError(
+            raise UserError(
                 f"this model has no MaskIoU head and so no {score_key}; take the score key 'score'"
             )
         return values
@@ -172,10 +173,10 @@ class Prediction:
         return [outline_polygons(coco_mask.decode(rle).astype(bool)) for rle in self._rles]
 
     def instances(self) -> Instances:
-        """Return what ``draw_instances`` draws."""
+        """Return what ``draw_instances`` draws, whose boxes are inclusive."""
         return Instances(
             masks=self.rles(),
-            boxes=self.boxes,
+            boxes=self.boxes - np.array([0, 0, 1, 1], np.float32) * (1 - self.pixel_offset),
             labels=self.labels,
             names=self.names,
             scores=self.scores,

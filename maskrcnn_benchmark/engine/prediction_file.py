@@ -1,5 +1,7 @@
 """Predictions as a COCO json: ``images``, ``categories`` and ``annotations`` with three scores.
 
+``info`` tells the convention of the model's boxes (``pixel_offset``, see ``box_ops``).
+
 An annotation has ``bbox``, ``segmentation`` (RLE) and ``area`` as in a file of ground truth, and
 ``score`` (of the class), ``mask_iou`` and ``mask_score`` as far as the model predicts them. So
 ``pycocotools.coco.COCO`` opens the file, and ``COCO.loadRes`` takes its ``annotations``.
@@ -17,6 +19,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
 from maskrcnn_benchmark.utils.atomic_file import write_atomically
 
 from .prediction import Prediction
@@ -37,6 +40,7 @@ class PredictionFile:
         self._categories = [{"id": i, "name": name} for i, name in named]
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
+        self._pixel_offset: float | None = None
 
     def add(self, file_name: str, prediction: Prediction, **more: Any) -> None:
         """Add an image.
@@ -45,7 +49,16 @@ class PredictionFile:
             file_name: of the image.
             prediction: all of its detections are written.
             more: further plain values of the image, such as the number of a video's frame.
+
+        Raises:
+            ValueError: its boxes are of another convention than those before.
         """
+        if self._pixel_offset not in (None, prediction.pixel_offset):
+            raise ValueError(
+                f"{file_name}: boxes of pixel offset {prediction.pixel_offset} in a file of those "
+                f"of {self._pixel_offset}"
+            )
+        self._pixel_offset = prediction.pixel_offset
         image_id = len(self._images) + 1
         width, height = prediction.size
         entry = {"id": image_id, "file_name": file_name, "width": width, "height": height}
@@ -57,7 +70,9 @@ class PredictionFile:
 
     def write(self, path: Path) -> None:
         """Write all that was added; at any moment the old or the new file is there, whole."""
+        offset = {} if self._pixel_offset is None else {"pixel_offset": self._pixel_offset}
         content = {
+            "info": offset,
             "images": self._images,
             "categories": self._categories,
             "annotations": self._annotations,
@@ -86,31 +101,37 @@ def load_prediction_file(path: str | Path) -> list[tuple[dict[str, Any], Predict
 
     Returns:
         For each image its entry in the file (``file_name`` and more), and its prediction, with
-        masks as RLE. Of an image without detections nothing but their absence is known.
+        masks as RLE. Of an image without detections nothing but their absence is known. A file
+        without ``info`` holds inclusive boxes.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is another kind of file.
     """
     try:
-        content = json.loads(Path(path).read_text())
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        offset = float(content.get("info", {}).get("pixel_offset", PIXEL_OFFSET))
         categories = enumerate(content["categories"], 1)
         labels = {category["id"]: (label, category["name"]) for label, category in categories}
         rows = defaultdict(list)
         for annotation in content["annotations"]:
             rows[annotation["image_id"]].append(annotation)
         return [
-            (entry, _prediction(entry, rows[entry["id"]], labels)) for entry in content["images"]
+            (entry, _prediction(entry, rows[entry["id"]], labels, offset))
+            for entry in content["images"]
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a json of predictions: {error!r}") from error
 
 
 def _prediction(
-    entry: dict[str, Any], rows: list[dict[str, Any]], labels: dict[int, tuple[int, str]]
+    entry: dict[str, Any],
+    rows: list[dict[str, Any]],
+    labels: dict[int, tuple[int, str]],
+    pixel_offset: float,
 ) -> Prediction:
     size = (entry["width"], entry["height"])
-    boxes = BoxList([row["bbox"] for row in rows], size, mode="xywh").xyxy().numpy()
+    boxes = BoxList([row["bbox"] for row in rows], size, "xywh", pixel_offset=pixel_offset)
 
     def column(key: str) -> Any:
         known = not rows or key in rows[0]
@@ -119,11 +140,12 @@ def _prediction(
     has_masks = not rows or "segmentation" in rows[0]
     return Prediction(
         size=size,
-        boxes=boxes,
+        boxes=boxes.xyxy().numpy(),
         labels=np.array([labels[row["category_id"]][0] for row in rows], np.int64),
         names=[labels[row["category_id"]][1] for row in rows],
         scores=column("score"),
         mask_ious=column("mask_iou"),
         mask_scores=column("mask_score"),
+        pixel_offset=pixel_offset,
         stored_rles=[row["segmentation"] for row in rows] if has_masks else None,
     )

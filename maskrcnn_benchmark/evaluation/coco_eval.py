@@ -171,7 +171,7 @@ def _evaluate_proposals(dataset: CocoStyleDataset, predictions: Sequence[BoxList
 def _write_rows(rows: dict[str, list[Row]], folder: Path) -> None:
     """Write ``bbox.json`` and ``segm.json``."""
     for task in _written(rows):
-        (folder / f"{task}.json").write_text(json.dumps(rows[task]))
+        (folder / f"{task}.json").write_text(json.dumps(rows[task]), encoding="utf-8")
 
 
 def _written(rows: dict[str, list[Row]]) -> list[str]:

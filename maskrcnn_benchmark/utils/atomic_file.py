@@ -7,6 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from maskrcnn_benchmark.utils.file_names import fitted_name
+
+
+def draft_path(path: Path) -> Path:
+    """Return where a file is written until it is whole: beside it, ``<its name>.tmp``."""
+    return path.with_name(fitted_name(path.name, ".tmp"))
+
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file so that at any moment the old or the new content is there, whole.
@@ -15,7 +22,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         path: the file to make or to replace.
         write: writes the content to the open binary file that it is given.
     """
-    draft = path.with_name(path.name + ".tmp")
+    draft = draft_path(path)
     with draft.open("wb") as file:
         write(file)
         file.flush()

@@ -9,6 +9,7 @@ states of the training's further parts, ``config`` (YAML text), ``class_names`` 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -98,7 +99,7 @@ class Checkpointer:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.logger.info(f"Saving checkpoint to {path}")
         write_atomically(path, lambda file: torch.save(content, file))
-        write_atomically(path.parent / _LAST, lambda file: file.write(str(path).encode()))
+        write_atomically(path.parent / _LAST, lambda file: file.write(os.fsencode(path)))
 
     def load(
         self, path: str | Path | None = None, use_latest: bool = True, *, require_all: bool = False
@@ -165,7 +166,7 @@ class Checkpointer:
         note = Path(self.save_dir) / _LAST
         if not self.save_dir or not note.is_file():
             return None
-        named = Path(note.read_text(encoding="utf-8").strip())
+        named = Path(os.fsdecode(note.read_bytes()).strip())
         for candidate in (named, note.parent / named.name):
             if candidate.is_file():
                 return candidate

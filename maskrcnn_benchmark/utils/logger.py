@@ -32,8 +32,19 @@ def setup_logger(
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
     if save_dir:
         Path(save_dir).mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(Path(save_dir) / filename))
+        path = Path(save_dir) / filename
+        handlers.append(logging.FileHandler(path, encoding="utf-8", errors="backslashreplace"))
     for handler in handlers:
         handler.setFormatter(logging.Formatter(_FORMAT))
         logger.addHandler(handler)
     return logger
+
+
+_told: set[str] = set()
+
+
+def warn_once(kind: str, message: str) -> None:
+    """Log a warning unless one of its kind was logged by this process before."""
+    if kind not in _told:
+        _told.add(kind)
+        logging.getLogger(__name__).warning(message)

@@ -5,13 +5,35 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
-IMAGE_ENDINGS = frozenset(
-    (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+from PIL import Image
+
+from maskrcnn_benchmark.utils.file_names import fitted_name
+
+# formats of which Pillow knows the name, but whose pictures it cannot decode
+_NO_PICTURES = frozenset(("BUFR", "GRIB", "HDF5", "MPEG", "WMF"))
+# of what FFmpeg reads
+VIDEO_ENDINGS = frozenset(
+    (
+        *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m1v", ".m2ts"),
+        *(".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg"),
+        *(".mts", ".mxf", ".nut", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob"),
+        *(".webm", ".wmv", ".y4m"),
+    )
 )
-VIDEO_ENDINGS = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"))
+
+
+@cache
+def image_endings() -> frozenset[str]:
+    """Return the endings of the image files that Pillow reads, in lower case."""
+    registered = Image.registered_extensions()
+    readable = Image.OPEN.keys() - _NO_PICTURES
+    return frozenset(ending for ending, name in registered.items() if name in readable)
 
 
 def is_video(path: Path) -> bool:
@@ -19,43 +41,112 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_ENDINGS
 
 
-def find_media(inputs: Sequence[str], *, outside: Path) -> list[Path]:
-    """Return the images and videos that a user means, each once, sorted within each input.
+@dataclass
+class Media:
+    """The images and videos that a user means.
+
+    Attributes:
+        files: each once, sorted within each input.
+        searched: the folders that were searched, absolute, links resolved.
+        left_out: number of files in them by ending that are neither image nor video.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    searched: list[Path] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def notice(self) -> str:
+        """Return a line on what was left out; "" if nothing was."""
+        if not self.left_out:
+            return ""
+        return f"left out, neither image nor video by their ending: {_listed(self.left_out)}"
+
+
+def find_media(inputs: Sequence[str], *, outside: Path) -> Media:
+    """Find the images and videos that a user means.
+
+    A file that is named is taken whatever its ending. In folders, which are searched with all that
+    is below them (links are followed), and of glob patterns the ending decides.
 
     Args:
-        inputs: files of any ending, folders (searched with all that is below them) and glob
-            patterns.
-        outside: files in this folder are left out of folders and patterns, so that what a command
-            wrote before is not its input.
+        inputs: files, folders and glob patterns; a name that exists is no pattern.
+        outside: the folder that will be written to. What lies in it is left out, so that what a
+            command wrote before is not its input, unless the searched folder itself lies in it.
 
     Raises:
         FileNotFoundError: an input is not there, or there is no image or video in it.
     """
-    found = [path for name in inputs for path in _expanded(name, outside.resolve())]
-    return list({os.path.abspath(path): path for path in found}.values())  # noqa: PTH100 "a/../b"
+    media, files = Media(), []
+    for name in inputs:
+        path = Path(name)
+        if path.is_file():
+            files.append(path)
+        elif path.is_dir() or glob.has_magic(name):
+            files += _search(name, _real(outside), media)
+        else:
+            raise FileNotFoundError(f"{name} does not exist")
+    media.files = list({os.path.abspath(path): path for path in files}.values())  # noqa: PTH100 "a/../b"
+    return media
 
 
-def _expanded(name: str, outside: Path) -> list[Path]:
-    path = Path(name)
-    if path.is_file():
-        return [path]
-    if path.is_dir():
-        candidates: Iterable[Path] = path.rglob("*")
-    elif glob.has_magic(name):
-        candidates = map(Path, glob.glob(name, recursive=True))  # noqa: PTH207 it may be absolute
-    else:
-        raise FileNotFoundError(f"{name} does not exist")
-    endings = IMAGE_ENDINGS | VIDEO_ENDINGS
-    files = [
-        candidate
-        for candidate in sorted(candidates)
-        if candidate.suffix.lower() in endings
-        and candidate.is_file()
-        and not candidate.resolve().is_relative_to(outside)
-    ]
+def _search(name: str, outside: Path, media: Media) -> list[Path]:
+    """Return the images and videos of a folder or pattern, and note the rest in ``media``."""
+    base, found = (Path(name), [Path(name)]) if Path(name).is_dir() else _matches(name)
+    media.searched.append(_real(base))
+    visited: set[Path] = set()
+    candidates: list[Path] = []
+    for path in found:
+        candidates += _files_below(path, visited) if path.is_dir() else [path]
+    nothing = "nothing is there"
+    if candidates and not _real(base).is_relative_to(outside):
+        candidates = [path for path in candidates if not _real(path).is_relative_to(outside)]
+        nothing = f"all that is there lies in the output folder {outside}"
+    endings = image_endings() | VIDEO_ENDINGS
+    candidates = sorted(set(candidates))
+    files = [path for path in candidates if path.suffix.lower() in endings]
+    rest = (path.suffix.lower() for path in candidates if path.suffix.lower() not in endings)
+    others = Counter(ending or "without ending" for ending in rest)
     if not files:
-        raise FileNotFoundError(f"{name} holds no image or video ({' '.join(sorted(endings))})")
+        there = f"there are: {_listed(others)}" if others else nothing
+        raise FileNotFoundError(f"{name} holds no image or video; {there}")
+    media.left_out += others
     return files
+
+
+def _matches(pattern: str) -> tuple[Path, list[Path]]:
+    """Return the folder that a pattern searches, and what matches; names that exist are literal."""
+    parts = Path(pattern).parts
+    base = Path()
+    while (base / parts[0]).is_dir() and len(parts) > 1:
+        base, parts = base / parts[0], parts[1:]
+    literal = glob.escape(str(base))
+    found = glob.glob(os.path.join(literal, *parts), recursive=True)  # noqa: PTH118, PTH207
+    return base, [Path(name) for name in sorted(found)]
+
+
+def _files_below(folder: Path, visited: set[Path]) -> Iterator[Path]:
+    """Yield all files below a folder; a folder that several links lead to is visited once."""
+
+    def fail(error: OSError) -> NoReturn:
+        raise error
+
+    for name, folders, files in os.walk(folder, followlinks=True, onerror=fail):
+        place = _real(Path(name))
+        if place in visited:
+            folders.clear()
+            continue
+        visited.add(place)
+        folders.sort()
+        yield from (Path(name) / file for file in files)
+
+
+def _real(path: Path) -> Path:
+    """Return the absolute path behind links; unlike ``resolve`` it takes links that go round."""
+    return Path(os.path.realpath(path))
+
+
+def _listed(endings: Counter[str]) -> str:
+    return ", ".join(f"{count} {ending}" for ending, count in endings.most_common())
 
 
 def common_folder(files: Sequence[Path]) -> Path:
@@ -63,14 +154,22 @@ def common_folder(files: Sequence[Path]) -> Path:
     return Path(os.path.commonpath([path.absolute().parent for path in files]))
 
 
-def output_paths(files: Sequence[Path], folder: Path) -> list[Path]:
+def output_paths(
+    files: Sequence[Path], folder: Path, *, searched: Iterable[Path] = ()
+) -> list[Path]:
     """Return where the picture (``.png``) or video (``.mp4``) of each file goes.
 
     Below ``folder`` the outputs lie as the files do below their common folder. They are named by
-    the stem; where two would meet, by the whole name (``a.jpg.png`` and ``a.tif.png``).
+    the stem; where two would meet, by the whole name (``a.jpg.png`` and ``a.tif.png``). A name too
+    long for the disk is cut, and a checksum of the whole name follows.
+
+    Args:
+        files: the inputs.
+        folder: to write to.
+        searched: see ``Media``.
 
     Raises:
-        ValueError: an output would overwrite an input.
+        ValueError: an output would overwrite an input, or be an input of the next run.
     """
     root = common_folder(files)
     places = [path.absolute().relative_to(root) for path in files]
@@ -78,7 +177,7 @@ def output_paths(files: Sequence[Path], folder: Path) -> list[Path]:
     whole = [False] * len(files)
     while True:
         named = [
-            place.with_name((place.name if keep else place.stem) + ending)
+            place.with_name(fitted_name(place.name if keep else place.stem, ending))
             for place, ending, keep in zip(places, endings, whole, strict=True)
         ]
         # some disks do not tell upper from lower case
@@ -88,8 +187,21 @@ def output_paths(files: Sequence[Path], folder: Path) -> list[Path]:
             break
         whole = [keep or meet for meet, keep in zip(meets, whole, strict=True)]
     outputs = [folder / name for name in named]
-    inputs = {path.resolve() for path in files}
-    for path in outputs:
-        if path.resolve() in inputs:
-            raise ValueError(f"{path} is an input and would be overwritten: choose another folder")
+    _check_outputs(outputs, files, _real(folder), searched)
     return outputs
+
+
+def _check_outputs(
+    outputs: Sequence[Path], files: Sequence[Path], folder: Path, searched: Iterable[Path]
+) -> None:
+    inputs = {_real(path) for path in files}
+    exposed = [place for place in searched if place.is_relative_to(folder)]  # see find_media
+    for path in outputs:
+        place = _real(path)
+        if place in inputs:
+            raise ValueError(f"{path} is an input and would be overwritten: choose another folder")
+        if any(place.is_relative_to(other) for other in exposed):
+            raise ValueError(
+                f"{path} would be among the inputs of the next run: choose another output folder, "
+                "not that of the input and none above it"
+            )

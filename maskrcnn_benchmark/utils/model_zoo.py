@@ -173,7 +173,7 @@ def _transfer(url: str, part: Path) -> int | None:
     if start:
         request.add_header("Range", f"bytes={start}-")
         if tag.is_file():
-            request.add_header("If-Range", tag.read_text())
+            request.add_header("If-Range", tag.read_text(encoding="utf-8"))
     try:
         response = urlopen(request, timeout=_TIMEOUT)
     except HTTPError as error:
@@ -209,7 +209,7 @@ def _note_version(headers: Message, tag: Path) -> None:
     etag = headers.get("ETag", "")
     version = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
     if version:
-        tag.write_text(version)
+        tag.write_text(version, encoding="utf-8")
     else:
         tag.unlink(missing_ok=True)
 

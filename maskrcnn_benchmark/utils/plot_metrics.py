@@ -15,6 +15,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from maskrcnn_benchmark.utils.file_names import fitted_name
+from maskrcnn_benchmark.utils.visualization.fonts import one_line, plain_text
+
 _FILE = "metrics.jsonl"
 _COLUMNS = 3
 _LINE_STYLES = ("-", "--", ":", "-.")
@@ -45,7 +48,7 @@ def read_metrics(folder: str | Path) -> Run:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no {_FILE}: is it the OUTPUT_DIR of a training?")
     values: defaultdict[str, dict[int, float]] = defaultdict(dict)
-    lines = path.read_text(errors="replace").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     for number, line in enumerate(lines, 1):
         try:
             figures = json.loads(line)
@@ -89,16 +92,12 @@ def plot_runs(folders: Sequence[str | Path], path: str | Path, *, keys: str = DE
     if not panels:
         listed = ", ".join(map(str, folders))
         raise ValueError(f"nothing to draw: no figure in {_FILE} of {listed} matches {keys!r}")
-    rows = math.ceil(len(panels) / _COLUMNS)
-    figure = Figure(figsize=(4.2 * min(len(panels), _COLUMNS), 3 * rows), layout="constrained")
-    for place, (title, of_panel) in enumerate(panels.items(), 1):
-        axes = figure.add_subplot(rows, min(len(panels), _COLUMNS), place)
-        _draw_panel(axes, title, of_panel, runs)
     path = Path(path)
-    unfinished = path.with_name(f"unfinished-{path.name}")
+    unfinished = path.with_name(fitted_name(f"unfinished-{path.stem}", path.suffix))
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        figure.savefig(unfinished, dpi=150)
+        with plain_text([*runs, *panels]):
+            _draw_panels(panels, runs).savefig(unfinished, dpi=150)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -123,6 +122,15 @@ def _panels(keys: Iterable[str]) -> dict[str, list[str]]:
     return panels
 
 
+def _draw_panels(panels: Mapping[str, list[str]], runs: Mapping[str, Run]) -> Figure:
+    """Return a figure of all panels."""
+    rows, columns = math.ceil(len(panels) / _COLUMNS), min(len(panels), _COLUMNS)
+    figure = Figure(figsize=(4.2 * columns, 3 * rows), layout="constrained")
+    for place, (title, of_panel) in enumerate(panels.items(), 1):
+        _draw_panel(figure.add_subplot(rows, columns, place), title, of_panel, runs)
+    return figure
+
+
 def _draw_panel(axes: Axes, title: str, keys: list[str], runs: Mapping[str, Run]) -> None:
     """Draw the curves of some keys, a line style for each: a colour a run, or a key if alone."""
     for number, (name, run) in enumerate(runs.items()):
@@ -140,7 +148,7 @@ def _draw_panel(axes: Axes, title: str, keys: list[str], runs: Mapping[str, Run]
                 label=label,
                 smooth=title.startswith("loss"),
             )
-    axes.set_title(title, fontsize=10)
+    axes.set_title(one_line(title), fontsize=10)
     axes.set_xlabel("iteration", fontsize=8)
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.3)
@@ -156,7 +164,8 @@ def _draw_curve(
     line: dict[str, Any] = {
         "color": color,
         "linestyle": _LINE_STYLES[style % len(_LINE_STYLES)],
-        "label": label,
+        # matplotlib leaves labels that begin with _ out of the legend
+        "label": one_line(f" {label}" if label.startswith("_") else label),
     }
     window = len(values) // 50
     if window < 3 or not smooth:

@@ -19,10 +19,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from maskrcnn_benchmark.utils.atomic_file import draft_path
+from maskrcnn_benchmark.utils.user_error import MissingFileError, MissingPackageError, UserError
+
 Frame = NDArray[np.uint8]
+TimedFrame = tuple[Frame, float | None]  # seconds since the first; None: not known
+
+_TICKS_PER_SECOND = 90_000  # about; a frame of the usual rates is a whole number of them
+_MOST_TICKS_OF_MPEG4 = 65_535  # by its standard
 
 
-class VideoError(ValueError):
+class VideoError(UserError):
     """A video file is none, or is broken."""
 
 
@@ -30,12 +37,12 @@ def load_av() -> Any:
     """Return PyAV.
 
     Raises:
-        ImportError: it is not installed.
+        MissingPackageError: it is not installed.
     """
     try:
         import av
     except ImportError as error:
-        raise ImportError("videos need PyAV: pip install av") from error
+        raise MissingPackageError("videos need PyAV: pip install av") from error
     return av
 
 
@@ -53,18 +60,22 @@ class VideoReader:
     fps: Fraction
     num_frames: int
 
-    def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames.
+    def __iter__(self) -> Iterator[TimedFrame]:
+        """Yield the frames with their times, which need not be evenly spaced.
 
         Raises:
             VideoError: the file is broken.
         """
         av = load_av()
+        first: float | None = None
         try:
             with av.open(str(self.path)) as container:
                 for frame in container.decode(video=0):
+                    first = frame.time if first is None else first
+                    seconds = None if frame.time is None else frame.time - first
                     turns = round(frame.rotation / 90)
-                    yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
+                    pixels = np.rot90(frame.to_ndarray(format="rgb24"), turns)
+                    yield np.ascontiguousarray(pixels), seconds
         except av.FFmpegError as error:
             raise VideoError(f"video {self.path} cannot be read: {error.strerror}") from error
 
@@ -73,13 +84,13 @@ def open_video(path: Path) -> VideoReader:
     """Look into a video file.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        MissingFileError: there is no such file.
         VideoError: it is not a video.
-        ImportError: PyAV is not installed.
+        MissingPackageError: PyAV is not installed.
     """
     av = load_av()
     if not path.is_file():
-        raise FileNotFoundError(f"video {path} does not exist")
+        raise MissingFileError(f"video {path} does not exist")
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -95,7 +106,7 @@ def camera_frames(number: int) -> Iterator[Frame]:
     """Yield the newest frame of a camera, again and again.
 
     Raises:
-        OSError: there is no such camera, or it has stopped.
+        UserError: there is no such camera, or it has stopped.
     """
     camera = cv2.VideoCapture(number)
     camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
@@ -103,7 +114,7 @@ def camera_frames(number: int) -> Iterator[Frame]:
         while True:
             there, frame = camera.read()
             if not there:
-                raise OSError(f"camera {number} gives no picture: is it connected, and free?")
+                raise UserError(f"camera {number} gives no picture: is it connected, and free?")
             yield np.ascontiguousarray(frame[..., ::-1])
     finally:
         camera.release()
@@ -131,17 +142,23 @@ class VideoWriter:
 
     Args:
         path: of the file; folders are made.
-        fps: frames per second, for frames that are written without their time.
+        fps: frames per second on average; the time of frames that are written without one.
     """
 
     def __init__(self, path: Path, fps: Fraction) -> None:
         self._av = load_av()
         self._path = path
-        self._draft = path.with_name(f"{path.name}.tmp")
+        self._draft = draft_path(path)
         self._fps = fps
+        self._codec = "libx264" if "libx264" in self._av.codecs_available else "mpeg4"
+        ticks = round(_TICKS_PER_SECOND / fps)
+        if self._codec == "mpeg4":
+            ticks = min(ticks, _MOST_TICKS_OF_MPEG4 // fps.numerator)
+        self._ticks_per_frame = max(1, ticks)
+        self._tick = 1 / (fps * self._ticks_per_frame)
         self._container: Any = None
         self._stream: Any = None
-        self._last = -1
+        self._last, self._next = -1, 0  # frame, in ticks
 
     def __enter__(self) -> VideoWriter:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,24 +170,30 @@ class VideoWriter:
 
         Args:
             frame: the picture; an odd side is extended by a pixel, as the format needs.
-            seconds: when it is shown; None: at its turn.
+            seconds: when it is shown; None: a frame's time after the one before.
         """
         height, width = frame.shape[:2]
         frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         if self._stream is None:
             self._stream = self._open_stream(frame.shape[1], frame.shape[0])
-        ticks = round((self._last + 1) if seconds is None else seconds * self._fps)
-        self._last = max(ticks, self._last + 1)
+        ticks = self._next if seconds is None else max(round(seconds / self._tick), self._last + 1)
+        self._last, self._next = ticks, ticks + self._ticks_per_frame
         picture = self._av.VideoFrame.from_ndarray(frame, format="rgb24")
-        picture.pts, picture.time_base = self._last, 1 / self._fps
-        self._container.mux(self._stream.encode(picture))
+        picture.pts, picture.time_base = ticks, self._tick
+        self._mux(picture)
+
+    def _mux(self, picture: Any) -> None:
+        for packet in self._stream.encode(picture):
+            packet.duration = self._ticks_per_frame  # of the last frame; the others' end is known
+            self._container.mux(packet)
 
     def _open_stream(self, width: int, height: int) -> Any:
-        codec = "libx264" if "libx264" in self._av.codecs_available else "mpeg4"
-        stream = self._container.add_stream(codec, rate=self._fps)
+        stream = self._container.add_stream(self._codec, rate=self._fps)
+        stream.codec_context.time_base = self._tick
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        if codec == "libx264":
-            stream.options = {"crf": "18", "preset": "veryfast"}
+        if self._codec == "libx264":
+            # without B-frames, which spoil the length of a video of uneven frame times
+            stream.options = {"crf": "18", "preset": "veryfast", "bf": "0"}
         else:
             stream.options = {"qscale": "3"}
         return stream
@@ -183,7 +206,7 @@ class VideoWriter:
     ) -> None:
         try:
             if kind is None and self._stream is not None:
-                self._container.mux(self._stream.encode(None))
+                self._mux(None)
             self._container.close()
             if kind is None and self._stream is not None:
                 self._draft.replace(self._path)

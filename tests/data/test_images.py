@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn_benchmark.data.datasets.images import as_rgb, read_image
+from maskrcnn_benchmark.data.datasets.images import as_rgb, read_image, to_rgb
+from maskrcnn_benchmark.utils import logger
+from maskrcnn_benchmark.utils.user_error import UserError
 
 GREY = np.arange(200, dtype=np.uint8).reshape(10, 20)
 GREY3 = np.stack([GREY] * 3, axis=2)
@@ -25,6 +27,12 @@ UPRIGHT = {
     7: lambda a: a.transpose(1, 0, 2)[::-1, ::-1],
     8: lambda a: np.rot90(a, 1),
 }
+
+
+@pytest.fixture
+def forgetful(monkeypatch):
+    """Let warnings that are given once be given again."""
+    monkeypatch.setattr(logger, "_told", set())
 
 
 def _palette(transparent):
@@ -70,6 +78,110 @@ def test_printers_colours(ending, tmp_path):
 def test_sixteen_bits_in_a_tiff(tmp_path):
     Image.fromarray(GREY.astype(np.uint16) * 257).save(tmp_path / "image.tif")
     np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "image.tif")), GREY3)
+
+
+LINEAR = np.linspace(0, 1, 200).reshape(10, 20)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        (LINEAR.astype(np.float32), np.rint(LINEAR * 255)),  # 0 is black, 1 is white
+        (np.zeros((4, 4), np.float32), np.zeros((4, 4))),
+        (GREY.astype(np.int32), GREY),  # 8 bits in 32
+        (GREY.astype(np.int32) * 257, GREY),  # 16 bits in 32
+        (np.full((4, 4), 256, np.int32), np.full((4, 4), 256 // 257)),
+        (np.full((4, 4), 65535, np.int32), np.full((4, 4), 255)),
+    ],
+)
+def test_grey_of_more_bits_by_the_stated_rule(pixels, expected, tmp_path):
+    Image.fromarray(pixels).save(tmp_path / "image.tif")
+    for read in (read_image(tmp_path / "image.tif"), as_rgb(Image.fromarray(pixels))):
+        assert read.mode == "RGB"
+        for channel in np.asarray(read).transpose(2, 0, 1):
+            np.testing.assert_array_equal(channel, expected)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (LINEAR.astype(np.float32) * 255, "its floats go from 0 to 255: scale them to 0 ... 1"),
+        (LINEAR.astype(np.float32) - 0.5, "its floats go from -0.5 to 0.5"),
+        (np.full((4, 4), np.nan, np.float32), "its floats go from nan to nan"),
+        (np.full((4, 4), 65536, np.int32), "its 32-bit integers go from 0 to 65536: save it with"),
+        (np.full((4, 4), -1, np.int32), "its 32-bit integers go from -1 to 0"),
+    ],
+)
+def test_grey_of_no_known_range_is_refused(pixels, words, tmp_path):
+    Image.fromarray(pixels).save(tmp_path / "image.tif")
+    with pytest.raises(UserError, match=rf"image \S+image.tif cannot be read: {words}"):
+        read_image(tmp_path / "image.tif")
+
+
+@pytest.mark.parametrize("mode", Image.MODES)
+def test_every_mode_of_pillow_has_its_colours(mode):
+    if mode in ("I", "F"):
+        pytest.skip("have no range of their own, see above")
+    white = {"CMYK": 0, "YCbCr": (255, 128, 128), "HSV": (0, 0, 255), "LAB": (255, 128, 128)}
+    full = {"LA": (255, 255), "La": (255, 255), "PA": (255, 255), "I;16B": 65535}
+    value = {**white, **full}.get(mode, 65535 if mode.startswith("I;16") else 255)
+    if mode in ("RGB", "RGBA", "RGBa", "RGBX"):
+        value = (255,) * len(mode)
+    image = Image.new(mode, (4, 3), value)
+    if mode in ("P", "PA"):
+        image.putpalette([255, 255, 255] * 256)
+    read = to_rgb(image)
+    assert (read.mode, read.size) == ("RGB", (4, 3))
+    assert np.asarray(read).min() >= 254, mode
+
+
+def test_a_nearly_black_image_of_16_bits_is_told_once(tmp_path, caplog, forgetful):
+    for number, most in enumerate((4095, 100, 65535, 4096, 0)):
+        pixels = np.full((4, 4), most, np.uint16)
+        Image.fromarray(pixels).save(tmp_path / "image.png")
+        np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "image.png")), most // 257)
+        assert len(caplog.records) == 1, number
+    assert "no value above 4095 of 65535 and comes out nearly black" in caplog.text
+
+
+@pytest.mark.parametrize("ending", ["tif", "gif", "webp", "png"])
+def test_of_several_frames_the_first_is_read_and_that_is_told_once(
+    ending, tmp_path, caplog, forgetful
+):
+    first, second = (Image.new("RGB", (16, 16), color) for color in ("red", "blue"))
+    first.save(tmp_path / "one.png")
+    assert read_image(tmp_path / "one.png").getpixel((3, 3)) == (255, 0, 0)
+    assert caplog.records == []
+    for name in ("a", "b"):
+        path = tmp_path / f"{name}.{ending}"
+        first.save(path, save_all=True, append_images=[second])
+        red, green, blue = read_image(path).getpixel((3, 3))
+        assert red > 240
+        assert max(green, blue) < 15
+    assert len(caplog.records) == 1
+    assert "a." + ending + " has several frames or pages: only the first is used" in caplog.text
+
+
+def test_the_preview_in_a_photograph_is_no_second_page(tmp_path, caplog, forgetful):
+    photograph, preview = Image.new("RGB", (64, 48), "red"), Image.new("RGB", (16, 12), "red")
+    photograph.save(tmp_path / "photo.jpg", "MPO", save_all=True, append_images=[preview])
+    assert read_image(tmp_path / "photo.jpg").size == (64, 48)
+    assert caplog.records == []
+
+
+def test_an_image_of_very_many_pixels_needs_a_setting(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # more than twice as many are refused
+    Image.new("RGB", (20, 15)).save(tmp_path / "large.png")
+    with pytest.raises(UserError, match=r"300 pixels.*variable MASKRCNN_MAX_IMAGE_PIXELS to that"):
+        read_image(tmp_path / "large.png")
+    for wrong in ("many", "0", "-5", "1e9"):
+        monkeypatch.setenv("MASKRCNN_MAX_IMAGE_PIXELS", wrong)
+        with pytest.raises(UserError, match=f"MASKRCNN_MAX_IMAGE_PIXELS is '{wrong}'"):
+            read_image(tmp_path / "large.png")
+    monkeypatch.setenv("MASKRCNN_MAX_IMAGE_PIXELS", "300")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_image(tmp_path / "large.png").size == (20, 15)
 
 
 def _turned(path, orientation):

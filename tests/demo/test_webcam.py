@@ -14,6 +14,7 @@ from matplotlib.backend_bases import KeyEvent
 
 from demo import webcam
 from maskrcnn_benchmark.engine.predictor import Predictor, draw
+from maskrcnn_benchmark.utils.user_error import UserError
 from maskrcnn_benchmark.utils.video import VideoWriter, open_video, until_interrupt
 from tests.helpers.tiny_detector import save_checkpoint, tiny_config
 
@@ -86,7 +87,7 @@ def test_control_c_ends_a_recording_after_the_frame():
 
 def test_without_a_display_it_says_so(monkeypatch):
     monkeypatch.setattr(webcam.plt, "get_backend", lambda: "agg")
-    with pytest.raises(OSError, match="no window can be opened here"):
+    with pytest.raises(UserError, match="no window can be opened here"):
         webcam.show([(FRAMES[0], None)])
 
 

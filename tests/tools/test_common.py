@@ -82,18 +82,3 @@ def test_the_device_of_a_run_is_the_current_one(
     assert device == expected
     assert gpus == [expected]
     assert joined == ([expected] if processes > 1 else [])
-
-
-@pytest.mark.parametrize("error", [ValueError("a bad\nvalue"), FileNotFoundError("no file")])
-def test_the_users_errors_end_the_program_in_words(common, capsys, error):
-    with pytest.raises(SystemExit) as stop, common.user_errors():
-        raise error
-    assert stop.value.code == 2
-    assert capsys.readouterr().err == f"error: {error}\n"
-
-
-def test_ctrl_c_ends_the_program_without_a_traceback(common, capsys):
-    with pytest.raises(SystemExit) as stop, common.failures_named():
-        raise KeyboardInterrupt
-    assert stop.value.code == 130
-    assert capsys.readouterr().err == "interrupted\n"

@@ -89,7 +89,7 @@ def test_a_death_ends_the_job_within_two_minutes_and_the_log_says_whose(data, tm
     assert job.code != 0
     assert job.seconds < 120
     assert "exitcode: -9) local_rank: 1" in job.text
-    assert "error: process 0 of 2 on" in job.text
+    assert "error: rank 0 of 2 on" in job.text
 
 
 def test_two_nodes_that_meet_at_an_address_train_and_evaluate_together(data, whole, tmp_path):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import os
 import re
+import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +17,7 @@ from PIL import Image
 
 from maskrcnn_benchmark.engine.prediction_file import load_prediction_file
 from maskrcnn_benchmark.utils.video import VideoWriter, open_video
+from tests.helpers.films import variable_rate
 from tests.helpers.tiny_detector import save_checkpoint, tiny_config
 
 TOOLS = str(Path(__file__).parents[2] / "tools")
@@ -130,11 +134,85 @@ def test_video_in_and_out(predict, photos, tmp_path):
     assert files_in(out) == ["clip.mp4", "clip.mp4.json"]
     video = open_video(out / "clip.mp4")
     assert (video.fps, video.num_frames) == (12, 5)
-    first = next(iter(video))
+    first, _ = next(iter(video))
     assert first.shape == (80, 100, 3)
     assert np.abs(first.astype(int) - frame).mean() > 5  # something is drawn
     loaded = load_prediction_file(out / "clip.mp4.json")
     assert [(e["frame"], len(p)) for e, p in loaded] == [(number, 6) for number in range(5)]
+
+
+def test_a_video_of_variable_frame_rate_keeps_its_times(predict, tmp_path):
+    pytest.importorskip("av")
+    times = (0.0, 0.1, 0.9, 1.0, 3.0)
+    variable_rate(tmp_path / "vfr.mkv", times)
+    out = tmp_path / "out"
+    options = ("--output", out, "--batch-size", 2)
+    assert predict("--input", tmp_path / "vfr.mkv", *options)[0] == 0
+    written = [seconds for _, seconds in open_video(out / "vfr.mp4")]
+    np.testing.assert_allclose(written, times, atol=1e-3)
+
+
+def test_a_second_run_into_the_input_folder_does_the_same(predict, photos):
+    arguments = ("--input", photos, "--output", photos / "found", "--threshold", 0.2)
+    (photos / "notes.txt").touch()
+    runs = [predict(*arguments) for _ in range(2)]
+    assert runs[0] == runs[1]
+    assert runs[0][0] == 0
+    assert runs[0][2] == "left out, neither image nor video by their ending: 1 .txt\n"
+    assert files_in(photos / "found") == ["a.png", "more/a.png", "more/b.png", "predictions.json"]
+    code, _, errors = predict("--input", photos, "--output", photos)
+    assert code == 2
+    assert "would be among the inputs of the next run" in errors
+
+
+def test_names_as_long_as_the_disk_allows(predict, photos, tmp_path):
+    pytest.importorskip("av")
+    names = ["a" * 251 + ".jpg", "a" * 251 + ".tif", "b" * 251 + ".mp4"]
+    for name in names[:2]:
+        Image.open(photos / "a.jpg").save(photos / name)
+    with VideoWriter(photos / names[2], Fraction(12)) as writer:
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+    out = tmp_path / "out"
+    assert predict("--input", *(photos / name for name in names), "--output", out)[0] == 0
+    written = files_in(out)
+    assert len(written) == 5
+    assert max(map(len, written)) == 255
+    assert sum(name.endswith(".png") for name in written) == 2
+
+
+def test_a_defect_shows_its_traceback(predict, photos, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise ValueError("shapes")
+
+    monkeypatch.setattr(sys.modules["predict"], "draw", broken)
+    with pytest.raises(ValueError, match="shapes"):
+        predict("--input", photos, "--output", tmp_path / "out")
+
+
+def test_names_beyond_ascii_in_a_locale_of_ascii(tmp_path):
+    names = ["Straße", "猫"]
+    checkpoint = save_checkpoint(tmp_path, tiny_config(), names)
+    folder, out = tmp_path / "Фото", tmp_path / "Ausgänge"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(256, size=(80, 100, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "Köln.jpg")
+    has_av = importlib.util.find_spec("av") is not None
+    if has_av:
+        with VideoWriter(folder / "ß.mp4", Fraction(12)) as writer:
+            writer.write(pixels)
+    command = [sys.executable, "-X", "utf8=0", f"{TOOLS}/predict.py", "--weights", checkpoint]
+    command += ["--threshold", "-9", "--device", "cpu", "--input", folder, "--output", out]
+    environment = os.environ | {"LC_ALL": "POSIX", "PYTHONPATH": str(Path(TOOLS).parent)}
+    result = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr.decode()
+    ((entry, prediction),) = load_prediction_file(out / "predictions.json")
+    assert entry["file_name"] == "Köln.jpg"
+    assert len(prediction) > 0
+    assert set(prediction.names) <= set(names)
+    assert (out / "Köln.png").is_file()
+    if has_av:
+        ((entry, _),) = load_prediction_file(out / "ß.mp4.json")
+        assert entry["file_name"] == "ß.mp4"
 
 
 def test_mistakes_are_told_in_a_line(predict, photos, tmp_path):
@@ -144,6 +222,7 @@ def test_mistakes_are_told_in_a_line(predict, photos, tmp_path):
         (("--input", tmp_path / "nowhere.jpg"), "error: .*nowhere.jpg does not exist"),
         (("--input", tmp_path / "*.gif"), "error: .* holds no image or video"),
         (("--input", "webcam:97"), "error: camera 97 gives no picture"),
+        (("--input", photos, "--device", "gpu"), "--device: 'gpu' is none of cuda, cuda:N and cpu"),
     ):
         code, _, errors = predict(*arguments, "--output", out)
         assert code == 2

@@ -13,6 +13,8 @@ from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.seeded_index import random_of
 from maskrcnn_benchmark.data.transforms.transforms import Transform
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.utils.file_names import name_on_disk
+from maskrcnn_benchmark.utils.user_error import UserError
 
 
 class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
@@ -60,13 +62,13 @@ class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
 
     def _read_image(self, info: dict[str, Any]) -> Image.Image:
         """Read an image, and see that it has the annotated size."""
-        path, size = self.root / info["file_name"], (info["width"], info["height"])
+        path, size = self.root / name_on_disk(info["file_name"]), (info["width"], info["height"])
         try:
             image = read_image(path, size)
-        except (FileNotFoundError, ValueError) as error:
+        except UserError as error:
             raise type(error)(f"image id {info['id']}: {error}") from error
         if image.size != size:
-            raise ValueError(
+            raise UserError(
                 f"image id {info['id']}: {path} is {image.size[0]} pixels wide and "
                 f"{image.size[1]} high, the annotations say {size[0]} and {size[1]}"
             )

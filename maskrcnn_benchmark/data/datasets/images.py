@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from maskrcnn_benchmark.utils.logger import warn_once
+from maskrcnn_benchmark.utils.user_error import MissingFileError, UserError
+
 ImageSource = str | Path | Image.Image | NDArray[Any]
 
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+# of the environment, so that worker processes know it too
+MAX_PIXELS_VARIABLE = "MASKRCNN_MAX_IMAGE_PIXELS"
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error)
+_ONE_PICTURE = ("MPO", "PSD")  # a photograph with its preview; layers behind the whole
+_DARK = 4096  # 16-bit images whose values are all below come out nearly black
 
 
 def read_image(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
     """Read an image file of any kind as RGB, turned upright by its EXIF orientation.
+
+    Of several frames or pages the first is read, and a warning is given once. An image of more
+    pixels than Pillow trusts (179 million) needs the environment variable
+    ``MASKRCNN_MAX_IMAGE_PIXELS``, set to at least its number of pixels.
 
     Args:
         path: the file.
@@ -25,18 +37,38 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
             this size.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not an image, or is broken.
+        MissingFileError: there is no such file; it is a FileNotFoundError and a UserError.
+        UserError: it is not an image, is broken or too large, or see ``to_rgb``; it is a
+            ValueError.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"image {path} does not exist")
+        raise MissingFileError(f"image {path} does not exist")
     if path.stat().st_size == 0:
-        raise ValueError(f"image {path} cannot be read: the file is empty")
+        raise UserError(f"image {path} cannot be read: the file is empty")
+    if limit := os.environ.get(MAX_PIXELS_VARIABLE):
+        Image.MAX_IMAGE_PIXELS = _pixels(limit)
     try:
         with Image.open(path) as image:
+            if getattr(image, "is_animated", False) and image.format not in _ONE_PICTURE:
+                warn_once(
+                    "frames",
+                    f"image {path} has several frames or pages: only the first is used, here and "
+                    "in other such images",
+                )
             return to_rgb(_oriented(image, size))
+    except Image.DecompressionBombError as error:
+        raise UserError(
+            f"image {path} cannot be read: {error} If you trust the file, set the environment "
+            f"variable {MAX_PIXELS_VARIABLE} to that number of pixels."
+        ) from error
     except _BROKEN as error:
-        raise ValueError(f"image {path} cannot be read: {error}") from error
+        raise UserError(f"image {path} cannot be read: {error}") from error
+
+
+def _pixels(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise UserError(f"{MAX_PIXELS_VARIABLE} is {text!r}; it must be a number of pixels")
+    return int(text)
 
 
 def _oriented(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
@@ -47,13 +79,54 @@ def _oriented(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB: 16 bit grey by its high byte, transparency is ignored."""
-    if image.mode.startswith("I"):  # Pillow itself would clip it at 255
-        pixels = np.asarray(image).clip(0, 65535)
-        image = Image.fromarray((pixels // 257).astype(np.uint8))
+    """Convert any mode to RGB; transparency is ignored.
+
+    Grey images of more than 8 bits: 16-bit integers become their high byte. 32-bit integers that
+    fit into 8 bits stay as they are, else they count as 16-bit ones. Floats are from 0 (black) to 1
+    (white). A warning is given once for 16-bit images that come out nearly black.
+
+    Raises:
+        ValueError: there are integers below 0 or above 65535, floats outside 0 ... 1, or the mode
+            has no RGB.
+    """
+    # of a PNG file, older versions of Pillow say I where they mean 16 bits
+    if image.mode.startswith("I;") or (image.mode == "I" and image.format == "PNG"):
+        image = _high_byte(np.asarray(image))
+    elif image.mode == "I":
+        image = _from_integers(np.asarray(image))
+    elif image.mode == "F":
+        image = _from_floats(np.asarray(image))
     elif image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # Pillow warns when this step is left out
+    elif image.mode == "La":  # Pillow knows no direct way
+        image = image.convert("LA")
     return image.convert("RGB")
+
+
+def _high_byte(pixels: NDArray[Any]) -> Image.Image:
+    if 0 < pixels.max(initial=0) < _DARK:
+        warn_once(
+            "dark",
+            f"a 16-bit image has no value above {pixels.max()} of 65535 and comes out nearly "
+            "black, as others may: save such images with 8 bits, or stretched to all 16",
+        )
+    return Image.fromarray((pixels // 257).astype(np.uint8))
+
+
+def _from_integers(pixels: NDArray[Any]) -> Image.Image:
+    low, high = pixels.min(initial=0), pixels.max(initial=0)
+    if low < 0 or high > 65535:
+        raise ValueError(
+            f"its 32-bit integers go from {low} to {high}: save it with 8 or 16 bits, without sign"
+        )
+    return Image.fromarray(pixels.astype(np.uint8)) if high < 256 else _high_byte(pixels)
+
+
+def _from_floats(pixels: NDArray[Any]) -> Image.Image:
+    low, high = pixels.min(initial=0), pixels.max(initial=0)
+    if not (low >= 0 and high <= 1):  # not so of NaN either
+        raise ValueError(f"its floats go from {low:g} to {high:g}: scale them to 0 ... 1")
+    return Image.fromarray(np.rint(pixels * 255).astype(np.uint8))
 
 
 def as_rgb(source: ImageSource) -> Image.Image:
@@ -65,8 +138,8 @@ def as_rgb(source: ImageSource) -> Image.Image:
             ``[H, W, 1]``. OpenCV's BGR must be turned first: ``image[..., ::-1]``.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a file is broken, or an array has another type or shape.
+        MissingFileError, UserError: see ``read_image``.
+        ValueError: see ``to_rgb``, or an array has another type or shape.
         TypeError: it is none of these.
     """
     if isinstance(source, str | Path):

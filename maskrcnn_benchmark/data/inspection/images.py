@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from maskrcnn_benchmark.data.datasets.coco_problems import Entry, Problem
 from maskrcnn_benchmark.data.datasets.images import read_image
+from maskrcnn_benchmark.utils.file_names import name_on_disk
 
 _ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 _THREADS = 8  # reading waits for the disk, and decoding lets other threads run
@@ -39,7 +40,7 @@ def inspect_images(entries: Iterable[Entry], folder: Path) -> Iterator[Problem]:
 
 def _file_problems(folder: Path, entry: Entry) -> list[Problem]:
     """Return what is wrong with one file, read as training reads it."""
-    path, number = folder / entry["file_name"], entry["id"]
+    path, number = folder / name_on_disk(entry["file_name"]), entry["id"]
     annotated = (entry["width"], entry["height"])
     try:
         size = read_image(path, annotated).size

@@ -7,18 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
+from PIL import Image
 
 from maskrcnn_benchmark.data.datasets.coco_problems import MIN_COORDINATES, Entry, has_mask
 from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.inspection.inspect import Inspection
+from maskrcnn_benchmark.utils.file_names import name_on_disk
 from maskrcnn_benchmark.utils.visualization import (
     contact_sheet,
     draw_instances,
     from_coco_annotations,
 )
+from maskrcnn_benchmark.utils.visualization.fonts import one_line, plain_text
 
 _CELLS = 12  # pictures on a sheet
 _CELL = (640, 480)  # width, height
@@ -28,6 +31,11 @@ _NOT_DRAWN = {"broken RLE", "malformed mask", "polygon far outside"}
 
 def draw_histograms(inspection: Inspection, path: Path) -> None:
     """Draw instances per image, sizes of boxes and instances per class into a picture."""
+    with plain_text(inspection.names.values()):
+        _histograms(inspection).savefig(path, dpi=110)
+
+
+def _histograms(inspection: Inspection) -> Figure:
     instances = [a for a in inspection.annotations if not a.get("iscrowd")]
     per_image = Counter(a["image_id"] for a in instances)
     counts = [per_image[number] for number in inspection.images]
@@ -41,16 +49,18 @@ def draw_histograms(inspection: Inspection, path: Path) -> None:
     if sides:
         middle.hist(sides, bins=np.geomspace(min(sides), max(sides) + 1e-6, 40).tolist())
         middle.set_xscale("log")
+        middle.xaxis.set_major_formatter(LogFormatter())
+        middle.xaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     for edge in (32, 96):
         middle.axvline(edge, color="black", linewidth=0.8, linestyle=":")
     middle.set(title="size of boxes", xlabel="square root of the area, pixels", ylabel="instances")
-    names = [inspection.names[number] for number, _ in by_class]
+    names = [one_line(inspection.names[number]) for number, _ in by_class]
     right.barh(range(len(names)), [count for _, count in by_class])
     right.set_yticks(range(len(names)), names, fontsize=8)
     right.invert_yaxis()
     title = "instances per class" if len(by_class) < _CLASSES else f"the {_CLASSES} largest classes"
     right.set(title=title, xlabel="instances")
-    figure.savefig(path, dpi=110)
+    return figure
 
 
 def draw_overlays(inspection: Inspection, folder: Path, path: Path) -> bool:
@@ -116,7 +126,7 @@ def _draw_sheet(
     for number, shown in chosen.items():
         entry = inspection.images[number]
         size = (entry["width"], entry["height"])
-        picture = np.asarray(read_image(folder / entry["file_name"], size))
+        picture = np.asarray(read_image(folder / name_on_disk(entry["file_name"]), size))
         drawn = [_drawable(a, entry) | {"category_id": i} for i, a in enumerate(shown)]
         names = {i: text(a) for i, a in enumerate(shown)}
         instances = from_coco_annotations(drawn, names, picture.shape[:2])
@@ -124,7 +134,7 @@ def _draw_sheet(
         titles.append(f"image {number}: {entry['file_name']}")
     if pictures:
         sheet = contact_sheet(pictures, titles, columns=4, cell_size=_CELL)
-        cv2.imwrite(str(path), sheet[..., ::-1])
+        Image.fromarray(sheet).save(path)
     return bool(pictures)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,8 +16,10 @@ from maskrcnn_benchmark.data.inspection.pictures import (
     draw_overlays,
     draw_problems,
 )
+from maskrcnn_benchmark.utils.visualization.fonts import one_line
 
 _SHOWN_IDS = 10
+_MARKUP = re.compile(r"[\\`*_\[\]<>&$|~#]")  # of Markdown, HTML and formulas
 _SIZES = (
     ("small, up to 32 x 32", 0, 32**2),
     ("medium", 32**2, 96**2),
@@ -37,7 +40,7 @@ def write_report(inspection: Inspection, folder: Path, output: Path, *, title: s
         The path of ``report.md``.
     """
     output.mkdir(parents=True, exist_ok=True)
-    with (output / "problems.csv").open("w", newline="") as file:
+    with (output / "problems.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("severity", "kind", "image_id", "annotation_id", "text"))
         writer.writerows(
@@ -52,13 +55,13 @@ def write_report(inspection: Inspection, folder: Path, output: Path, *, title: s
         )
         if draw(inspection, folder, output / name)
     ]
-    parts = [f"# {title}", summary(inspection)]
+    parts = [f"# {_as_written(title)}", summary(inspection)]
     parts += ["## Histograms", "![histograms](histograms.png)"]
     for heading, name in sheets:
         parts += [f"## {heading}", f"![{heading.lower()}]({name})"]
     parts += ["## Classes", _class_table(inspection)]
     path = output / "report.md"
-    path.write_text("\n\n".join(parts) + "\n")
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
 
 
@@ -130,15 +133,20 @@ def _class_table(inspection: Inspection) -> str:
     )
     rows = [("category id", "name", "instances", "images")]
     rows += [
-        (str(number), name, str(instances[number]), str(images[number]))
+        (str(number), _as_written(name), str(instances[number]), str(images[number]))
         for number, name in inspection.names.items()
     ]
     return _table(rows)
 
 
+def _as_written(text: str) -> str:
+    """Return Markdown that shows a text as it is written, in one line."""
+    return _MARKUP.sub(r"\\\g<0>", one_line(text))
+
+
 def _table(rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table, aligned to be read as plain text too."""
-    clean = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    clean = [list(row) for row in rows]
     widths = [max(len(row[i]) for row in clean) for i in range(len(clean[0]))]
     clean.insert(1, ["-" * max(width, 3) for width in widths])
     return "\n".join(

@@ -174,5 +174,6 @@ def write_synthetic_coco(
                     {"id": len(annotations) + 1, "image_id": entry["id"], **annotation}
                 )
         content = {"info": info, "licenses": [], "categories": categories}
-        target.write_text(json.dumps({**content, "images": images, "annotations": annotations}))
+        text = json.dumps({**content, "images": images, "annotations": annotations})
+        target.write_text(text, encoding="utf-8")
     return root

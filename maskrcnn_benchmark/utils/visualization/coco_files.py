@@ -48,7 +48,10 @@ def load_detections(
         FileNotFoundError: there is no evaluation in the folder.
         ValueError: the two files have not the same rows.
     """
-    boxes, masks = (json.loads((Path(folder) / f).read_text()) for f in ("bbox.json", "segm.json"))
+    boxes, masks = (
+        json.loads((Path(folder) / f).read_text(encoding="utf-8"))
+        for f in ("bbox.json", "segm.json")
+    )
     if len(boxes) != len(masks):
         raise ValueError(f"{folder}: bbox.json has {len(boxes)} rows, segm.json {len(masks)}")
     rows: defaultdict[int, list[tuple[Row, Row]]] = defaultdict(list)

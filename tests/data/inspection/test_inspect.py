@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from pycocotools import mask as coco_mask
 
@@ -236,3 +237,36 @@ def test_an_empty_data_set_and_boxes_alone_have_a_report(tmp_path: Path) -> None
     assert inspection.problems == []
     write_report(inspection, root, tmp_path / "b", title="boxes")
     assert (tmp_path / "b" / "overlays.png").exists()
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are_written(tmp_path):
+    names = ["$\\frac{$", "a\nb|<b>_c_"]
+    sound = [_good(), _good(30, 10, 10, category_id=7)]
+    path, root = write_coco(tmp_path, [(WIDTH, HEIGHT, sound)])
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for category, name in zip(content["categories"], names, strict=True):
+        category["name"] = name
+    image = content["images"][0]
+    (root / image["file_name"]).rename(root / "$x$.png")
+    image["file_name"] = "$x$.png"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    report = write_report(inspect_coco(path, root), root, tmp_path / "out", title="a_b_*c*.json")
+    page = report.read_text(encoding="utf-8")
+    assert page.startswith("# a\\_b\\_\\*c\\*.json\n")
+    rows = [[cell.strip() for cell in line[2:-2].split(" | ")] for line in page.splitlines()]
+    shown = [row[1] for row in rows if len(row) == 4][-2:]
+    assert shown == ["\\$\\\\frac{\\$", "a b\\|\\<b\\>\\_c\\_"]
+    assert Image.open(tmp_path / "out" / "histograms.png").size[0] > 300
+
+
+@pytest.mark.parametrize("sides", [(20, 25), (5, 35)])
+def test_sizes_have_numbers_without_markup(sides, tmp_path, monkeypatch):
+    saved, save = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **k: saved.append(f) or save(f, *a, **k))
+    sound = [_good(2, 2, side, category_id=7) for side in sides]
+    path, root = write_coco(tmp_path, [(WIDTH, HEIGHT, sound)])
+    write_report(inspect_coco(path, root), root, tmp_path / "out", title="")
+    axis = saved[0].axes[1].xaxis
+    texts = [text.get_text() for text in axis.get_ticklabels(which="both")]
+    assert any(text.isdigit() for text in texts)
+    assert not any("$" in text for text in texts)

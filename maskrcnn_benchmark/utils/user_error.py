@@ -1,0 +1,101 @@
+"""How a program ends when something goes wrong: in one line where the user can mend it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import NoReturn
+
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+_LIBRARIES = ("torch", "torchvision", "numpy")
+
+
+class UserError(ValueError):
+    """The data, the config or the command line is wrong; the message tells the user what to mend.
+
+    Args:
+        message: what is wrong. Torch's loader makes an error of a worker process again out of the
+            worker's whole traceback; the message is then what stood behind the error's name.
+    """
+
+    def __init__(self, message: str) -> None:
+        name = f"\n{type(self).__module__}.{type(self).__qualname__}: "
+        super().__init__(message.rpartition(name)[2].rstrip("\n"))
+
+
+class MissingFileError(UserError, FileNotFoundError):
+    """A file that the data or the command line names is not there."""
+
+
+class MissingPackageError(UserError, ImportError):
+    """What was asked for needs an optional package that is not installed."""
+
+
+@contextlib.contextmanager
+def user_errors() -> Iterator[None]:
+    """End the program with one line, ``error: ...``, and exit code 2 where the user can mend it.
+
+    For the set-up of a run, in which any ValueError, OSError and ImportError is about what the user
+    gave, unless a ValueError comes out of the depth of torch. Later on only a ``UserError`` is.
+    """
+    try:
+        yield
+    except (ValueError, OSError, ImportError) as error:
+        if not isinstance(error, OSError | ImportError | UserError) and _is_of_a_library(error):
+            raise
+        _end(error)
+
+
+@contextlib.contextmanager
+def failures_named() -> Iterator[None]:
+    """End a program, as the decorator of its ``main``, in the way that suits what went wrong.
+
+    A ``UserError``, or a file that the system refuses to read or write: one line and exit code 2.
+    Ctrl-C: one word and exit code 130, as the shell counts a program that Ctrl-C ended. Anything
+    else is a defect, whose traceback is shown. Of a job of several processes, the rank is named.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no error
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        raise SystemExit(130) from None
+    except Exception as error:
+        if isinstance(error, UserError) or _is_refused_file(error):
+            _end(error)
+        if rank := _rank():
+            sys.stderr.write(
+                f"error: {rank} fails: {type(error).__name__}: {str(error).partition(chr(10))[0]}\n"
+                "If another process ended before it, that one's end is the cause. The same command "
+                "goes on from the last checkpoint.\n"
+            )
+        raise
+
+
+def _end(error: Exception) -> NoReturn:
+    rank = _rank()
+    sys.stderr.write(f"error: {rank}{': ' if rank else ''}{error}\n")
+    raise SystemExit(2) from None
+
+
+def _rank() -> str:
+    """Return which process of a job this is, as its launcher numbers it; "" if it is alone."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    return f"rank {os.environ.get('RANK')} of {size} on {platform.node()}" if size > 1 else ""
+
+
+def _is_refused_file(error: Exception) -> bool:
+    return isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL_DISK)
+
+
+def _is_of_a_library(error: Exception) -> bool:
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in _LIBRARIES
