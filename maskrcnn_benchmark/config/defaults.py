@@ -216,6 +216,8 @@ _C.MODEL.ROI_MASK_HEAD.RESOLUTION = 14
 _C.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR = True
 # Paste the masks into the image inside the model
 _C.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS = False
+# Paste masks by sampling them at the pixels' centres (detectron2's, mmdetection's), not by resizing
+_C.MODEL.ROI_MASK_HEAD.PASTE_ALIGNED = False
 # Probability above which a pasted pixel belongs to the mask
 _C.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS_THRESHOLD = 0.5
 # Dilation of the convolutions before the upsampling
@@ -236,6 +238,8 @@ _C.INPUT.MAX_SIZE_TRAIN = 1333
 _C.INPUT.MIN_SIZE_TEST = 800
 # Long side of the image in testing, at most
 _C.INPUT.MAX_SIZE_TEST = 1333
+# Sides of a resized image: rounded "down", or to the "nearest" pixel (detectron2's, mmdetection's)
+_C.INPUT.SIZE_ROUNDING = "down"
 # Subtracted from and divided into the pixels, in the channel order that TO_BGR255 gives
 _C.INPUT.PIXEL_MEAN = [102.9801, 115.9465, 122.7717]
 _C.INPUT.PIXEL_STD = [1.0, 1.0, 1.0]
