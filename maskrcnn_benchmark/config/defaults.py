@@ -32,6 +32,9 @@ _C.MODEL.MASKIOU_LOSS_WEIGHT = 1.0
 # What a box is wider than x2 - x1 in pixels: 1 for inclusive boxes (the original's and Detectron's
 # weights), 0 for continuous coordinates (torchvision's, detectron2's and mmdetection's)
 _C.MODEL.PIXEL_OFFSET = 1.0
+# Bound dw and dh from below as well as from above when boxes are decoded: no box is less than
+# 16 / 1000 of its reference (mmdetection's)
+_C.MODEL.BOX_CODER_CLIP_BELOW = False
 # Initial weights: a path (.pth .pkl .safetensors .npz), a URL or a catalog:// name; "" starts from
 # random weights. An OUTPUT_DIR/last_checkpoint takes precedence
 _C.MODEL.WEIGHT = ""
