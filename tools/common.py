@@ -30,6 +30,8 @@ from maskrcnn_benchmark.utils.comm import fresh_store, get_rank, get_world_size,
 from maskrcnn_benchmark.utils.env import setup_environment
 from maskrcnn_benchmark.utils.logger import setup_logger
 from maskrcnn_benchmark.utils.random_state import seed_generators
+from maskrcnn_benchmark.utils.weight_conversion import config_file
+from maskrcnn_benchmark.utils.weight_conversion.published import is_published, local_weights
 
 LOGGER = "maskrcnn_benchmark"
 _WAIT = datetime.timedelta(hours=1)  # for another process; a dead one is noticed at once
@@ -89,19 +91,41 @@ def failures_named() -> Iterator[None]:
         raise
 
 
-def read_config(args: argparse.Namespace, uses: Sequence[str]) -> list[str]:
-    """Merge file, registered data sets and settings into the global config, check and freeze it.
+def take_published_config(args: argparse.Namespace) -> list[str]:
+    """Put the config of a ``catalog://`` model under the settings if the user names no file.
 
     Returns:
-        What was resolved, a line each.
+        What to tell the user, a line each.
     """
+    weights = getattr(args, "ckpt", "") or cfg.MODEL.WEIGHT
+    if args.config_file or not is_published(weights):
+        return []
+    path = local_weights(weights, cfg.MODEL.PRETRAINED_MODELS, cfg.PATHS_CATALOG)
+    cfg.merge_from_file(config_file(path))
+    cfg.as_defaults()  # so that the number of classes follows from the data
+    cfg.merge_from_list(args.opts)
+    return [f"No --config-file: the settings begin with {config_file(path)}"]
+
+
+def merge_settings(args: argparse.Namespace) -> None:
+    """Merge file and settings of the command line into the global config."""
     if args.config_file:
         cfg.merge_from_file(args.config_file)
     misplaced = [option for option in args.opts[::2] if option.startswith("--")]
     if misplaced:
         raise ValueError(f"{misplaced[0]} must come before the KEY VALUE settings")
     cfg.merge_from_list(args.opts)
-    resolved = register_datasets(cfg, args.register, uses, args.opts[::2]) + scale_to_batch(cfg)
+
+
+def complete_config(args: argparse.Namespace, uses: Sequence[str]) -> list[str]:
+    """Add what a published model and registered data sets ask for, check and freeze the config.
+
+    Returns:
+        What was resolved, a line each.
+    """
+    resolved = take_published_config(args)
+    resolved += register_datasets(cfg, args.register, uses, args.opts[::2])
+    resolved += scale_to_batch(cfg)
     check_config(cfg)
     resolved += resolve_num_classes(cfg, uses)
     cfg.freeze()
@@ -123,11 +147,12 @@ def start_run(args: argparse.Namespace, uses: Sequence[str]) -> tuple[CfgNode, t
         FileNotFoundError: there is no such config file, or annotation file.
     """
     setup_environment()
-    resolved = read_config(args, uses)
+    merge_settings(args)
     device = choose_device(cfg)
     local_rank = int(os.environ.get("LOCAL_RANK", args.local_rank))
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         join_processes(device, local_rank)
+    resolved = complete_config(args, uses)  # one of the processes downloads what that takes
     logger = setup_logger(LOGGER, cfg.OUTPUT_DIR, get_rank())
     logger.info(f"{get_world_size()} processes; {vars(args)}")
     logger.info(f"Environment\n{collect_env_info()}")
@@ -146,7 +171,12 @@ def choose_device(cfg: CfgNode) -> torch.device:
     Raises:
         ValueError: the user asked for a GPU and there is none.
     """
-    device = torch.device(cfg.MODEL.DEVICE)
+    try:
+        device = torch.device(cfg.MODEL.DEVICE)
+    except RuntimeError as error:
+        raise ValueError(
+            f"MODEL.DEVICE is {cfg.MODEL.DEVICE!r}; it must be cuda, cuda:N or cpu"
+        ) from error
     if device.type != "cuda" or torch.cuda.is_available():
         return device
     if cfg.is_set("MODEL.DEVICE"):
