@@ -107,7 +107,7 @@ def choose_style(named: str | None, told: Style) -> tuple[Style, str]:
         return told, f"style {name}, told by the file"
     if named is None:
         raise ValueError(
-            "the file does not tell how its images were prepared: give --style "
-            + ", or ".join(f"{name} ({style})" for name, style in STYLES.items())
+            f"the file does not tell how its images were prepared: give --style, one of "
+            f"{', '.join(STYLES)} (tools/convert_weights.py --help tells what they are)"
         )
     return STYLES[named], f"style {named}, as given"
