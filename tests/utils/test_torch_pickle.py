@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from maskrcnn_benchmark.utils import array_pickle
-from maskrcnn_benchmark.utils.torch_pickle import read_foreign_checkpoint
+from maskrcnn_benchmark.utils.torch_pickle import one_line, read_foreign_checkpoint
 from maskrcnn_benchmark.utils.weight_files import model_tensors, read_weights
 
 
@@ -216,6 +216,17 @@ def test_a_pickled_module_is_refused_by_name(tmp_path):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "net.pth")
     with pytest.raises(ValueError, match=r"net.pth: .*torch.nn.modules.linear.Linear.*state_dict"):
         read_weights(tmp_path / "net.pth")
+
+
+def test_a_message_of_torch_is_a_line_of_plain_text(tmp_path):
+    assert one_line(RuntimeError("\n\x1b[1mnot\x1b[0m read\nmore")) == "not read"
+    assert one_line(EOFError()) == "EOFError"
+    with zipfile.ZipFile(tmp_path / "script.pth", "w") as archive:  # as TorchScript's files
+        for name in ("data.pkl", "constants.pkl", "version"):
+            archive.writestr(f"script/{name}", "3")
+    with pytest.raises(ValueError, match="script.pth: .*TorchScript") as caught:
+        read_weights(tmp_path / "script.pth")
+    assert "\x1b" not in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_messages_hold_no_terminal_codes(tmp_path):
