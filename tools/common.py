@@ -29,6 +29,8 @@ from maskrcnn_benchmark.utils.env import setup_environment
 from maskrcnn_benchmark.utils.logger import setup_logger
 from maskrcnn_benchmark.utils.random_state import seed_generators
 from maskrcnn_benchmark.utils.user_error import user_errors
+from maskrcnn_benchmark.utils.weight_conversion import config_file
+from maskrcnn_benchmark.utils.weight_conversion.published import is_published, local_weights
 
 LOGGER = "maskrcnn_benchmark"
 _WAIT = datetime.timedelta(hours=1)  # for another process; a dead one is noticed at once
@@ -59,19 +61,41 @@ def argument_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def read_config(args: argparse.Namespace, uses: Sequence[str]) -> list[str]:
-    """Merge file, registered data sets and settings into the global config, check and freeze it.
+def take_published_config(args: argparse.Namespace) -> list[str]:
+    """Put the config of a ``catalog://`` model under the settings if the user names no file.
 
     Returns:
-        What was resolved, a line each.
+        What to tell the user, a line each.
     """
+    weights = getattr(args, "ckpt", "") or cfg.MODEL.WEIGHT
+    if args.config_file or not is_published(weights):
+        return []
+    path = local_weights(weights, cfg.MODEL.PRETRAINED_MODELS, cfg.PATHS_CATALOG)
+    cfg.merge_from_file(config_file(path))
+    cfg.as_defaults()  # so that the number of classes follows from the data
+    cfg.merge_from_list(args.opts)
+    return [f"No --config-file: the settings begin with {config_file(path)}"]
+
+
+def merge_settings(args: argparse.Namespace) -> None:
+    """Merge file and settings of the command line into the global config."""
     if args.config_file:
         cfg.merge_from_file(args.config_file)
     misplaced = [option for option in args.opts[::2] if option.startswith("--")]
     if misplaced:
         raise ValueError(f"{misplaced[0]} must come before the KEY VALUE settings")
     cfg.merge_from_list(args.opts)
-    resolved = register_datasets(cfg, args.register, uses, args.opts[::2]) + scale_to_batch(cfg)
+
+
+def complete_config(args: argparse.Namespace, uses: Sequence[str]) -> list[str]:
+    """Add what a published model and registered data sets ask for, check and freeze the config.
+
+    Returns:
+        What was resolved, a line each.
+    """
+    resolved = take_published_config(args)
+    resolved += register_datasets(cfg, args.register, uses, args.opts[::2])
+    resolved += scale_to_batch(cfg)
     check_config(cfg)
     resolved += resolve_num_classes(cfg, uses)
     cfg.freeze()
@@ -93,7 +117,7 @@ def start_run(args: argparse.Namespace, uses: Sequence[str]) -> tuple[CfgNode, t
         FileNotFoundError: there is no such config file, or annotation file.
     """
     setup_environment()
-    resolved = read_config(args, uses)
+    merge_settings(args)
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", args.local_rank)) if world_size > 1 else None
     device = choose_device(cfg, local_rank)
@@ -101,6 +125,7 @@ def start_run(args: argparse.Namespace, uses: Sequence[str]) -> tuple[CfgNode, t
         torch.cuda.set_device(device)
     if world_size > 1:
         join_processes(device)
+    resolved = complete_config(args, uses)  # one of the processes downloads what that takes
     logger = setup_logger(LOGGER, cfg.OUTPUT_DIR, get_rank())
     logger.info(f"{get_world_size()} processes; {vars(args)}")
     logger.info(f"Environment\n{collect_env_info()}")
@@ -128,7 +153,12 @@ def choose_device(cfg: CfgNode, local_rank: int | None = None) -> torch.device:
         ValueError: the user asked for a GPU and there is none, or not that one; or for one GPU,
             and there are several processes.
     """
-    device = torch.device(cfg.MODEL.DEVICE)
+    try:
+        device = torch.device(cfg.MODEL.DEVICE)
+    except RuntimeError as error:
+        raise ValueError(
+            f"MODEL.DEVICE is {cfg.MODEL.DEVICE!r}; it must be cuda, cuda:N or cpu"
+        ) from error
     if device.type != "cuda":
         return device
     if not torch.cuda.is_available():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -63,7 +64,12 @@ def device_name(text: str) -> str:
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Predict on images and videos.")
-    parser.add_argument("--weights", required=True, metavar="FILE", help="a checkpoint")
+    parser.add_argument(
+        "--weights",
+        required=True,
+        metavar="FILE",
+        help="a checkpoint, an address or a catalog:// name",
+    )
     parser.add_argument(
         "--config-file", metavar="FILE", help="of weights that do not hold their config"
     )
@@ -259,6 +265,7 @@ def predict_inputs(args: argparse.Namespace) -> Run:
 def main() -> None:
     """Run the command line."""
     args = parse_arguments()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     run = predict_inputs(args)
     print(f"{run.detections} detections in {run.images} images, in {args.output}")
     if run.broken:

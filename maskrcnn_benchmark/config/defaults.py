@@ -32,6 +32,9 @@ _C.MODEL.MASKIOU_LOSS_WEIGHT = 1.0
 # What a box is wider than x2 - x1 in pixels: 1 for inclusive boxes (the original's and Detectron's
 # weights), 0 for continuous coordinates (torchvision's, detectron2's and mmdetection's)
 _C.MODEL.PIXEL_OFFSET = 1.0
+# Bound dw and dh from below as well as from above when boxes are decoded: no box is less than
+# 16 / 1000 of its reference (mmdetection's)
+_C.MODEL.BOX_CODER_CLIP_BELOW = False
 # Initial weights: a path (.pth .pkl .safetensors .npz), a URL or a catalog:// name; "" starts from
 # random weights. An OUTPUT_DIR/last_checkpoint takes precedence
 _C.MODEL.WEIGHT = ""
@@ -222,6 +225,8 @@ _C.MODEL.ROI_MASK_HEAD.RESOLUTION = 14
 _C.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR = True
 # Paste the masks into the image inside the model
 _C.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS = False
+# Paste masks by sampling them at the pixels' centres (detectron2's, mmdetection's), not by resizing
+_C.MODEL.ROI_MASK_HEAD.PASTE_ALIGNED = False
 # Probability above which a pasted pixel belongs to the mask
 _C.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS_THRESHOLD = 0.5
 # Dilation of the convolutions before the upsampling
@@ -242,6 +247,8 @@ _C.INPUT.MAX_SIZE_TRAIN = 1333
 _C.INPUT.MIN_SIZE_TEST = 800
 # Long side of the image in testing, at most
 _C.INPUT.MAX_SIZE_TEST = 1333
+# Sides of a resized image: rounded "down", or to the "nearest" pixel (detectron2's, mmdetection's)
+_C.INPUT.SIZE_ROUNDING = "down"
 # Subtracted from the pixels, in the channel order and range that TO_BGR255 gives
 _C.INPUT.PIXEL_MEAN = [102.9801, 115.9465, 122.7717]
 # The pixels minus the mean are divided by it

@@ -7,6 +7,7 @@ in ``#sha256=<hex>``, which is then checked.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,24 @@ class DatasetCatalog:
         }
 
 
+def _published() -> dict[str, str]:
+    """Return the addresses of the models in ``model_zoo.json`` by ``<project>/<name>``."""
+    rows = json.loads(Path(__file__).with_name("model_zoo.json").read_text())["models"]
+    found = {}
+    for row in rows:
+        sha256 = f"#sha256={row['sha256_prefix']}" if "sha256_prefix" in row else ""
+        found[f"{row['project']}/{row['name']}"] = row["url"] + sha256
+    return found
+
+
 class ModelCatalog:
-    """``catalog://`` names of published Detectron weights with their addresses."""
+    """``catalog://`` names of published weights with their addresses.
+
+    ``PUBLISHED`` has whole detectors of mmdetection, detectron2 and torchvision, which are
+    converted when they are used; the others are Detectron's.
+    """
+
+    PUBLISHED = _published()
 
     URL = "https://dl.fbaipublicfiles.com/detectron"
     IMAGENET = {
@@ -117,11 +134,14 @@ class ModelCatalog:
         Raises:
             ValueError: the name is not in the catalog.
         """
+        if name in cls.PUBLISHED:
+            return cls.PUBLISHED[name]
         for prefix, addresses in cls._tables().items():
             key = name.removeprefix(prefix)
             if name.startswith(prefix) and key in addresses:
                 return f"{cls.URL}/{addresses[key]}"
         known = sorted(prefix + key for prefix, table in cls._tables().items() for key in table)
+        known += sorted(cls.PUBLISHED)
         raise ValueError(f"unknown weights catalog://{name}; known: {', '.join(known)}")
 
     @classmethod

@@ -28,6 +28,7 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.image_list import to_image_list
 from maskrcnn_benchmark.utils.model_serialization import load_state_dict
 from maskrcnn_benchmark.utils.visualization import draw_instances
+from maskrcnn_benchmark.utils.weight_conversion.published import local_weights
 from maskrcnn_benchmark.utils.weight_files import model_tensors, read_weights
 
 from .inference import evaluating
@@ -113,18 +114,21 @@ class Predictor:
         """Build the model that a file of weights belongs to, and load it.
 
         Args:
-            path: a checkpoint of this project holds its config and class names; other weights (the
-                original's ``.pth``, Detectron's ``.pkl``, ...) need ``config_file``.
+            path: a file, an address or a ``catalog://`` name (downloaded, and converted, to
+                MODEL.PRETRAINED_MODELS). A checkpoint of this project and a converted model hold
+                their config and class names; other weights (the original's ``.pth``, Detectron's
+                ``.pkl``, ...) need ``config_file``.
             config_file: a YAML to take in place of the checkpoint's config.
             opts: ``[key, value, ...]`` that go before either, such as INPUT.MIN_SIZE_TEST 400.
             class_names: to take in place of the checkpoint's, without the background's.
             device: see the class.
 
         Raises:
-            FileNotFoundError: a file is not there.
+            OSError: a file is not there, or could not be downloaded.
             ValueError: a file cannot be read, there is no config, or the weights do not fill the
                 model that it describes.
         """
+        path = _make_local(path, config_file, opts)
         content = read_weights(path)
         config = _make_config(content.get("config"), config_file, opts, weights=path)
         model = build_detection_model(config)
@@ -205,6 +209,15 @@ def draw(image: ImageSource, prediction: Prediction, **options: Any) -> Image.Im
     """
     picture = draw_instances(np.asarray(as_rgb(image)), prediction.instances(), **options)
     return Image.fromarray(picture)
+
+
+def _make_local(weights: str | Path, config_file: str | Path | None, opts: Sequence[Any]) -> Path:
+    """Return the file of weights, downloaded if need be to where the settings say."""
+    cfg = make_default_config()
+    if config_file is not None:
+        cfg.merge_from_file(config_file)
+    cfg.merge_from_list(opts)
+    return local_weights(str(weights), cfg.MODEL.PRETRAINED_MODELS, cfg.PATHS_CATALOG)
 
 
 def _make_config(

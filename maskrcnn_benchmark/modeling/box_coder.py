@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from yacs.config import CfgNode
 
 from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET, box_sizes
 
@@ -20,6 +21,7 @@ class BoxCoder:
     Args:
         weights: factors of ``dx, dy, dw, dh``.
         bbox_xform_clip: upper bound of ``dw`` and ``dh`` when decoding.
+        clip_below: whether ``-bbox_xform_clip`` is their lower bound too, as in mmdetection.
         pixel_offset: convention of the boxes (``box_ops``).
     """
 
@@ -28,10 +30,12 @@ class BoxCoder:
         weights: Sequence[float],
         bbox_xform_clip: float = BBOX_XFORM_CLIP,
         *,
+        clip_below: bool = False,
         pixel_offset: float = PIXEL_OFFSET,
     ) -> None:
         self.weights = tuple(weights)
         self.bbox_xform_clip = bbox_xform_clip
+        self.lower_bound = -bbox_xform_clip if clip_below else -math.inf
         self.pixel_offset = pixel_offset
 
     def _centres_and_sizes(self, boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,7 +55,16 @@ class BoxCoder:
         codes = rel_codes.reshape(len(boxes), rel_codes.shape[1] // 4, 4)
         codes = codes / codes.new_tensor(self.weights)
         centres = codes[..., :2] * sizes + centres  # [N, K, 2]
-        sizes = torch.exp(codes[..., 2:].clamp(max=self.bbox_xform_clip)) * sizes
+        sizes = torch.exp(codes[..., 2:].clamp(self.lower_bound, self.bbox_xform_clip)) * sizes
         corner = centres - 0.5 * sizes
         far_corner = centres + 0.5 * sizes - self.pixel_offset
         return torch.cat([corner, far_corner], dim=2).reshape(rel_codes.shape)
+
+
+def make_box_coder(cfg: CfgNode, weights: Sequence[float]) -> BoxCoder:
+    """Return the coder of RPN or box head, with the model's conventions."""
+    return BoxCoder(
+        weights,
+        clip_below=cfg.MODEL.BOX_CODER_CLIP_BELOW,
+        pixel_offset=cfg.MODEL.PIXEL_OFFSET,
+    )

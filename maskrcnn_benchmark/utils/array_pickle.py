@@ -2,6 +2,7 @@
 
 A pickle may name any importable object and have it called. The reader here knows the few names that
 NumPy's own pickling writes and answers them with code of this file; any other name is an error.
+``torch_pickle.py`` reads torch's checkpoints in the same way.
 """
 
 from __future__ import annotations
@@ -82,8 +83,24 @@ def _no_bytes() -> bytes:
     return b""
 
 
+class Known:
+    """A callable that a pickle may use and not change: pickles can set attributes too."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Return what the function returns."""
+        return self._function(*arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("it sets attributes of a function")
+
+
 _NUMPY = ("numpy.core", "numpy._core")
-_KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
+_FUNCTIONS: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Dtype,
     **{(f"{core}.multiarray", "_reconstruct"): _Array for core in _NUMPY},
@@ -95,28 +112,35 @@ _KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
+KNOWN = {name: Known(function) for name, function in _FUNCTIONS.items()}
+
+
 class _Unpickler(pickle.Unpickler):
     """Finds the names that NumPy's pickles hold and no other."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _KNOWN:
+        if (module, name) not in KNOWN:
             raise pickle.UnpicklingError(
                 f"it names {module}.{name}, which is refused: only NumPy arrays of numbers in "
                 "plain containers are read"
             )
-        return _KNOWN[module, name]
+        return KNOWN[module, name]
 
 
-def _finished(value: Any) -> Any:
-    """Return ``value`` with every array in the making replaced by its array."""
+def finished(value: Any) -> Any:
+    """Return ``value`` with every array in the making replaced by its array; tuples become lists.
+
+    Raises:
+        pickle.UnpicklingError: an array has no content.
+    """
     if isinstance(value, _Array):
         if value.array is None:
             raise pickle.UnpicklingError("an array without content")
         return value.array
     if isinstance(value, Mapping):
-        return {key: _finished(item) for key, item in value.items()}
+        return {key: finished(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finished(item) for item in value]
+        return [finished(item) for item in value]
     return value
 
 
@@ -130,6 +154,6 @@ def read_array_pickle(path: Path) -> Any:
     """
     try:
         with path.open("rb") as file:
-            return _finished(_Unpickler(file, encoding="latin1").load())
+            return finished(_Unpickler(file, encoding="latin1").load())
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise ValueError(f"{path}: not a pickle of NumPy arrays ({error})") from error

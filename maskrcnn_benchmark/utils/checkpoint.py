@@ -24,13 +24,11 @@ from yacs.config import CfgNode
 from .atomic_file import write_atomically
 from .class_names import difference_of_classes
 from .comm import is_main_process
-from .config_changes import config_changes
-from .imports import import_file
+from .config_changes import config_changes, require_conventions
 from .model_serialization import load_state_dict
-from .model_zoo import fetch, is_url, path_for_url
-from .weight_files import check_ending, has_averaged, model_tensors, read_weights
+from .weight_conversion.published import local_weights
+from .weight_files import has_averaged, model_tensors, read_weights
 
-_CATALOG = "catalog://"
 _LAST = "last_checkpoint"
 _METADATA = ("config", "class_names", "category_ids")
 
@@ -123,7 +121,8 @@ class Checkpointer:
         Raises:
             OSError: a named file is not there, or could not be downloaded.
             ValueError: a file cannot be read, nothing in it fits, or not all where all must, or it
-                is of other classes where all must fit, or what is frozen is not in it.
+                is of other classes where all must fit, or what is frozen is not in it, or it was
+                converted from another project and the config has other conventions.
         """
         latest = self.get_checkpoint_file() if use_latest else None
         if latest is not None:
@@ -135,6 +134,7 @@ class Checkpointer:
             return {}
         path = self._local_file(str(path))
         content = read_weights(path)
+        require_conventions(content, self.metadata.get("config", ""), path)
         kind = "averaged weights" if has_averaged(content) else "weights"
         what = f"the {kind} in {path}"
         if self.optimizer is None:
@@ -257,7 +257,8 @@ class DetectronCheckpointer(Checkpointer):
     """A checkpointer that stores the config in every file and downloads what it is to load.
 
     ``load`` takes ``http(s)://`` addresses and ``catalog://`` names of ``PATHS_CATALOG``'s
-    ``ModelCatalog``; the files are kept in ``MODEL.PRETRAINED_MODELS``.
+    ``ModelCatalog``, published models of other projects too, which are converted; the files are
+    kept in ``MODEL.PRETRAINED_MODELS``.
 
     Args:
         cfg: the whole config; stored as YAML text.
@@ -283,16 +284,4 @@ class DetectronCheckpointer(Checkpointer):
 
     def _local_file(self, name: str) -> Path:
         """Return the file that a path, an address or a catalog name stands for, downloaded."""
-        if not is_url(name):
-            return Path(name)
-        folder = Path(self._cfg.MODEL.PRETRAINED_MODELS)
-        if not name.startswith(_CATALOG):
-            target = path_for_url(name)
-            check_ending(target)
-            return fetch(name, folder / target)
-        entry = name.removeprefix(_CATALOG)
-        catalog = import_file("PATHS_CATALOG", self._cfg.PATHS_CATALOG)
-        location = catalog.ModelCatalog.get(entry)
-        if not is_url(location):
-            return Path(location)
-        return fetch(location, folder / (entry + path_for_url(location).suffix))
+        return local_weights(name, self._cfg.MODEL.PRETRAINED_MODELS, self._cfg.PATHS_CATALOG)

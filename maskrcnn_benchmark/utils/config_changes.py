@@ -1,14 +1,29 @@
-"""What changed between two configs that were saved as YAML text."""
+"""What differs between two configs that were saved as YAML text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 _WITHOUT_EFFECT = ("OUTPUT_DIR",)
 _ABSENT = "(none)"
+# What the weights of a converted model were made for: with anything else they compute nonsense
+_CONVENTIONS = (
+    "MODEL.PIXEL_OFFSET",
+    "MODEL.BACKBONE.CONV_BODY",
+    "MODEL.RESNETS.STRIDE_IN_1X1",
+    "MODEL.RESNETS.NUM_GROUPS",
+    "MODEL.RESNETS.WIDTH_PER_GROUP",
+    "MODEL.RPN.ANCHOR_RULE",
+    "MODEL.ROI_BOX_HEAD.POOLER_ALIGNED",
+    "MODEL.ROI_MASK_HEAD.POOLER_ALIGNED",
+    "INPUT.PIXEL_MEAN",
+    "INPUT.PIXEL_STD",
+    "INPUT.TO_BGR255",
+)
 
 
 def config_changes(before: str, after: str) -> list[str]:
@@ -17,6 +32,30 @@ def config_changes(before: str, after: str) -> list[str]:
     keys = [key for key in (old | new) if key not in _WITHOUT_EFFECT]
     pairs = ((key, old.get(key, _ABSENT), new.get(key, _ABSENT)) for key in keys)
     return [f"{key} {was} -> {now}" for key, was, now in pairs if was != now]
+
+
+def require_conventions(content: Mapping[str, Any], config: str, path: str | Path) -> None:
+    """Refuse weights that were converted from another project under a config of other conventions.
+
+    Args:
+        content: of the file of weights; only one with ``converted_from`` is looked at.
+        config: YAML text of the config that they are to be loaded under; "" if it is not known.
+        path: the file of weights; its config is the ``.yaml`` beside it.
+
+    Raises:
+        ValueError: the conventions differ.
+    """
+    if "converted_from" not in content or not config:
+        return
+    theirs, ours = (dict(_leaves(yaml.safe_load(text))) for text in (content["config"], config))
+    pairs = ((key, ours.get(key), theirs.get(key)) for key in _CONVENTIONS)
+    differ = [f"{key} {our}, not {their}" for key, our, their in pairs if our != their]
+    if differ:
+        raise ValueError(
+            f"{path} was converted from {content['converted_from']}, and the config does not fit "
+            f"it: {'; '.join(differ)}. Take --config-file {Path(path).with_suffix('.yaml')}, or "
+            "with a catalog:// name none"
+        )
 
 
 def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -7,6 +7,7 @@ import http.client
 import logging
 import os
 import re
+from collections.abc import Callable
 from email.message import Message
 from http import HTTPStatus
 from http.client import HTTPResponse
@@ -24,7 +25,10 @@ from .folder_lock import one_at_a_time
 _TIMEOUT = 30  # seconds without an answer
 _BLOCK = 1 << 18  # bytes read at a time
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
-_HOSTS_WITH_HASHES = ("download.pytorch.org",)  # their file names end in a piece of the sha256
+_HOSTS_WITH_HASHES = (
+    "download.pytorch.org",
+    "download.openmmlab.com",
+)  # their file names end in a piece of the sha256
 
 
 def is_url(name: str) -> bool:
@@ -35,8 +39,8 @@ def is_url(name: str) -> bool:
 def expected_sha256(url: str) -> str | None:
     """Return the sha256, or its first digits, that the address itself tells; None if it does not.
 
-    Any address may end in ``#sha256=<hex digits>``; download.pytorch.org puts the first eight
-    digits into the file's name.
+    Any address may end in ``#sha256=<hex digits>``; download.pytorch.org and download.openmmlab.com
+    put the first eight digits into the file's name.
 
     Raises:
         ValueError: what follows ``#`` is not that.
@@ -81,10 +85,25 @@ def fetch(url: str, target: Path) -> Path:
         OSError: the file cannot be had; the message says what to do.
         ValueError: the file is not the one that the sha256 belongs to.
     """
+    once_per_job(lambda: download(url, target), target)
+    return target
+
+
+def once_per_job(make: Callable[[], None], target: Path) -> None:
+    """Let the main process of a job make a file while the others wait.
+
+    Args:
+        make: makes the file unless it is there.
+        target: the file.
+
+    Raises:
+        OSError: ``make`` raised it, on every process; or the machine does not see the file.
+        ValueError: likewise.
+    """
     problem: Exception | None = None
     if is_main_process():
         try:
-            _ensure(url, target)
+            make()
         except (OSError, ValueError) as error:
             problem = error
     problem = all_gather(problem)[0]  # the others wait here, and end if the main process must
@@ -95,11 +114,13 @@ def fetch(url: str, target: Path) -> Path:
             f"the job's main process has {target}, this one has not: put MODEL.PRETRAINED_MODELS "
             "on a disk that all machines share, or copy the file to each of them"
         )
-    return target
 
 
-def _ensure(url: str, target: Path) -> None:
-    """Download ``url`` to ``target`` unless it is there, and check its sha256 either way."""
+def download(url: str, target: Path) -> None:
+    """Download ``url`` to ``target`` unless it is there, and check its sha256 either way.
+
+    Args and errors are those of ``fetch``.
+    """
     sha256 = expected_sha256(url)
     target.parent.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(target.parent):

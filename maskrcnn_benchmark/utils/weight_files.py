@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping
@@ -17,17 +18,20 @@ from torch import Tensor
 from .array_pickle import read_array_pickle
 from .c2_model_loading import convert_caffe2, is_caffe2
 from .model_serialization import strip_module_prefix
+from .torch_pickle import one_line, read_foreign_checkpoint
 from .torchvision_weights import convert_torchvision_resnet, is_torchvision_resnet
 
 
 def _read_torch(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except pickle.UnpicklingError:  # more than tensors and plain values
+        content, left_out = read_foreign_checkpoint(path)
+        logging.getLogger(__name__).info(f"{path} is read without {', '.join(left_out)}")
+        return content
+    except (RuntimeError, EOFError) as error:
         raise ValueError(
-            f"{path}: not a checkpoint of tensors and plain values that torch can read safely "
-            f"({first_line})"
+            f"{path}: not a checkpoint that torch can read ({one_line(error)})"
         ) from error
     if not isinstance(content, Mapping):
         raise ValueError(f"{path}: holds a {type(content).__name__}, not a dict of tensors")
@@ -87,8 +91,8 @@ def read_weights(path: str | Path) -> dict[str, Any]:
     """Return what a file of weights holds, on the CPU. Nothing in a file is ever executed.
 
     Args:
-        path: ``.pth`` or ``.pt`` (torch, read with ``weights_only=True``), ``.pkl`` (Detectron's
-            pickles of NumPy arrays), ``.safetensors`` or ``.npz`` (NumPy).
+        path: ``.pth`` or ``.pt`` (torch; objects of other programs are left out), ``.pkl``
+            (Detectron's pickles of NumPy arrays), ``.safetensors`` or ``.npz`` (NumPy).
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -46,6 +46,8 @@ def test_keys_beyond_the_originals_have_upstreams_defaults():
     ours |= {"DATALOADER.FILTER_EMPTY", "SEED"}
     # the conventions of converted models; the defaults are what the original computes
     ours |= {"MODEL.PIXEL_OFFSET", "MODEL.RPN.ANCHOR_RULE", "MODEL.ROI_HEADS.MIN_SIZE"}
+    ours |= {"MODEL.ROI_MASK_HEAD.PASTE_ALIGNED", "INPUT.SIZE_ROUNDING"}
+    ours |= {"MODEL.BOX_CODER_CLIP_BELOW"}
     ours |= {f"MODEL.ROI_{head}_HEAD.POOLER_ALIGNED" for head in ("BOX", "MASK")}
     ours |= {key for key in DEFAULTS if key.startswith("MODEL.ROI_HEADS.SOFT_NMS.")}
     ours |= {f"INPUT.LARGE_SCALE_JITTER.{name}" for name in ("ENABLED", "SIZE", "SCALES")}

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torchvision
 from torchvision.models.detection.anchor_utils import AnchorGenerator as TorchvisionAnchors
 from torchvision.models.detection.image_list import ImageList
 
+from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
 from maskrcnn_benchmark.modeling.poolers import LevelMapper, Pooler
-from maskrcnn_benchmark.modeling.roi_heads.box_head import DetectionLimits, select_detections
+from maskrcnn_benchmark.modeling.roi_heads.box_head import (
+    DetectionLimits,
+    build_box_head,
+    select_detections,
+)
 from maskrcnn_benchmark.modeling.rpn.anchor_generator import AnchorGenerator
+from maskrcnn_benchmark.modeling.rpn.rpn import build_rpn
 from maskrcnn_benchmark.structures.bounding_box import FLIP_LEFT_RIGHT, FLIP_TOP_BOTTOM, BoxList
 from maskrcnn_benchmark.structures.box_ops import box_area, box_iou, clip_boxes
 from maskrcnn_benchmark.structures.boxlist_ops import boxlist_iou, boxlist_nms, cat_boxlist
@@ -96,6 +104,27 @@ def test_box_coder():
     torch.testing.assert_close(codes[:, 1], 10 * cy / (boxes[:, 3] - boxes[:, 1]))
     torch.testing.assert_close(codes[:, 3], 5 * height_ratio.log())
     torch.testing.assert_close(coder.decode(codes, boxes), targets, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("section", ["RPN", "box head"])
+def test_boxes_that_shrink_or_grow_too_much_are_bounded(section):
+    """mmdetection bounds dw and dh on both sides by log(1000 / 16), the others above alone."""
+    boxes = torch.tensor([[100.0, 200, 1100, 1200]])
+    widths = {}
+    for below in (False, True):
+        cfg = make_default_config()
+        cfg.merge_from_list(["MODEL.BOX_CODER_CLIP_BELOW", below, "MODEL.PIXEL_OFFSET", 0])
+        if section == "RPN":
+            coder, factor = build_rpn(cfg, 8).box_coder, 1
+        else:
+            coder, factor = build_box_head(cfg, 1024).box_coder, 5
+        codes = torch.tensor([[0.0, 0, -9 * factor, 9 * factor]])
+        x1, y1, x2, y2 = coder.decode(codes, boxes)[0].tolist()
+        assert (x1 + x2) / 2 == pytest.approx(600) and (y1 + y2) / 2 == pytest.approx(700)
+        assert y2 - y1 == pytest.approx(1000 * 1000 / 16, rel=1e-5)
+        widths[below] = x2 - x1
+    assert widths[True] == pytest.approx(16, rel=1e-4)
+    assert widths[False] == pytest.approx(1000 * math.exp(-9), abs=1e-3)
 
 
 def features(height: int, width: int) -> list[torch.Tensor]:

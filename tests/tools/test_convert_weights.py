@@ -54,9 +54,10 @@ def test_torchvisions_coco_model(run, tmp_path):
     code, output, errors = run(tmp_path / "in.pth", tmp_path / "new" / "out.pth")
     assert code == 0, errors
     out = tmp_path / "new" / "out.pth"
-    assert "MaskIoU head is new and untrained" in output
+    assert "It is a Mask R-CNN without mask scores" in output
+    assert "Assumed: style pytorch, told by the file: RGB" in output
     assert f"train_net.py --config-file {out.with_suffix('.yaml')} MODEL.WEIGHT {out} " in output
-    assert "SOLVER.TRAIN_ONLY maskiou" in output
+    assert "MODEL.MASKIOU_ON True SOLVER.TRAIN_ONLY maskiou" in output
     content = torch.load(out, weights_only=True)
     assert content["class_names"] == COCO_CLASSES.class_names
     assert content["category_ids"] == COCO_CLASSES.category_ids
@@ -78,13 +79,13 @@ def test_a_mask_rcnn_without_maskiou_head_starts_the_training_of_one(run, tmp_pa
     assert code == 0, errors
     content = torch.load(tmp_path / "out.pth", weights_only=True)
     assert content["class_names"][1:] == ["cat", "dog", "cow", "red fox"]
-    bare = {n: t for n, t in content["model"].items() if "maskiou" not in n}
-    torch.save(bare, tmp_path / "bare.pth")
-    _, checkpointer = load(tmp_path, "SOLVER.TRAIN_ONLY", "maskiou")
+    options = ("MODEL.MASKIOU_ON", True, "SOLVER.TRAIN_ONLY", "maskiou")
+    _, checkpointer = load(tmp_path, *options)
     with caplog.at_level("INFO"):
-        checkpointer.load(tmp_path / "bare.pth")
-    assert "not in the file, left as they are: 14: roi_heads.maskiou." in caplog.text
-    torch.save({n: t for n, t in bare.items() if "mask_fcn" not in n}, tmp_path / "no_mask.pth")
+        checkpointer.load(tmp_path / "out.pth")
+    assert "not in the file, left as they are: 19: " in caplog.text
+    bare = {n: t for n, t in content["model"].items() if "mask_fcn" not in n}
+    torch.save(bare, tmp_path / "no_mask.pth")
     with pytest.raises(ValueError, match="does not fill what is frozen .*mask_fcn1"):
         checkpointer.load(tmp_path / "no_mask.pth")
 
@@ -105,9 +106,9 @@ def test_a_pickle_of_detectron2(run, tmp_path):
 def test_a_mask_scoring_rcnn_of_mmdetection_keeps_its_head(run, tmp_path):
     state, _ = synthetic("mmdetection", 50, maskiou=True)
     torch.save({"state_dict": state, "meta": {"epoch": 12}}, tmp_path / "in.pth")
-    code, output, errors = run(tmp_path / "in.pth", tmp_path / "out.pth")
+    code, output, errors = run(tmp_path / "in.pth", tmp_path / "out.pth", "--style", "caffe")
     assert code == 0, errors
-    assert "untrained" not in output and "test_net.py" in output
+    assert "without mask scores" not in output and "test_net.py" in output
     saved = torch.load(tmp_path / "out.pth", weights_only=True)["model"]
     theirs = state["roi_head.mask_iou_head.fcs.1.weight"]
     assert saved["roi_heads.maskiou.feature_extractor.maskiou_fc2.weight"].equal(theirs)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 import shutil
 from collections import Counter, OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +11,13 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
+from maskrcnn_benchmark.config import make_default_config
+from maskrcnn_benchmark.modeling.backbone import build_backbone
+from maskrcnn_benchmark.utils.model_serialization import load_state_dict
 from maskrcnn_benchmark.utils.weight_files import model_tensors, read_weights
 from tests.helpers.pickles import python2_pickle
 
+ROOT = Path(__file__).parents[2]
 WEIGHT = {"a.weight": torch.arange(3.0)}
 
 
@@ -126,3 +131,48 @@ def test_a_file_with_code_in_it_is_not_run(tmp_path, capsys):
     with pytest.raises(ValueError, match="evil2.pth"):
         read_weights(tmp_path / "evil2.pth")
     assert "executed" not in capsys.readouterr().out
+
+
+def timm_resnet50():
+    """The state dict of timm's resnet50: its names by hand, thin, with random values."""
+    state = {"conv1.weight": torch.rand(8, 3, 7, 7), "fc.weight": torch.rand(9, 128)}
+    state["fc.bias"] = torch.rand(9)
+
+    def add_norm(name, channels):
+        for leaf in ("weight", "bias", "running_mean", "running_var"):
+            state[f"{name}.{leaf}"] = torch.rand(channels)
+        state[f"{name}.num_batches_tracked"] = torch.tensor(7)
+
+    add_norm("bn1", 8)
+    into = 8
+    for stage, blocks in enumerate((3, 4, 6, 3), 1):
+        width, out = 4 * 2 ** (stage - 1), 16 * 2 ** (stage - 1)
+        for block in range(blocks):
+            at = f"layer{stage}.{block}"
+            shapes = ((width, into, 1, 1), (width, width, 3, 3), (out, width, 1, 1))
+            for number, shape in enumerate(shapes, 1):
+                state[f"{at}.conv{number}.weight"] = torch.rand(shape)
+                add_norm(f"{at}.bn{number}", shape[0])
+            if block == 0:
+                state[f"{at}.downsample.0.weight"] = torch.rand(out, into, 1, 1)
+                add_norm(f"{at}.downsample.1", out)
+            into = out
+    return state
+
+
+@pytest.mark.parametrize("holder", [None, "state_dict"])
+def test_a_resnet_of_timm_fills_the_backbone_of_a_detector(tmp_path, holder):
+    theirs = timm_resnet50()
+    torch.save(theirs if holder is None else {holder: theirs, "epoch": 3}, tmp_path / "r50.pth")
+    cfg = make_default_config()
+    cfg.merge_from_file(ROOT / "configs" / "e2e_ms_rcnn_R_50_FPN_1x.yaml")
+    thin = ["WIDTH_PER_GROUP", 4, "RES2_OUT_CHANNELS", 16, "STEM_OUT_CHANNELS", 8]
+    for name, value in zip(thin[::2], thin[1::2], strict=True):
+        cfg.merge_from_list([f"MODEL.RESNETS.{name}", value])
+    body = build_backbone(cfg).body
+    report = load_state_dict(body, model_tensors(read_weights(tmp_path / "r50.pth")))
+    assert report.complete and not report.unexpected
+    for name, tensor in body.state_dict().items():
+        source = theirs[name.removeprefix("stem.")]
+        expected = source + 1e-5 if name.endswith("running_var") else source
+        torch.testing.assert_close(tensor, expected, rtol=0, atol=1e-7)

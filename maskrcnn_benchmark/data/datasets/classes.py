@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-BACKGROUND = "__background__"
+from maskrcnn_benchmark.utils.class_names import BACKGROUND
+
+__all__ = ["BACKGROUND", "Classes"]
 
 
 class Classes(NamedTuple):

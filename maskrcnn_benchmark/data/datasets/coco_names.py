@@ -1,21 +1,6 @@
 """COCO's 80 classes, for weights that do not say what they detect."""
 
 from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
+from maskrcnn_benchmark.utils.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
 
-_NAMES = """
-person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire
-hydrant, stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear,
-zebra, giraffe, backpack, umbrella, handbag, tie, suitcase, frisbee, skis, snowboard, sports
-ball, kite, baseball bat, baseball glove, skateboard, surfboard, tennis racket, bottle, wine
-glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot, hot
-dog, pizza, donut, cake, chair, couch, potted plant, bed, dining table, toilet, tv, laptop,
-mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, book, clock,
-vase, scissors, teddy bear, hair drier, toothbrush
-"""
-
-_LEFT_OUT = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # ids without a class
-
-COCO_CLASSES = Classes(
-    [BACKGROUND, *(name.strip() for name in _NAMES.replace("\n", " ").split(","))],
-    [number for number in range(1, 91) if number not in _LEFT_OUT],
-)
+COCO_CLASSES = Classes([BACKGROUND, *COCO_NAMES], list(COCO_CATEGORY_IDS))

@@ -20,7 +20,7 @@ from maskrcnn_benchmark.layers import (
     full_precision,
     smooth_l1_loss,
 )
-from maskrcnn_benchmark.modeling.box_coder import BoxCoder
+from maskrcnn_benchmark.modeling.box_coder import BoxCoder, make_box_coder
 from maskrcnn_benchmark.modeling.roi_heads.feature_extractors import (
     BoxFeatureExtractor,
     build_box_feature_extractor,
@@ -227,7 +227,7 @@ def build_box_head(cfg: CfgNode, in_channels: int) -> ROIBoxHead:
     return ROIBoxHead(
         extractor,
         predictor(extractor.out_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES),
-        box_coder=BoxCoder(options.BBOX_REG_WEIGHTS, pixel_offset=cfg.MODEL.PIXEL_OFFSET),
+        box_coder=make_box_coder(cfg, options.BBOX_REG_WEIGHTS),
         limits=DetectionLimits(
             options.SCORE_THRESH,
             options.NMS,

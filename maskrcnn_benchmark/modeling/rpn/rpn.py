@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.layers import Conv2d, full_precision
-from maskrcnn_benchmark.modeling.box_coder import BoxCoder
+from maskrcnn_benchmark.modeling.box_coder import BoxCoder, make_box_coder
 from maskrcnn_benchmark.modeling.matcher import Matcher
 from maskrcnn_benchmark.modeling.rpn.anchor_generator import AnchorGenerator, make_anchor_generator
 from maskrcnn_benchmark.modeling.rpn.loss import anchor_targets, rpn_losses
@@ -52,7 +52,7 @@ class RPN(nn.Module):
         test_limits: numbers of proposals at inference.
         nms_thresh: see ``select_proposals``.
         min_size: see ``select_proposals``.
-        pixel_offset: convention of the boxes (``box_ops``).
+        box_coder: encodes and decodes offsets, in the convention of the boxes (``box_ops``).
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class RPN(nn.Module):
         test_limits: ProposalLimits,
         nms_thresh: float,
         min_size: float,
-        pixel_offset: float,
+        box_coder: BoxCoder,
     ) -> None:
         super().__init__()
         self.anchor_generator = anchor_generator
         self.head = head
-        self.box_coder = BoxCoder((1.0, 1.0, 1.0, 1.0), pixel_offset=pixel_offset)
+        self.box_coder = box_coder
         self.matcher = matcher
         self.sampler = sampler
         self.train_limits = train_limits
@@ -162,5 +162,5 @@ def build_rpn(cfg: CfgNode, in_channels: int) -> RPN:
         ),
         nms_thresh=options.NMS_THRESH,
         min_size=options.MIN_SIZE,
-        pixel_offset=cfg.MODEL.PIXEL_OFFSET,
+        box_coder=make_box_coder(cfg, (1.0, 1.0, 1.0, 1.0)),
     )

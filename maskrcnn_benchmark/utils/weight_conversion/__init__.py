@@ -1,5 +1,15 @@
 """Other projects' Mask R-CNNs as models of ours: names, class order, and the config they need."""
 
-from .conversion import Conversion, convert_detector
+from .conversion import Conversion, Options, convert_detector
+from .output import config_file, convert_file, write_conversion
+from .style import STYLES
 
-__all__ = ["Conversion", "convert_detector"]
+__all__ = [
+    "STYLES",
+    "Conversion",
+    "Options",
+    "config_file",
+    "convert_detector",
+    "convert_file",
+    "write_conversion",
+]

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .settings import make_settings
+from maskrcnn_benchmark.utils.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
+
+from .file_config import FileConfig, read_file_config
+from .settings import change_settings, legacy_roi_align, lvis_limits, make_settings
 from .sources import DETECTRON2, TORCHVISION, Source, find_source
+from .style import STYLES, Style, choose_style, style_of_buffers
 
 _BN_EPS = 1e-5  # of batch norms in all three projects
-# torchvision numbers its COCO classes by category id; these ids of 1 ... 90 are not in use
-_UNUSED_COCO_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
-_COCO_IDS = [number for number in range(1, 91) if number not in _UNUSED_COCO_IDS]
 
 _CLASS_SCORES = "roi_heads.box.predictor.cls_score."
 _BOX_OFFSETS = "roi_heads.box.predictor.bbox_pred."
@@ -38,61 +39,115 @@ class Conversion:
         source: name of the project that it comes from.
         state: our names -> float32 tensors; without a MaskIoU head if there was none.
         settings: the keys of the config that differ from the defaults, as a tree.
-        bn_eps: what was added to the variances.
+        class_names: without the background; None: not known.
         is_coco: whether the classes are COCO's 80 in the order of the category ids.
+        assumed: what was taken for granted or read from the file, in a line.
     """
 
     source: str
     state: dict[str, Tensor]
     settings: dict[str, Any]
-    bn_eps: float
+    class_names: list[str] | None
     is_coco: bool
+    assumed: str
 
     @property
     def has_maskiou(self) -> bool:
-        """Whether the model predicts the quality of its masks already."""
-        return any(name.startswith("roi_heads.maskiou.") for name in self.state)
+        """Whether the model predicts the quality of its masks."""
+        return bool(self.settings["MODEL"]["MASKIOU_ON"])
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user, or a table of published models, says of a file.
+
+    Attributes:
+        style: ``"pytorch"`` (RGB, stride in the 3x3 convolutions), ``"caffe"`` (BGR, stride in the
+            1x1 convolutions) or ``"x101-32x8d"`` (BGR with std, stride in the 3x3 convolutions);
+            None: as the file tells.
+        bn_eps: epsilon of the batch norms, which our FrozenBatchNorm2d has in its variances; None:
+            0 for torchvision's published COCO weights, else 1e-5.
+        class_names: without the background; None: as the file tells, or COCO's if there are 80.
+        legacy_roi_align: pool as detectron2's ``noaug`` models: not aligned, 2 samples a bin.
+    """
+
+    style: str | None = None
+    bn_eps: float | None = None
+    class_names: Sequence[str] | None = None
+    legacy_roi_align: bool = False
 
 
 def convert_detector(
-    state: Mapping[str, Tensor],
-    *,
-    style: str | None = None,
-    bn_eps: float | None = None,
-    own_classes: bool = False,
+    state: Mapping[str, Tensor], options: Options | None = None, *, meta: Any = None
 ) -> Conversion:
-    """Convert a Mask R-CNN, or Mask Scoring R-CNN, with ResNet-50 or 101 and FPN.
+    """Convert a Mask R-CNN, or Mask Scoring R-CNN, with ResNe(X)t-50 or 101 and FPN.
 
     Args:
         state: state dict of torchvision's ``maskrcnn_resnet50_fpn``, of detectron2 or mmdetection.
-        style: ``"pytorch"`` (RGB of 0 to 1, stride in the 3x3 convolutions) or ``"caffe"`` (BGR of
-            0 to 255, stride in the 1x1 convolutions); None: caffe for detectron2, whose models
-            start from MSRA's ResNets, pytorch otherwise.
-        bn_eps: epsilon of the batch norms, which our FrozenBatchNorm2d has in its variances; None:
-            0 for torchvision's published COCO weights, else 1e-5.
-        own_classes: do not take a model of as many classes as COCO's for one of COCO.
+        options: what is known beside the file.
+        meta: what a file of mmdetection holds under that name.
 
     Raises:
-        ValueError: the weights are of another kind of model; the message names what is in the way.
+        ValueError: the weights are of another kind of model, or an option is missing or contradicts
+            the file; the message names what is in the way.
     """
+    options = options or Options()
     source = find_source(state)
     renamed = _renamed(state, source)
     for needed in (f"{_CLASS_SCORES}weight", f"{_MASK_LOGITS}weight"):
         if needed not in renamed:
             raise ValueError(f"this {source.name} model has no mask head: {needed} is missing")
     classes = len(renamed[f"{_CLASS_SCORES}weight"])
-    is_coco = not own_classes and classes == source.coco_classes
-    if bn_eps is None:
-        bn_eps = 0.0 if is_coco and _is_published_torchvision(state, source) else _BN_EPS
-    _complete_norms(renamed, bn_eps)
+    file = read_file_config(meta)
+    names = file.class_names if options.class_names is None else list(options.class_names)
+    is_coco = classes == source.coco_classes and names in (None, COCO_NAMES)
+    names = COCO_NAMES if is_coco else names
+    eps = options.bn_eps
+    if eps is None:
+        eps = 0.0 if is_coco and _is_published_torchvision(state, source) else _BN_EPS
+    _complete_norms(renamed, eps)
     for name in renamed:
         if name.startswith(_PER_CLASS):
             rows = _reordered(name, renamed[name], source, classes=classes, is_coco=is_coco)
             renamed[name] = rows
-    if style is None:
-        style = "caffe" if source is DETECTRON2 else "pytorch"
-    settings = make_settings(renamed, source, style=style, is_coco=is_coco)
-    return Conversion(source.name, renamed, settings, bn_eps, is_coco)
+    foreground = len(renamed[f"{_CLASS_SCORES}weight"]) - 1
+    if names is not None and len(names) != foreground:
+        raise ValueError(f"{len(names)} class names for a model of {foreground} classes")
+    style, origin = _find_style(state, source, options, file)
+    settings = make_settings(renamed, source, style, is_coco=is_coco)
+    change_settings(settings, lvis_limits(foreground) | file.settings)
+    if options.legacy_roi_align:
+        change_settings(settings, legacy_roi_align())
+    found = f"{origin}: {style}; {_facts(settings, is_coco)}, batch norm epsilon {eps:g}"
+    return Conversion(source.name, renamed, settings, names, is_coco, found)
+
+
+def _find_style(
+    state: Mapping[str, Tensor], source: Source, options: Options, file: FileConfig
+) -> tuple[Style, str]:
+    """Return the style and where it is from; see ``choose_style``."""
+    if source is TORCHVISION:
+        told = STYLES["pytorch"]  # it has no other
+    else:
+        told = style_of_buffers(state) if source is DETECTRON2 else file.style
+    return choose_style(options.style, told)
+
+
+def _facts(settings: Mapping[str, Any], is_coco: bool) -> str:
+    """Return in words what a user should look at before relying on a converted model."""
+    model = settings["MODEL"]
+    count = model["ROI_BOX_HEAD"]["NUM_CLASSES"] - 1
+    limits = lvis_limits(count)
+    kind = " (COCO's)" if is_coco else " (LVIS's by their number)" if limits else ""
+    pooler, heads = model["ROI_BOX_HEAD"], model["ROI_HEADS"]
+    body, nets = model["BACKBONE"]["CONV_BODY"], model["RESNETS"]
+    groups = f" with {nets['NUM_GROUPS']} groups of {nets['WIDTH_PER_GROUP']}"
+    return (
+        f"{body}{groups if nets['NUM_GROUPS'] > 1 else ''}, {count} classes{kind}, RoIAlign "
+        f"{'aligned' if pooler['POOLER_ALIGNED'] else 'not aligned'} with "
+        f"{pooler['POOLER_SAMPLING_RATIO'] or 'adaptive'} samples, "
+        f"{heads.get('DETECTIONS_PER_IMG', 100)} detections above {heads.get('SCORE_THRESH', 0.05)}"
+    )
 
 
 def _renamed(state: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
@@ -106,14 +161,14 @@ def _renamed(state: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
             unknown.append(name)
     if unknown:
         raise ValueError(
-            f"this {source.name} model has parts that a Mask R-CNN with ResNet-50/101 and FPN does "
-            f"not have, {len(unknown)} tensors: {', '.join(unknown[:5])}"
+            f"this {source.name} model has parts that a Mask R-CNN with ResNe(X)t-50/101 and FPN "
+            f"does not have, {len(unknown)} tensors: {', '.join(unknown[:5])}"
         )
     return renamed
 
 
 def _is_published_torchvision(state: Mapping[str, Tensor], source: Source) -> bool:
-    """Tell whether norms are frozen ones, as in torchvision's COCO weights.
+    """Return whether norms are frozen ones, as in torchvision's COCO weights.
 
     torchvision sets their epsilon to 0 when it loads those. A model that was built with trainable
     norms counts its batches.
@@ -157,5 +212,6 @@ def _reordered(name: str, tensor: Tensor, source: Source, *, classes: int, is_co
     elif source.background_last:
         rows = rows.roll(1, dims=0)
     elif is_coco:
-        rows = rows[[0, *_COCO_IDS]]
+        # torchvision numbers its COCO classes by category id
+        rows = rows[[0, *COCO_CATEGORY_IDS]]
     return rows.flatten(0, 1)

@@ -7,23 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from .sources import TORCHVISION, Source
+from .sources import MMDETECTION, TORCHVISION, Source
+from .style import Style
 
 _STRIDES = [4, 8, 16, 32, 64]
 _SCALES = [1 / stride for stride in _STRIDES[:4]]
+_LVIS = (1203, 1230)  # classes of its versions 1 and 0.5
 _DEPTHS = {(3, 4, 6, 3): "R-50", (3, 4, 23, 3): "R-101"}  # blocks of the stages
-_STYLES: dict[str, dict[str, Any]] = {
-    "pytorch": {
-        "PIXEL_MEAN": [0.485, 0.456, 0.406],
-        "PIXEL_STD": [0.229, 0.224, 0.225],
-        "TO_BGR255": False,
-    },
-    "caffe": {
-        "PIXEL_MEAN": [103.53, 116.28, 123.675],
-        "PIXEL_STD": [1.0, 1.0, 1.0],
-        "TO_BGR255": True,
-    },
-}
 # The original's rate and decay; the schedule suits SOLVER.TRAIN_ONLY "maskiou" and is a guess
 _SOLVER = {
     "BASE_LR": 0.02,
@@ -35,51 +25,79 @@ _SOLVER = {
 
 
 def make_settings(
-    state: Mapping[str, Tensor], source: Source, *, style: str, is_coco: bool
+    state: Mapping[str, Tensor], source: Source, style: Style, *, is_coco: bool
 ) -> dict[str, Any]:
     """Return the keys that differ from the defaults, as a tree of plain values.
 
     Args:
         state: the converted tensors under our names; they tell the sizes.
         source: the project, whose conventions are chosen.
-        style: see ``convert_detector``.
+        style: known in all its parts.
         is_coco: name COCO's data sets.
 
     Raises:
-        ValueError: the backbone is not one of ours, a tensor is missing, or the style is unknown.
+        ValueError: the backbone is not one of ours, or a tensor is missing.
     """
-    if style not in _STYLES:
-        raise ValueError(f"style {style!r} is unknown; it is one of {', '.join(_STYLES)}")
+    assert style.pixels is not None
+    is_torchvision = source is TORCHVISION
     try:
         model = {
             "MASK_ON": True,
-            "MASKIOU_ON": True,
+            "MASKIOU_ON": any(name.startswith("roi_heads.maskiou.") for name in state),
             "PIXEL_OFFSET": 0.0,
-            **_backbone(state, stride_in_1x1=style == "caffe"),
+            "BOX_CODER_CLIP_BELOW": source is MMDETECTION,
+            **_backbone(state, stride_in_1x1=bool(style.stride_in_1x1)),
             **_proposals(source),
             **_heads(state, source),
         }
     except KeyError as error:
         raise ValueError(f"the model lacks what is called {error} here") from error
-    settings = {"MODEL": model, "INPUT": _STYLES[style], "SOLVER": _SOLVER}
+    inputs = {**style.pixels.settings(), "SIZE_ROUNDING": "down" if is_torchvision else "nearest"}
+    settings = {"MODEL": model, "INPUT": inputs, "SOLVER": dict(_SOLVER)}
     settings["DATALOADER"] = {"SIZE_DIVISIBILITY": 32}
     if is_coco:
         settings["DATASETS"] = {"TRAIN": ["coco_2017_train"], "TEST": ["coco_2017_val"]}
     return settings
 
 
+def change_settings(settings: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Set keys such as ``"MODEL.RPN.NMS_THRESH"`` in a tree."""
+    for key, value in changes.items():
+        *sections, name = key.split(".")
+        node = settings
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[name] = value
+
+
+def legacy_roi_align() -> dict[str, Any]:
+    """Return the keys of detectron2's first RoIAlign: not aligned, 2 samples a bin and axis."""
+    return {
+        f"MODEL.ROI_{head}_HEAD.{key}": value
+        for head in ("BOX", "MASK")
+        for key, value in (("POOLER_ALIGNED", False), ("POOLER_SAMPLING_RATIO", 2))
+    }
+
+
+def lvis_limits(classes: int) -> dict[str, Any]:
+    """Return the keys of a model of LVIS, which a number of classes tells, else none."""
+    if classes not in _LVIS:
+        return {}
+    return {"MODEL.ROI_HEADS.SCORE_THRESH": 1e-4, "MODEL.ROI_HEADS.DETECTIONS_PER_IMG": 300}
+
+
 def _backbone(state: Mapping[str, Tensor], *, stride_in_1x1: bool) -> dict[str, Any]:
     body = "backbone.body"
-    first = state[f"{body}.layer1.0.conv1.weight"]
+    width = len(state[f"{body}.layer1.0.conv1.weight"])
     blocks = tuple(
         len({n.split(".")[3] for n in state if n.startswith(f"{body}.layer{stage}.")})
         for stage in (1, 2, 3, 4)
     )
-    groups = first.shape[0] // state[f"{body}.layer1.0.conv2.weight"].shape[1]
-    if blocks not in _DEPTHS or groups != 1 or f"{body}.layer1.0.conv3.weight" not in state:
+    groups = width // state[f"{body}.layer1.0.conv2.weight"].shape[1]
+    if blocks not in _DEPTHS or f"{body}.layer1.0.conv3.weight" not in state:
         raise ValueError(
-            f"the backbone has stages of {blocks} blocks and {groups} groups; ResNet-50 and "
-            "ResNet-101 can be converted"
+            f"the backbone has stages of {blocks} blocks; ResNets and ResNeXts of 50 and 101 "
+            "layers can be converted"
         )
     return {
         "BACKBONE": {
@@ -90,7 +108,8 @@ def _backbone(state: Mapping[str, Tensor], *, stride_in_1x1: bool) -> dict[str, 
             "STRIDE_IN_1X1": stride_in_1x1,
             "STEM_OUT_CHANNELS": len(state[f"{body}.stem.conv1.weight"]),
             "RES2_OUT_CHANNELS": len(state[f"{body}.layer1.0.conv3.weight"]),
-            "WIDTH_PER_GROUP": len(first),
+            "NUM_GROUPS": groups,
+            "WIDTH_PER_GROUP": width // groups,
         },
     }
 
@@ -138,6 +157,7 @@ def _heads(state: Mapping[str, Tensor], source: Source) -> dict[str, Any]:
         },
         "ROI_MASK_HEAD": {
             **pooler,
+            "PASTE_ALIGNED": not is_torchvision,
             "POOLER_SCALES": list(_SCALES),
             "POOLER_RESOLUTION": 14,
             "RESOLUTION": 28,

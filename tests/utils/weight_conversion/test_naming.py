@@ -1,7 +1,4 @@
-"""detectron2 and mmdetection: names, shapes and class order, by tables written for this test.
-
-The two projects are not at hand, so nothing is shown here of what their models compute.
-"""
+"""detectron2 and mmdetection: names, shapes and class order, by tables written for this test."""
 
 from __future__ import annotations
 
@@ -10,8 +7,9 @@ import torch
 
 from maskrcnn_benchmark.config import check_config, make_default_config
 from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.utils.coco_names import COCO_NAMES
 from maskrcnn_benchmark.utils.model_serialization import load_state_dict
-from maskrcnn_benchmark.utils.weight_conversion import convert_detector
+from maskrcnn_benchmark.utils.weight_conversion import Options, convert_detector
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 NORM = ("weight", "bias", "running_mean", "running_var")
@@ -25,14 +23,14 @@ IOU_SHAPES = {
 }
 
 
-def body_table(depth):
+def body_table(depth, groups=1):
     """(our convolution, our norm, stage, block, number or 'short', shape) of the ResNet."""
     rows = []
     for stage, count in enumerate(BLOCKS[depth], 1):
         width, out = WIDTH * 2 ** (stage - 1), OUT * 2 ** (stage - 1)
         for block in range(count):
             into = (STEM if stage == 1 else out // 2) if block == 0 else out
-            shapes = [(width, into, 1, 1), (width, width, 3, 3), (out, width, 1, 1)]
+            shapes = [(width, into, 1, 1), (width, width // groups, 3, 3), (out, width, 1, 1)]
             prefix = f"backbone.body.layer{stage}.{block}"
             for i, shape in enumerate(shapes, 1):
                 rows.append((f"{prefix}.conv{i}", f"{prefix}.bn{i}", stage, block, i, shape))
@@ -134,7 +132,7 @@ IOU_NAMES = {
 }
 
 
-def synthetic(project, depth, maskiou=False):
+def synthetic(project, depth, maskiou=False, groups=1):
     """Return a state dict with their names, and ours -> their tensor."""
     state, ours_to_theirs = {}, {}
 
@@ -148,7 +146,7 @@ def synthetic(project, depth, maskiou=False):
     conv, norm = (conv, norm) if is_d2 else ("backbone.conv1", "backbone.bn1")
     add("backbone.body.stem.conv1", conv, (STEM, 3, 7, 7), ["weight"])
     add("backbone.body.stem.bn1", norm, (STEM,), NORM)
-    for our_conv, our_norm, stage, block, part, shape in body_table(depth):
+    for our_conv, our_norm, stage, block, part, shape in body_table(depth, groups):
         conv, norm = (d2_body if is_d2 else mm_body)(stage, block, part)
         add(our_conv, conv, shape, ["weight"])
         add(our_norm, norm, shape[:1], NORM)
@@ -183,9 +181,9 @@ def expected_tensor(name, tensor):
 def test_names_shapes_and_classes(project, depth, maskiou):
     state, ours_to_theirs = synthetic(project, depth, maskiou)
     state["backbone.bn1.num_batches_tracked"] = torch.tensor(7)
-    conversion = convert_detector(state)
+    conversion = convert_detector(state, Options("caffe"))
     assert conversion.source == project and conversion.has_maskiou is maskiou
-    assert not conversion.is_coco and conversion.bn_eps == 1e-5
+    assert not conversion.is_coco and "batch norm epsilon 1e-05" in conversion.assumed
     assert set(conversion.state) == set(ours_to_theirs)
     for name, tensor in conversion.state.items():
         assert tensor.equal(expected_tensor(name, ours_to_theirs[name])), name
@@ -193,34 +191,94 @@ def test_names_shapes_and_classes(project, depth, maskiou):
     cfg.merge_from_other_cfg(conversion.settings)
     check_config(cfg)
     assert f"R-{depth}-FPN" == cfg.MODEL.BACKBONE.CONV_BODY
-    assert cfg.MODEL.RESNETS.STRIDE_IN_1X1 is cfg.INPUT.TO_BGR255 is (project == "detectron2")
-    assert cfg.MODEL.ROI_BOX_HEAD.POOLER_ALIGNED and cfg.MODEL.ROI_MASK_HEAD.POOLER_ALIGNED
+    assert cfg.MODEL.RESNETS.STRIDE_IN_1X1 and cfg.INPUT.TO_BGR255
+    heads = (cfg.MODEL.ROI_BOX_HEAD, cfg.MODEL.ROI_MASK_HEAD)
+    assert [(h.POOLER_ALIGNED, h.POOLER_SAMPLING_RATIO) for h in heads] == [(True, 0)] * 2
+    assert cfg.MODEL.ROI_MASK_HEAD.PASTE_ALIGNED and cfg.INPUT.SIZE_ROUNDING == "nearest"
+    assert (cfg.MODEL.RPN.ANCHOR_RULE, cfg.MODEL.PIXEL_OFFSET) == ("centred", 0)
+    assert cfg.MODEL.BOX_CODER_CLIP_BELOW is (project == "mmdetection")
+    assert cfg.MODEL.MASKIOU_ON is maskiou
     report = load_state_dict(build_detection_model(cfg), conversion.state)
-    assert not report.unexpected and not report.mismatched
-    absent = [n for n in report.missing if "cell_anchors" not in n]
-    assert all(name.startswith(IOU) for name in absent) and bool(absent) is not maskiou
+    assert report.complete and not report.unexpected
 
 
-def test_style_and_coco():
-    state, _ = synthetic("mmdetection", 50)
-    inputs = convert_detector(state, style="caffe").settings["INPUT"]
-    assert inputs["TO_BGR255"] and inputs["PIXEL_MEAN"][0] == 103.53
-    wide = {"bbox_head.fc_cls": 81, "bbox_head.fc_reg": 320, "mask_head.conv_logits": 80}
-    for part, rows in wide.items():
-        for leaf in LAYER:
-            tensor = state[f"roi_head.{part}.{leaf}"]
-            state[f"roi_head.{part}.{leaf}"] = tensor[:1].expand(rows, *tensor.shape[1:])
-    conversion = convert_detector(state)
-    assert conversion.is_coco
+def with_classes(state, count):
+    """Widen a state dict of mmdetection or detectron2 to other classes."""
+    state = dict(state)
+    wide = {"fc_cls": count + 1, "fc_reg": 4 * count, "conv_logits": count}
+    wide |= {"fc_mask_iou": count}
+    wide |= {"cls_score": count + 1, "roi_heads.box_predictor.bbox_pred": 4 * count}
+    wide |= {"mask_head.predictor": count}
+    for name, tensor in state.items():
+        for part, rows in wide.items():
+            if name.rpartition(".")[0].endswith(part):
+                state[name] = tensor[:1].expand(rows, *tensor.shape[1:]).contiguous()
+    return state
+
+
+def test_cocos_classes_are_told_by_their_number_unless_the_file_names_others():
+    state = with_classes(synthetic("mmdetection", 50)[0], 80)
+    conversion = convert_detector(state, Options("caffe"))
+    assert conversion.is_coco and conversion.class_names == COCO_NAMES
     assert conversion.settings["DATASETS"]["TEST"] == ["coco_2017_val"]
-    assert not convert_detector(state, own_classes=True).is_coco
+    assert "80 classes (COCO's)" in conversion.assumed
+    own = [f"thing {number}" for number in range(80)]
+    for found in (
+        convert_detector(state, Options("caffe", class_names=own)),
+        convert_detector(state, Options("caffe"), meta={"CLASSES": tuple(own)}),
+        convert_detector(state, Options("caffe"), meta={"dataset_meta": {"classes": own}}),
+    ):
+        assert not found.is_coco and found.class_names == own
+    assert convert_detector(state, Options("caffe"), meta={"CLASSES": COCO_NAMES}).is_coco
+    with pytest.raises(ValueError, match="1 class names for a model of 80 classes"):
+        convert_detector(state, Options("caffe", class_names=["cat"]))
+
+
+@pytest.mark.parametrize("project", ["detectron2", "mmdetection"])
+@pytest.mark.parametrize(("classes", "is_lvis"), [(1203, True), (1230, True), (1204, False)])
+def test_lvis_is_told_by_the_number_of_its_classes(project, classes, is_lvis):
+    state = with_classes(synthetic(project, 50)[0], classes)
+    conversion = convert_detector(state, Options("caffe"))
+    cfg = make_default_config()
+    cfg.merge_from_other_cfg(conversion.settings)
+    heads = cfg.MODEL.ROI_HEADS
+    expected = (1e-4, 300) if is_lvis else (0.05, 100)
+    assert expected == (heads.SCORE_THRESH, heads.DETECTIONS_PER_IMG)
+    assert (f"{classes} classes (LVIS's" in conversion.assumed) is is_lvis
+    assert f"{expected[1]} detections above {expected[0]}" in conversion.assumed
+
+
+def test_the_first_roi_align_of_detectron2():
+    state, _ = synthetic("detectron2", 50)
+    conversion = convert_detector(state, Options("caffe", legacy_roi_align=True))
+    for head in ("ROI_BOX_HEAD", "ROI_MASK_HEAD"):
+        options = conversion.settings["MODEL"][head]
+        assert (options["POOLER_ALIGNED"], options["POOLER_SAMPLING_RATIO"]) == (False, 2)
+    assert "RoIAlign not aligned with 2 samples" in conversion.assumed
+
+
+@pytest.mark.parametrize("project", ["detectron2", "mmdetection"])
+@pytest.mark.parametrize(("groups", "width"), [(2, 2), (4, 1)])
+def test_resnexts(project, groups, width):
+    state, ours_to_theirs = synthetic(project, 101, groups=groups)
+    conversion = convert_detector(state, Options("x101-32x8d"))
+    cfg = make_default_config()
+    cfg.merge_from_other_cfg(conversion.settings)
+    assert (groups, width) == (cfg.MODEL.RESNETS.NUM_GROUPS, cfg.MODEL.RESNETS.WIDTH_PER_GROUP)
+    assert not cfg.MODEL.RESNETS.STRIDE_IN_1X1 and cfg.INPUT.TO_BGR255
+    assert cfg.INPUT.PIXEL_MEAN == [103.53, 116.28, 123.675]
+    assert cfg.INPUT.PIXEL_STD == [57.375, 57.12, 58.395]
+    assert f"with {groups} groups of {width}" in conversion.assumed
+    report = load_state_dict(build_detection_model(cfg), conversion.state)
+    assert report.complete and not report.unexpected
+    assert set(conversion.state) == set(ours_to_theirs)
 
 
 def test_norms_without_statistics():
     state, _ = synthetic("detectron2", 50)
     state = {n: t for n, t in state.items() if "running" not in n}
     norm = "backbone.body.layer3.2.bn2"
-    converted = convert_detector(state).state
+    converted = convert_detector(state, Options("caffe")).state
     assert not converted[f"{norm}.running_mean"].any()
     assert (converted[f"{norm}.running_var"] == 1).all()
 
@@ -231,6 +289,7 @@ def without(state, part):
 
 def test_what_cannot_be_converted_is_told():
     state, _ = synthetic("detectron2", 50)
+    caffe = Options("caffe")
     with pytest.raises(ValueError, match="not the weights of a Mask R-CNN .* torchvision, detec"):
         convert_detector({"a": torch.zeros(1)})
     with pytest.raises(ValueError, match="this project's names already"):
@@ -240,11 +299,11 @@ def test_what_cannot_be_converted_is_told():
     with pytest.raises(ValueError, match="1 tensors: roi_heads.keypoint_head"):
         convert_detector({**state, "roi_heads.keypoint_head.weight": torch.zeros(1)})
     with pytest.raises(ValueError, match=r"stages of \(3, 4, 6, 2\) blocks"):
-        convert_detector(without(state, "res5.2."))
+        convert_detector(without(state, "res5.2."), caffe)
     with pytest.raises(ValueError, match="bbox_pred.weight has 4 rows; 20 are expected"):
         agnostic = {n: t[:4] if "bbox_pred" in n else t for n, t in state.items()}
-        convert_detector(agnostic)
+        convert_detector(agnostic, caffe)
     with pytest.raises(ValueError, match="style 'X' is unknown"):
-        convert_detector(state, style="X")
+        convert_detector(state, Options("X"))
     with pytest.raises(ValueError, match=r"lacks what is called 'backbone.fpn.fpn_layer1.bias'"):
-        convert_detector(without(state, "fpn_output2"))
+        convert_detector(without(state, "fpn_output2"), caffe)

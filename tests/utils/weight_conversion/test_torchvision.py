@@ -14,7 +14,7 @@ from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.structures.image_list import to_image_list
 from maskrcnn_benchmark.structures.mask_paste import Masker
 from maskrcnn_benchmark.utils.model_serialization import load_state_dict
-from maskrcnn_benchmark.utils.weight_conversion import convert_detector
+from maskrcnn_benchmark.utils.weight_conversion import Options, convert_detector
 from tests.helpers.torchvision_detector import random_images, torchvision_detector
 
 UNUSED_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
@@ -116,12 +116,16 @@ def test_epsilon_of_the_norms(frozen):
     variance = state["backbone.body.layer2.1.bn2.running_var"].clone()
     if frozen:
         state = {n: t for n, t in state.items() if not n.endswith("num_batches_tracked")}
-    conversion = convert_detector(state)
-    assert conversion.bn_eps == (0 if frozen else 1e-5)
-    folded = conversion.state["backbone.body.layer2.1.bn2.running_var"]
-    assert folded.equal(variance + conversion.bn_eps)
-    assert convert_detector(state, bn_eps=0.5).bn_eps == 0.5
-    assert convert_detector(state, own_classes=True).bn_eps == 1e-5
+    own = [f"thing {number}" for number in range(90)]
+    for options, eps in (
+        (Options(), 0 if frozen else 1e-5),
+        (Options(bn_eps=0.5), 0.5),
+        (Options(class_names=own), 1e-5),
+    ):
+        conversion = convert_detector(state, options)
+        folded = conversion.state["backbone.body.layer2.1.bn2.running_var"]
+        assert folded.equal(variance + eps)
+        assert f"epsilon {eps:g}" in conversion.assumed
 
 
 def test_frozen_norms_with_epsilon_compute_the_same():
@@ -133,7 +137,7 @@ def test_frozen_norms_with_epsilon_compute_the_same():
                 norm.load_state_dict(child.state_dict(), strict=False)
                 setattr(parent, name, norm)
     theirs, masks = detect_theirs(model, images)
-    conversion = convert_detector(model.state_dict(), bn_eps=0.05)
+    conversion = convert_detector(model.state_dict(), Options(bn_eps=0.05))
     compare(theirs, masks, detect(conversion, images), list(range(5)))
 
 
