@@ -87,7 +87,9 @@ class DatasetCatalog:
 
 def _published() -> dict[str, str]:
     """Return the addresses of the models in ``model_zoo.json`` by ``<project>/<name>``."""
-    rows = json.loads(Path(__file__).with_name("model_zoo.json").read_text())["models"]
+    rows = json.loads(Path(__file__).with_name("model_zoo.json").read_text(encoding="utf-8"))[
+        "models"
+    ]
     found = {}
     for row in rows:
         sha256 = f"#sha256={row['sha256_prefix']}" if "sha256_prefix" in row else ""

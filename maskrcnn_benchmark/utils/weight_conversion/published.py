@@ -56,7 +56,7 @@ class PublishedModel:
 
 def published_models() -> dict[str, PublishedModel]:
     """Return the published models by their names ``<project>/<name>``."""
-    models = [PublishedModel(**row) for row in json.loads(_TABLE.read_text())["models"]]
+    models = [PublishedModel(**row) for row in json.loads(_TABLE.read_text(encoding="utf-8"))["models"]]
     return {f"{model.project}/{model.name}": model for model in models}
 
 
@@ -97,7 +97,7 @@ def local_weights(name: str, folder: str | Path, catalog_file: str | Path) -> Pa
         return fetch(location, folder / (entry + path_for_url(location).suffix))
     target = folder / f"{entry}.pth"
     once_per_job(lambda: _make(model, location, folder, target), target)
-    assumed = config_file(target).read_text().splitlines()[1].removeprefix("# ")
+    assumed = config_file(target).read_text(encoding="utf-8").splitlines()[1].removeprefix("# ")
     logging.getLogger(__name__).info(f"{name}: {assumed}. It is at {target}, beside its config")
     return target
 
