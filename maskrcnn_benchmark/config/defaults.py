@@ -218,6 +218,9 @@ _C.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR = True
 _C.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS = False
 # Probability above which a pasted pixel belongs to the mask
 _C.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS_THRESHOLD = 0.5
+# How masks are pasted into the image: False resizes them into the box of whole pixels (the
+# original's rule), True samples them at the centers of the pixels (detectron2's, mmdetection's)
+_C.MODEL.ROI_MASK_HEAD.PASTE_ALIGNED = False
 # Dilation of the convolutions before the upsampling
 _C.MODEL.ROI_MASK_HEAD.DILATION = 1
 # Group normalisation in the head
@@ -236,6 +239,9 @@ _C.INPUT.MAX_SIZE_TRAIN = 1333
 _C.INPUT.MIN_SIZE_TEST = 800
 # Long side of the image in testing, at most
 _C.INPUT.MAX_SIZE_TEST = 1333
+# How the sides of the resized image become whole pixels: "down" truncates the long one (the
+# original's rule), "nearest" rounds (detectron2's, mmdetection's)
+_C.INPUT.SIZE_ROUNDING = "down"
 # Subtracted from and divided into the pixels, in the channel order that TO_BGR255 gives
 _C.INPUT.PIXEL_MEAN = [102.9801, 115.9465, 122.7717]
 _C.INPUT.PIXEL_STD = [1.0, 1.0, 1.0]
@@ -281,7 +287,8 @@ _C.DATALOADER = CfgNode()
 _C.DATALOADER.NUM_WORKERS = 4
 # Pad the batch to a multiple of this many pixels; FPN needs 32
 _C.DATALOADER.SIZE_DIVISIBILITY = 0
-# Put landscape and portrait images into separate batches, which saves padding
+# Put landscape and portrait images into separate training batches, which saves padding; in testing
+# the images of a batch have one padded shape in any case
 _C.DATALOADER.ASPECT_RATIO_GROUPING = True
 # Leave training images without any annotation out (those with crowds alone stay); False trains on
 # them as background

@@ -16,6 +16,7 @@ from maskrcnn_benchmark.engine.inference import (
 )
 from maskrcnn_benchmark.evaluation.predictions_file import load_predictions
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.mask_paste import Masker
 from tests.engine.stand_ins import TinyDataset, TinyModel, tiny_loader
 from tests.evaluation.dataset import StandInDataset, square
 
@@ -41,7 +42,7 @@ class AnnotatedDataset(TinyDataset, StandInDataset):
 def test_predicts_every_image_and_restores_the_mode(training):
     model = TinyModel().train(training)
     dataset = TinyDataset(6)
-    predictions = compute_on_dataset(model, tiny_loader(3, dataset=dataset), "cpu")
+    predictions = compute_on_dataset(model, tiny_loader(3, dataset=dataset), "cpu", Masker())
     assert model.training is training
     assert sorted(predictions) == list(range(6))
     for index, boxes in predictions.items():

@@ -19,7 +19,7 @@ from maskrcnn_benchmark.engine.inference import compute_on_dataset
 from maskrcnn_benchmark.engine.prediction import Prediction
 from maskrcnn_benchmark.engine.prediction_file import PredictionFile, load_prediction_file
 from maskrcnn_benchmark.engine.predictor import Predictor, draw
-from maskrcnn_benchmark.evaluation.coco_format import bbox_rows, segm_rows
+from maskrcnn_benchmark.evaluation.coco_eval import detection_rows
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
 from tests.data.helpers import square, write_coco
@@ -65,10 +65,10 @@ def test_it_finds_what_the_evaluation_finds(predictor, data, paths):
     cfg.merge_from_list(["TEST.IMS_PER_BATCH", 1, "DATALOADER.NUM_WORKERS", 0])
     (loader,) = make_data_loader(cfg, is_train=False)
     dataset = loader.dataset
-    found = compute_on_dataset(predictor.model, loader, "cpu")
-    expected = [found[index] for index in range(len(dataset))]
-    boxes = bbox_rows(dataset, expected)
-    masks = segm_rows(dataset, expected, Masker(0.5, padding=1))
+    found = compute_on_dataset(predictor.model, loader, "cpu", Masker(0.5, padding=1))
+    in_order = [found[index] for index in range(len(dataset))]
+    rows = detection_rows(dataset, in_order, ("bbox", "segm"), Masker())
+    boxes, masks = rows["bbox"], rows["segm"]
     predictions = [
         predictor(folder / dataset.get_img_info(index)["file_name"])
         for index in range(len(dataset))

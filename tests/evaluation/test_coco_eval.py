@@ -10,6 +10,7 @@ import torch
 from maskrcnn_benchmark.evaluation.coco_eval import detection_rows, evaluate_coco
 from maskrcnn_benchmark.evaluation.mask_quality import mask_quality
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.mask_paste import Masker
 from tests.evaluation.dataset import (
     StandInDataset,
     perfect_predictions,
@@ -127,7 +128,7 @@ def test_no_ground_truth_at_all_is_no_crash():
     predictions = [boxes, *empty_predictions(*boxes.fields(), count=2)]
     results = evaluate_coco(dataset, predictions, iou_types=BOTH)
     assert results["segm"]["AP"] == -1
-    rows = detection_rows(dataset, predictions, BOTH)
+    rows = detection_rows(dataset, predictions, BOTH, Masker())
     quality = mask_quality(dataset.coco, rows["bbox"], rows["segm"])
     assert np.isnan(quality["all"]["pearson"])
     assert quality["all"]["mean_true"] == 0
