@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+import torch
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class RleMasks:
 
     def __getitem__(self, index: Any) -> RleMasks:
         """Return the masks of a slice, of a list of numbers, or of a bool or int64 tensor."""
-        rows = np.arange(len(self))[index].tolist()
+        rows = torch.arange(len(self))[index].tolist()
         return RleMasks(self.size, [self.counts[row] for row in rows])
 
     def resize(self, size: tuple[int, int]) -> RleMasks:

@@ -199,6 +199,7 @@ def test_rles_are_those_of_the_pasted_masks(aligned):
     assert len(rles) == 30
     chosen = rles[torch.tensor([3, 0])]
     assert chosen.dicts() == [rles.dicts()[3], rles.dicts()[0]]
+    assert rles[torch.tensor([4])].counts == rles[4:5].counts == [rles.counts[4]]
     mask = torch.arange(30) % 2 == 0
     assert rles[mask].counts == rles.counts[::2]
     assert rles.resize(SIZE) is rles
