@@ -185,9 +185,13 @@ def _evaluate_proposals(dataset: CocoStyleDataset, predictions: Sequence[BoxList
 
 
 def _write_rows(rows: dict[str, list[Row]], folder: Path) -> None:
-    """Write ``bbox.json`` and ``segm.json``."""
+    """Write ``bbox.json`` and ``segm.json``, row by row: the text is longer than the rows."""
     for task in _written(rows):
-        (folder / f"{task}.json").write_text(json.dumps(rows[task]))
+        with (folder / f"{task}.json").open("w") as file:
+            file.write("[")
+            for number, row in enumerate(rows[task]):
+                file.write(f"{', ' if number else ''}{json.dumps(row)}")
+            file.write("]")
 
 
 def _written(rows: dict[str, list[Row]]) -> list[str]:
