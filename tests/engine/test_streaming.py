@@ -67,7 +67,7 @@ class MaskModel(TinyModel):
         side = 10 + torch.rand(count, 2, generator=generator) * 28
         boxes = BoxList(torch.cat([corner, corner + side], 1), (80, 60))
         boxes.add_field("labels", torch.ones(count, dtype=torch.int64))
-        boxes.add_field("scores", torch.rand(count, generator=generator))
+        boxes.add_field("scores", torch.rand(9, generator=generator)[:count])  # a view
         boxes.add_field("mask", torch.rand(count, 1, 7, 7, generator=generator))
         ious = torch.rand(count, generator=generator)
         boxes.add_field("mask_ious", ious)

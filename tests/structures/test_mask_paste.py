@@ -182,9 +182,10 @@ def test_a_pixel_at_the_threshold_belongs_to_the_mask_by_the_aligned_rule_alone(
 
 
 def test_a_box_without_area_gets_no_pixel_by_the_aligned_rule():
-    boxes = BoxList([[4.0, 4, 4, 12], [4, 9, 12, 9], [9, 9, 4, 4]], (16, 16))
+    boxes = BoxList([[4.3, 4, 4.3, 12], [4, 9.3, 12, 9.3], [9, 9, 4, 4]], (16, 16))
     masks = torch.ones(3, 1, 4, 4)
-    assert not Masker(aligned=True).forward_single_image(masks, boxes).any()
+    for threshold in (0.5, 0, -1):
+        assert not Masker(threshold, aligned=True).forward_single_image(masks, boxes).any()
     assert all(rle["counts"] == "P8" for rle in Masker(aligned=True).rles(masks, boxes).dicts())
 
 
