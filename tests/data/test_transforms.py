@@ -75,6 +75,7 @@ def test_nearest_sizes_by_examples():
     assert resized_size((640, 426), 800, 1333, "down") == (800, 1201)
     assert resized_size((1000, 333), 800, 1333, "nearest") == (444, 1333)  # 443.889
     assert resized_size((3, 2), 5, None, "nearest") == (5, 8)  # 7.5: half up
+    assert resized_size((5, 2), 5, None, "nearest") == (5, 13)  # 12.5: not to the even one
     assert resized_size((1, 9000), 800, 1333, "nearest") == (1333, 1)
     with pytest.raises(ValueError, match="rounding is 'up'; it must be 'down' or 'nearest'"):
         resized_size((3, 2), 5, None, "up")
