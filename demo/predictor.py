@@ -6,6 +6,8 @@ are BGR uint8 ``[H, W, 3]``, in and out.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ from maskrcnn_benchmark.engine.predictor import Predictor
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.structures.mask_paste import Masker
+from maskrcnn_benchmark.structures.mask_paste import make_masker
 from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
 from maskrcnn_benchmark.utils.visualization import Instances, draw_instances
 from maskrcnn_benchmark.utils.visualization.colors import colors_for
@@ -68,7 +70,8 @@ class COCODemo:
         has_device = cfg.MODEL.DEVICE == "cpu" or torch.cuda.is_available()
         device = cfg.MODEL.DEVICE if has_device else "cpu"
         self.predictor = Predictor.from_cfg(self.cfg, self.model, device=device)
-        self.masker = Masker(threshold=-1 if show_mask_heatmaps else 0.5, padding=1)
+        masker = make_masker(self.cfg)
+        self.masker = replace(masker, threshold=-1) if show_mask_heatmaps else masker
         self.confidence_threshold = confidence_threshold
         self.show_mask_heatmaps = show_mask_heatmaps
         self.masks_per_dim = masks_per_dim

@@ -23,6 +23,7 @@ from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.engine.inference import inference
 from maskrcnn_benchmark.engine.stop_request import StoppableLoader
 from maskrcnn_benchmark.evaluation import COCOResults
+from maskrcnn_benchmark.structures.mask_paste import make_masker
 from maskrcnn_benchmark.utils.collect_env import collect_env_info
 from maskrcnn_benchmark.utils.comm import fresh_store, get_rank, get_world_size, synchronize
 from maskrcnn_benchmark.utils.env import setup_environment
@@ -241,6 +242,7 @@ def run_tests(
             iou_types=("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",),
             box_only=cfg.MODEL.RPN_ONLY,
             device=device,
+            masker=make_masker(cfg),
             expected_results=cfg.TEST.EXPECTED_RESULTS,
             expected_results_sigma_tol=cfg.TEST.EXPECTED_RESULTS_SIGMA_TOL,
             output_folder=Path(cfg.OUTPUT_DIR) / "inference" / name,

@@ -184,6 +184,7 @@ def _check_mask_head(cfg: CfgNode) -> Iterator[str]:
 
 def _check_input(cfg: CfgNode) -> Iterator[str]:
     inputs = cfg.INPUT
+    yield from one_of(cfg, "INPUT.SIZE_ROUNDING", ("down", "nearest"))
     train = inputs.MIN_SIZE_TRAIN
     for name, smallest, largest in (
         ("TRAIN", train if isinstance(train, tuple) else (train,), inputs.MAX_SIZE_TRAIN),

@@ -225,10 +225,11 @@ _C.MODEL.ROI_MASK_HEAD.RESOLUTION = 14
 _C.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR = True
 # Paste the masks into the image inside the model
 _C.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS = False
-# Paste masks by sampling them at the pixels' centres (detectron2's, mmdetection's), not by resizing
-_C.MODEL.ROI_MASK_HEAD.PASTE_ALIGNED = False
 # Probability above which a pasted pixel belongs to the mask
 _C.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS_THRESHOLD = 0.5
+# How masks are pasted into the image: False resizes them into the box of whole pixels (the
+# original's rule), True samples them at the centers of the pixels (detectron2's, mmdetection's)
+_C.MODEL.ROI_MASK_HEAD.PASTE_ALIGNED = False
 # Dilation of the convolutions before the upsampling
 _C.MODEL.ROI_MASK_HEAD.DILATION = 1
 # Group normalisation in the head
@@ -247,7 +248,8 @@ _C.INPUT.MAX_SIZE_TRAIN = 1333
 _C.INPUT.MIN_SIZE_TEST = 800
 # Long side of the image in testing, at most
 _C.INPUT.MAX_SIZE_TEST = 1333
-# Sides of a resized image: rounded "down", or to the "nearest" pixel (detectron2's, mmdetection's)
+# How the sides of the resized image become whole pixels: "down" truncates the long one (the
+# original's rule), "nearest" rounds (detectron2's, mmdetection's)
 _C.INPUT.SIZE_ROUNDING = "down"
 # Subtracted from the pixels, in the channel order and range that TO_BGR255 gives
 _C.INPUT.PIXEL_MEAN = [102.9801, 115.9465, 122.7717]
@@ -297,7 +299,8 @@ _C.DATALOADER = CfgNode()
 _C.DATALOADER.NUM_WORKERS = 4
 # Pad the batch to a multiple of this many pixels; FPN needs 32
 _C.DATALOADER.SIZE_DIVISIBILITY = 0
-# Put landscape and portrait images into separate batches, which saves padding
+# Put landscape and portrait images into separate training batches, which saves padding; in testing
+# the images of a batch have one padded shape in any case
 _C.DATALOADER.ASPECT_RATIO_GROUPING = True
 # Leave training images without any annotation out (those with crowds alone stay); False trains on
 # them as background

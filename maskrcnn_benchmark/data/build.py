@@ -19,8 +19,9 @@ from maskrcnn_benchmark.data.samplers import (
     GroupedBatchSampler,
     IterationBasedBatchSampler,
 )
-from maskrcnn_benchmark.data.transforms import build_transforms
+from maskrcnn_benchmark.data.transforms import build_test_resize, build_transforms
 from maskrcnn_benchmark.data.worker import outlive_stop_signals
+from maskrcnn_benchmark.structures.image_list import padded_shape
 from maskrcnn_benchmark.utils.comm import get_rank, get_world_size
 from maskrcnn_benchmark.utils.imports import import_file
 
@@ -139,15 +140,20 @@ def _make_loader(
     sampler: Sampler[int] = SequentialSampler(dataset)
     if train or is_distributed:
         sampler = DistributedSampler(dataset, world_size, rank, shuffle=train, seed=cfg.SEED)
-    batch_sampler = make_batch_data_sampler(
-        dataset,
-        sampler,
-        [1] if cfg.DATALOADER.ASPECT_RATIO_GROUPING else [],
-        _make_batch_size(cfg, train),
-        num_iters=cfg.SOLVER.MAX_ITER if train else None,
-        start_iter=start_iter,
-        seed=cfg.SEED,
-    )
+    batch_size = _make_batch_size(cfg, train)
+    batch_sampler: Any
+    if train:
+        batch_sampler = make_batch_data_sampler(
+            dataset,
+            sampler,
+            [1] if cfg.DATALOADER.ASPECT_RATIO_GROUPING else [],
+            batch_size,
+            num_iters=cfg.SOLVER.MAX_ITER,
+            start_iter=start_iter,
+            seed=cfg.SEED,
+        )
+    else:
+        batch_sampler = GroupedBatchSampler(sampler, _make_padded_shapes(cfg, dataset), batch_size)
     return DataLoader(
         dataset,
         batch_sampler=batch_sampler,
@@ -158,6 +164,17 @@ def _make_loader(
         # the loader draws its workers' seeds; those of the model must not move by that
         generator=torch.Generator().manual_seed(cfg.SEED),
     )
+
+
+def _make_padded_shapes(cfg: CfgNode, dataset: Any) -> list[tuple[int, int]]:
+    """Return the ``(height, width)`` of each test image when it is resized and padded alone.
+
+    Images of one shape can share a batch: none gets a padding that would move its numbers.
+    """
+    resize, step = build_test_resize(cfg), cfg.DATALOADER.SIZE_DIVISIBILITY
+    infos = (dataset.get_img_info(index) for index in range(len(dataset)))
+    sizes = (resize.output_size((int(i["width"]), int(i["height"]))) for i in infos)
+    return [padded_shape([size], step) for size in sizes]
 
 
 def _make_batch_size(cfg: CfgNode, train: bool) -> int:

@@ -15,8 +15,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from maskrcnn_benchmark.evaluation import EVALUATIONS, COCOResults
+from maskrcnn_benchmark.evaluation.original_frame import original_size, to_original_frame
 from maskrcnn_benchmark.evaluation.predictions_file import load_predictions, save_predictions
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.mask_paste import Masker
 from maskrcnn_benchmark.utils.comm import (
     all_gather,
     get_rank,
@@ -43,23 +45,31 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def compute_on_dataset(
-    model: nn.Module, data_loader: DataLoader[Any], device: torch.device | str
+    model: nn.Module, data_loader: DataLoader[Any], device: torch.device | str, masker: Masker
 ) -> dict[int, BoxList]:
     """Return the predictions for the loader's images by their index in the data set.
 
+    The masks of a batch are pasted before the next one comes: what is kept of an image is small,
+    boxes, scores and the masks' RLEs.
+
     Args:
         model: in evaluation it maps images to a list of BoxLists; its mode is restored.
-        data_loader: yields ``(ImageList, targets, indices)``.
+        data_loader: yields ``(ImageList, targets, indices)``; its data set tells the sizes of the
+            original images.
         device: where the model is.
+        masker: pastes the masks.
 
     Returns:
-        Boxes on the CPU, in pixels of the resized image.
+        Boxes on the CPU, in pixels of the original image, with ``rles`` in place of ``mask``.
     """
+    dataset: Any = data_loader.dataset
     predictions: dict[int, BoxList] = {}
     with evaluating(model), progress_bar(len(data_loader), unit="batch") as bar:
         for images, _, indices in data_loader:
             output = model(images.to(device))
-            predictions.update(zip(indices, (boxes.to("cpu") for boxes in output), strict=True))
+            for index, boxes in zip(indices, output, strict=True):
+                size = original_size(dataset, index)
+                predictions[index] = to_original_frame(boxes.to("cpu"), size, masker)
             bar.update()
     return predictions
 
@@ -136,6 +146,7 @@ def inference(
     box_only: bool = False,
     *,
     device: torch.device | str = "cuda",
+    masker: Masker | None = None,
     expected_results: Sequence[Sequence[Any]] = (),
     expected_results_sigma_tol: float = 4,
     output_folder: str | Path | None = None,
@@ -149,6 +160,7 @@ def inference(
         iou_types: ``bbox``, ``segm``.
         box_only: evaluate proposals (a model without box head).
         device: where the model is.
+        masker: pastes the masks, see ``make_masker``; None: by the original's rule, at 0.5.
         expected_results: TEST.EXPECTED_RESULTS, checked and logged.
         expected_results_sigma_tol: how many standard deviations are allowed.
         output_folder: gets ``predictions.pth`` and the files of the evaluation; several
@@ -161,7 +173,7 @@ def inference(
     dataset: Any = data_loader.dataset
     logger.info(f"Start evaluation on {dataset_name} ({len(dataset)} images)")
     began = time.perf_counter()
-    own = compute_on_dataset(model, data_loader, device)
+    own = compute_on_dataset(model, data_loader, device, masker or Masker())
     synchronize()
     seconds = time.perf_counter() - began
     logger.info(

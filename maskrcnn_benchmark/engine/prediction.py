@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from maskrcnn_benchmark.evaluation.coco_format import paste_to_rles
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
@@ -40,7 +39,7 @@ class Prediction:
         mask_ious: [N] predicted IoU of each mask with its object, not clamped to 0 ... 1.
         mask_scores: [N], ``scores * mask_ious``.
         soft_masks: [N, M, M] mask probabilities in the frame of the box; M is 28 with FPN.
-        mask_threshold: probability above which a pixel belongs to the mask.
+        masker: pastes them into the image.
         pixel_offset: 1 for inclusive boxes, 0 for continuous ones (``MODEL.PIXEL_OFFSET``).
         stored_rles: masks of detections that were read from a file, which has no soft ones.
     """
@@ -53,20 +52,20 @@ class Prediction:
     mask_ious: NDArray[np.float32] | None = None
     mask_scores: NDArray[np.float32] | None = None
     soft_masks: NDArray[np.float32] | None = None
-    mask_threshold: float = 0.5
+    masker: Masker = Masker()
     pixel_offset: float = PIXEL_OFFSET
     stored_rles: Sequence[Rle] | None = None
 
     @classmethod
     def from_boxes(
-        cls, boxes: BoxList, class_names: Sequence[str], *, mask_threshold: float = 0.5
+        cls, boxes: BoxList, class_names: Sequence[str], *, masker: Masker | None = None
     ) -> Prediction:
         """Take the detections of a model.
 
         Args:
             boxes: in the image's own pixels, with the fields of ``GeneralizedRCNN.predict``.
             class_names: name of each label; the first is the background's.
-            mask_threshold: see the attribute.
+            masker: see the attribute; None: the original's rule, at 0.5.
         """
 
         def array(name: str) -> NDArray[Any] | None:
@@ -83,7 +82,7 @@ class Prediction:
             mask_ious=array(fields.MASK_IOUS),
             mask_scores=array(fields.MASK_SCORES),
             soft_masks=None if masks is None else masks[:, 0],
-            mask_threshold=mask_threshold,
+            masker=Masker() if masker is None else masker,
             pixel_offset=boxes.pixel_offset,
         )
 
@@ -147,8 +146,7 @@ class Prediction:
         if self.stored_rles is not None or self.soft_masks is None:
             return None if self.stored_rles is None else list(self.stored_rles)
         boxes = BoxList(torch.from_numpy(self.boxes), self.size)
-        boxes.add_field(fields.MASK, torch.from_numpy(self.soft_masks)[:, None])
-        return paste_to_rles(boxes, Masker(self.mask_threshold, padding=1))
+        return self.masker.rles(torch.from_numpy(self.soft_masks)[:, None], boxes).dicts()
 
     def rles(self) -> list[Rle] | None:
         """Return the masks as compressed COCO RLE (``counts`` as str); made at the first call."""

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -25,7 +26,8 @@ from maskrcnn_benchmark.data.datasets.images import ImageSource, as_rgb
 from maskrcnn_benchmark.data.transforms import Compose, build_transforms
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.structures.image_list import to_image_list
+from maskrcnn_benchmark.structures.image_list import padded_shape, to_image_list
+from maskrcnn_benchmark.structures.mask_paste import Masker, make_masker
 from maskrcnn_benchmark.utils.model_serialization import load_state_dict
 from maskrcnn_benchmark.utils.visualization import draw_instances
 from maskrcnn_benchmark.utils.weight_conversion.published import local_weights
@@ -43,7 +45,7 @@ class Predictor:
         transforms: from an RGB PIL image to the model's normalised tensor ``[3, H, W]``.
         classes: names and category ids of the labels.
         size_divisible: height and width of a batch become multiples of it.
-        mask_threshold: probability above which a pixel belongs to the mask.
+        masker: pastes the masks; None: by the original's rule, at 0.5.
         device: where to compute; None: on the GPU if there is one.
 
     Raises:
@@ -57,7 +59,7 @@ class Predictor:
         *,
         classes: Classes,
         size_divisible: int = 0,
-        mask_threshold: float = 0.5,
+        masker: Masker | None = None,
         device: torch.device | str | None = None,
     ) -> None:
         if device is None:
@@ -69,7 +71,7 @@ class Predictor:
         self.transforms = transforms
         self.classes = classes
         self.size_divisible = size_divisible
-        self.mask_threshold = mask_threshold
+        self.masker = Masker() if masker is None else masker
 
     @classmethod
     def from_cfg(
@@ -97,7 +99,7 @@ class Predictor:
             build_transforms(cfg, is_train=False),
             classes=_complete(classes, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES),
             size_divisible=cfg.DATALOADER.SIZE_DIVISIBILITY,
-            mask_threshold=cfg.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS_THRESHOLD,
+            masker=make_masker(cfg),
             device=device,
         )
 
@@ -157,8 +159,9 @@ class Predictor:
 
         Args:
             images: paths, PIL images or RGB arrays, see ``as_rgb``.
-            batch_size: images that are computed at once. They are padded to a common size, which
-                moves the numbers a little, as in any evaluation by batches.
+            batch_size: images that are read, and computed at once as far as they are padded to
+                the same shape: each image gets the padding that it has alone, as another one would
+                move the numbers.
 
         Returns:
             A prediction for an image, a list of them for a list.
@@ -172,7 +175,7 @@ class Predictor:
         return list(self.stream(images, batch_size=batch_size))
 
     def stream(self, images: Iterable[ImageSource], *, batch_size: int = 1) -> Iterator[Prediction]:
-        """Yield the prediction of each image in turn; only one batch is in memory at a time.
+        """Yield the prediction of each image in turn; ``batch_size`` images are in memory at most.
 
         Args and errors are those of a call.
         """
@@ -181,22 +184,24 @@ class Predictor:
         remaining = iter(images)
         while batch := [as_rgb(source) for source in islice(remaining, batch_size)]:
             for boxes in self.detections(batch):
-                yield Prediction.from_boxes(
-                    boxes, self.classes.class_names, mask_threshold=self.mask_threshold
-                )
+                yield Prediction.from_boxes(boxes, self.classes.class_names, masker=self.masker)
 
     def detections(self, images: Sequence[Image.Image]) -> list[BoxList]:
-        """Return the model's detections on a batch of RGB images.
+        """Return the model's detections on RGB images; those of one padded shape are a batch.
 
         Returns:
             Boxes on the CPU in each image's own pixels, with the fields that the model gives.
         """
         tensors = [self.transforms(image)[0] for image in images]
+        batches: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, tensor in enumerate(tensors):
+            batches[padded_shape([tensor.shape[1:]], self.size_divisible)].append(index)
+        found: dict[int, BoxList] = {}
         with evaluating(self.model):
-            found = self.model(to_image_list(tensors, self.size_divisible).to(self.device))
-        return [
-            boxes.to("cpu").resize(image.size) for boxes, image in zip(found, images, strict=True)
-        ]
+            for batch in batches.values():
+                padded = to_image_list([tensors[i] for i in batch], self.size_divisible)
+                found.update(zip(batch, self.model(padded.to(self.device)), strict=True))
+        return [found[index].to("cpu").resize(image.size) for index, image in enumerate(images)]
 
 
 def draw(image: ImageSource, prediction: Prediction, **options: Any) -> Image.Image:

@@ -18,7 +18,14 @@ from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
 
-from .coco_format import CocoStyleDataset, Row, bbox_rows, ranked_by_class_score, segm_rows
+from .coco_format import (
+    CocoStyleDataset,
+    Row,
+    bbox_rows,
+    in_original_frame,
+    ranked_by_class_score,
+    segm_rows,
+)
 from .coco_results import (
     AP_METRICS,
     PROPOSAL_AREAS,
@@ -44,6 +51,7 @@ def evaluate_coco(
     *,
     iou_types: Sequence[str] = ("bbox",),
     box_only: bool = False,
+    masker: Masker | None = None,
     output_folder: str | Path | None = None,
     expected_results: Sequence[Sequence[Any]] = (),
     expected_results_sigma_tol: float = 4,
@@ -55,11 +63,12 @@ def evaluate_coco(
 
     Args:
         dataset: the ground truth.
-        predictions: one list per image in the order of the data set, on the CPU, in the resized
-            image (see ``coco_format``).
+        predictions: one list per image in the order of the data set, on the CPU: the model's
+            output in the resized image, or what ``to_original_frame`` made of it.
         iou_types: ``bbox``, ``segm``. If the predictions have mask scores, the masks are ranked by
             them in ``segm`` and by class score in ``segm_by_class_score``.
         box_only: evaluate the recall of proposals instead.
+        masker: pastes the masks that are not yet; None: by the original's rule, at 0.5.
         output_folder: gets ``bbox.json``, ``segm.json``, ``coco_results.pth`` (or
             ``box_proposals.pth``) and ``results.json``; None: no files.
         expected_results: see ``check_expected_results``.
@@ -68,7 +77,8 @@ def evaluate_coco(
     folder = None if output_folder is None else Path(output_folder)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    rows = {} if box_only else detection_rows(dataset, predictions, iou_types)
+    masker = Masker() if masker is None else masker
+    rows = {} if box_only else detection_rows(dataset, predictions, iou_types, masker)
     if folder is not None:
         _write_rows(rows, folder)
     if not dataset.coco.anns:
@@ -93,9 +103,14 @@ def evaluate_coco(
 
 
 def detection_rows(
-    dataset: CocoStyleDataset, predictions: Sequence[BoxList], iou_types: Sequence[str]
+    dataset: CocoStyleDataset,
+    predictions: Sequence[BoxList],
+    iou_types: Sequence[str],
+    masker: Masker,
 ) -> dict[str, list[Row]]:
     """Return the rows of COCO's json for each task, all in the same order.
+
+    Arguments are those of ``evaluate_coco``.
 
     Raises:
         ValueError: a task is unknown, or masks are asked of predictions that have none.
@@ -103,14 +118,15 @@ def detection_rows(
     unknown = set(iou_types) - {"bbox", "segm"}
     if unknown:
         raise ValueError(f"iou_types must be among bbox and segm, got {sorted(unknown)}")
-    boxes = bbox_rows(dataset, predictions)
+    needs_masks = "segm" in iou_types
+    found = list(in_original_frame(dataset, predictions, masker if needs_masks else None))
+    boxes = bbox_rows(dataset, found)
     rows = {"bbox": boxes} if "bbox" in iou_types else {}
-    if "segm" not in iou_types:
+    if not needs_masks:
         return rows
-    detected = [p for p in predictions if len(p)]
-    if not all(p.has_field(fields.MASK) for p in detected):
+    if not all(detections.has_field(fields.RLES) for _, detections in found):
         raise ValueError("segm was asked for, but the model predicts no masks (MODEL.MASK_ON)")
-    rows["segm"] = segm_rows(dataset, predictions, Masker(threshold=0.5, padding=1))
+    rows["segm"] = segm_rows(dataset, found)
     if any(p.has_field(fields.MASK_SCORES) for p in predictions):
         rows[SEGM_BY_CLASS_SCORE] = ranked_by_class_score(rows["segm"], boxes)
     return rows
@@ -169,9 +185,13 @@ def _evaluate_proposals(dataset: CocoStyleDataset, predictions: Sequence[BoxList
 
 
 def _write_rows(rows: dict[str, list[Row]], folder: Path) -> None:
-    """Write ``bbox.json`` and ``segm.json``."""
+    """Write ``bbox.json`` and ``segm.json``, row by row: the text is longer than the rows."""
     for task in _written(rows):
-        (folder / f"{task}.json").write_text(json.dumps(rows[task]), encoding="utf-8")
+        with (folder / f"{task}.json").open("w", encoding="utf-8") as file:
+            file.write("[")
+            for number, row in enumerate(rows[task]):
+                file.write(f"{', ' if number else ''}{json.dumps(row)}")
+            file.write("]")
 
 
 def _written(rows: dict[str, list[Row]]) -> list[str]:

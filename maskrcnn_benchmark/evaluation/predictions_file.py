@@ -1,42 +1,57 @@
-"""Predictions on disk: ``predictions.pth``, a list of plain dicts of tensors."""
+"""Predictions on disk: ``predictions.pth``, a list of plain dicts, one per image.
+
+``torch.load("predictions.pth", weights_only=True)`` reads it. Of the N detections of an image:
+
+- ``bbox``: float ``[N, 4]``, in pixels of the original image, as ``mode`` says
+- ``size``: (width, height) of the original image
+- ``mode``: ``xyxy`` or ``xywh``
+- ``pixel_offset``: 1 for inclusive boxes, 0 for continuous ones
+- ``fields``: by name a tensor ``[N]``: ``labels``, ``scores``, ``mask_ious``, ``mask_scores`` as
+  far as the model predicts them (``objectness`` of proposals); and ``rles``, a list of N compressed
+  COCO RLEs of the image's size, so that ``{"size": [height, width], "counts": rles[i]}`` is what
+  pycocotools decodes
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.rle_masks import RleMasks
 
 
 def save_predictions(predictions: Sequence[BoxList], path: Path) -> None:
-    """Write predictions so that ``torch.load(path, weights_only=True)`` reads them.
-
-    Each image is a dict of ``bbox`` ``[N, 4]``, ``size`` (width, height), ``mode``,
-    ``pixel_offset`` and ``fields``.
-    """
-    plain = [
-        {
-            "bbox": prediction.bbox,
-            "size": tuple(prediction.size),
-            "mode": prediction.mode,
-            "pixel_offset": prediction.pixel_offset,
-            "fields": {name: prediction.get_field(name) for name in prediction.fields()},
-        }
-        for prediction in predictions
-    ]
+    """Write predictions, see above."""
+    plain = []
+    for prediction in predictions:
+        values = {name: prediction.get_field(name) for name in prediction.fields()}
+        if fields.RLES in values:
+            values[fields.RLES] = list(values[fields.RLES].counts)
+        plain.append(
+            {
+                "bbox": prediction.bbox,
+                "size": tuple(prediction.size),
+                "mode": prediction.mode,
+                "pixel_offset": prediction.pixel_offset,
+                "fields": values,
+            }
+        )
     torch.save(plain, path)
 
 
 def load_predictions(path: Path) -> list[BoxList]:
-    """Read what ``save_predictions`` wrote."""
-    predictions = []
-    for plain in torch.load(path, map_location="cpu", weights_only=True):
-        prediction = BoxList(
-            plain["bbox"], plain["size"], plain["mode"], pixel_offset=plain["pixel_offset"]
-        )
-        for name, value in plain["fields"].items():
-            prediction.add_field(name, value)
-        predictions.append(prediction)
-    return predictions
+    """Read what ``save_predictions`` wrote; ``evaluate_coco`` takes it."""
+    return [_box_list(p) for p in torch.load(path, map_location="cpu", weights_only=True)]
+
+
+def _box_list(plain: dict[str, Any]) -> BoxList:
+    size, offset = plain["size"], plain["pixel_offset"]
+    prediction = BoxList(plain["bbox"], size, plain["mode"], pixel_offset=offset)
+    for name, value in plain["fields"].items():
+        prediction.add_field(name, RleMasks(size, value) if name == fields.RLES else value)
+    return prediction

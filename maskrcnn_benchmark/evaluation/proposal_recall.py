@@ -14,6 +14,7 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.boxlist_ops import boxlist_iou
 
 from .coco_format import CocoStyleDataset
+from .original_frame import original_size
 
 # name -> area of a ground truth in square pixels, both ends included
 AREAS: dict[str, tuple[float, float]] = {
@@ -57,8 +58,7 @@ def _ground_truth(
     )
     low, high = area
     boxes = [a["bbox"] for a in annotations if low <= a["area"] <= high]
-    info = dataset.get_img_info(index)
-    size = (int(info["width"]), int(info["height"]))
+    size = original_size(dataset, index)
     gt = BoxList(torch.tensor(boxes).reshape(-1, 4), size, "xywh", pixel_offset=pixel_offset)
     return gt.convert("xyxy")
 
@@ -91,7 +91,7 @@ def evaluate_box_proposals(
 
     Args:
         dataset: the ground truth.
-        predictions: one list per image, in its resized image, with ``objectness``.
+        predictions: one list per image, in its resized or original image, with ``objectness``.
         area: a name of ``AREAS``.
         limit: how many proposals of an image count, the best by objectness; None: all.
 

@@ -64,7 +64,7 @@ def evaluate_voc(
     Args:
         dataset: the ground truth.
         predictions: one list per image in the order of the data set, on the CPU, in the resized
-            image, with ``labels`` and ``scores``.
+            or the original image, with ``labels`` and ``scores``.
         iou_types: must hold ``bbox``; masks are not evaluated, there is no ground truth of them.
         box_only: not possible with this metric.
         output_folder: gets ``voc_results.pth`` and ``results.json``; None: no files.

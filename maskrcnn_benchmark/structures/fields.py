@@ -6,5 +6,6 @@ OBJECTNESS = "objectness"  # float [N]: RPN score of a proposal, after the sigmo
 DIFFICULT = "difficult"  # bool [N]: VOC's mark of a ground truth that need not be found
 MASKS = "masks"  # SegmentationMask of N instances: ground truth
 MASK = "mask"  # float [N, 1, M, M]: predicted mask probabilities in the frame of the box
+RLES = "rles"  # RleMasks of N predicted masks, pasted into the image
 MASK_IOUS = "mask_ious"  # float [N]: predicted IoU of the mask with the instance, not clamped
 MASK_SCORES = "mask_scores"  # float [N]: scores * mask_ious

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +31,18 @@ class ImageList:
         return ImageList(self.tensors.pin_memory(), self.image_sizes)
 
 
+def padded_shape(shapes: Iterable[Sequence[int]], size_divisible: int = 0) -> tuple[int, int]:
+    """Return the ``(height, width)`` to which images of ``(height, width)`` are padded together.
+
+    Args:
+        shapes: of the images, one at least.
+        size_divisible: the result is a multiple of it if it is > 0.
+    """
+    step = max(size_divisible, 1)
+    height, width = (math.ceil(max(sides) / step) * step for sides in zip(*shapes, strict=True))
+    return height, width
+
+
 def to_image_list(
     tensors: ImageList | Tensor | Sequence[Tensor], size_divisible: int = 0
 ) -> ImageList:
@@ -53,8 +65,7 @@ def to_image_list(
         raise TypeError(f"to_image_list: expected tensors [C, H, W], got {type(tensors).__name__}")
     if not tensors:
         raise ValueError("to_image_list: needs at least one image")
-    step = max(size_divisible, 1)
-    height, width = (math.ceil(max(t.shape[d] for t in tensors) / step) * step for d in (1, 2))
+    height, width = padded_shape((t.shape[1:] for t in tensors), size_divisible)
     batch = tensors[0].new_zeros(len(tensors), tensors[0].shape[0], height, width)
     for padded, image in zip(batch, tensors, strict=True):
         padded[:, : image.shape[1], : image.shape[2]].copy_(image)

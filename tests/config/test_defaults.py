@@ -49,6 +49,7 @@ def test_keys_beyond_the_originals_have_upstreams_defaults():
     ours |= {"MODEL.ROI_MASK_HEAD.PASTE_ALIGNED", "INPUT.SIZE_ROUNDING"}
     ours |= {"MODEL.BOX_CODER_CLIP_BELOW"}
     ours |= {f"MODEL.ROI_{head}_HEAD.POOLER_ALIGNED" for head in ("BOX", "MASK")}
+    ours |= {"MODEL.ROI_MASK_HEAD.PASTE_ALIGNED", "INPUT.SIZE_ROUNDING"}
     ours |= {key for key in DEFAULTS if key.startswith("MODEL.ROI_HEADS.SOFT_NMS.")}
     ours |= {f"INPUT.LARGE_SCALE_JITTER.{name}" for name in ("ENABLED", "SIZE", "SCALES")}
     ours |= {f"SOLVER.{key}" for key in ("ACCUMULATE", "EMA_DECAY", "LR_SCHEDULER_NAME")}

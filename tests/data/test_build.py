@@ -154,9 +154,31 @@ def test_test_loaders_go_through_each_data_set_once(config):
         assert sorted(i for _, _, indices in batches for i in indices) == list(range(7))
         assert all(min(size) == 20 for images, _, _ in batches for size in images.image_sizes)
         assert [content(batch) for batch in loader] == [content(batch) for batch in batches]
-    config.DATALOADER.ASPECT_RATIO_GROUPING = False
-    (loader, _) = make_data_loader(config, is_train=False)
-    assert [indices for _, _, indices in loader] == [(0, 1, 2), (3, 4, 5), (6,)]
+
+
+@pytest.mark.parametrize("step", [0, 16, 32])
+@pytest.mark.parametrize("rounding", ["down", "nearest"])
+def test_test_images_get_the_padding_that_they_have_alone(config, step, rounding):
+    config.DATALOADER.SIZE_DIVISIBILITY = step
+    config.INPUT.SIZE_ROUNDING = rounding
+    config.INPUT.MIN_SIZE_TEST = 27
+    (loader,) = make_data_loader(config, is_train=False)
+    batches = list(loader)
+    assert len(loader) == len(batches)
+    if step:
+        assert max(len(indices) for _, _, indices in batches) > 1
+    config.TEST.IMS_PER_BATCH = 1
+    (one_by_one,) = make_data_loader(config, is_train=False)
+    alone = {indices[0]: images.tensors.shape for images, _, indices in one_by_one}
+    assert list(alone) == list(range(7))  # one by one in the order of the data set
+    for images, _, indices in batches:
+        assert list(indices) == sorted(indices)
+        assert all(images.tensors.shape[1:] == alone[index][1:] for index in indices)
+    # as large as they can be
+    shapes = [images.tensors.shape[1:] for images, _, _ in batches]
+    for shape in set(shapes):
+        count = sum(each[1:] == shape for each in alone.values())
+        assert shapes.count(shape) == -(-count // 3)
 
 
 def test_several_training_sets_are_one(config):

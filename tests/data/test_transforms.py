@@ -1,13 +1,15 @@
 """Transforms against the recorded images, boxes and sizes."""
 
 import random
+from fractions import Fraction
+from math import floor
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from maskrcnn_benchmark.config import cfg
+from maskrcnn_benchmark.config import cfg, check_config
 from maskrcnn_benchmark.data.transforms import (
     Compose,
     Normalize,
@@ -35,6 +37,65 @@ def test_sizes_are_the_recorded_ones(row):
         assert max(height, width) == max_size
         return
     assert list(resized_size(tuple(size), min_size, max_size)) == out
+
+
+def nearest_by_hand(size, min_size, max_size):
+    """Both sides by exact fractions, halves up; and whether a side is exactly a half."""
+    scale = min(Fraction(min_size, min(size)), Fraction(max_size, max(size)))
+    exact = [side * scale for side in size]
+    width, height = (max(floor(side + Fraction(1, 2)), 1) for side in exact)
+    return (height, width), any(side % 1 == Fraction(1, 2) for side in exact)
+
+
+def test_nearest_sizes_are_the_exact_ones_rounded():
+    checked = free = apart = 0
+    for width in range(37, 1700, 31):
+        for height in range(29, 1700, 37):
+            expected, is_half = nearest_by_hand((width, height), 800, 1333)
+            if is_half:
+                continue
+            got = resized_size((width, height), 800, 1333, "nearest")
+            assert got == expected
+            checked += 1
+            if max(width, height) * 800 < 1333 * min(width, height):  # the long side is free
+                down = resized_size((width, height), 800, 1333)
+                assert max(np.subtract(got, down)) <= 1
+                assert min(np.subtract(got, down)) >= 0
+                free += 1
+                apart += got != down
+    assert checked > 2000
+    assert 0.4 < apart / free < 0.6
+
+
+def test_nearest_sizes_by_examples():
+    assert resized_size((640, 427), 800, 1333, "nearest") == (800, 1199)  # 1199.06
+    assert resized_size((500, 333), 800, 1333, "nearest") == (800, 1201)  # 1201.20
+    assert resized_size((640, 429), 800, 1333, "nearest") == (800, 1193)  # 1193.47
+    assert resized_size((640, 426), 800, 1333, "nearest") == (800, 1202)  # 1201.88
+    assert resized_size((640, 426), 800, 1333, "down") == (800, 1201)
+    assert resized_size((1000, 333), 800, 1333, "nearest") == (444, 1333)  # 443.889
+    assert resized_size((3, 2), 5, None, "nearest") == (5, 8)  # 7.5: half up
+    assert resized_size((5, 2), 5, None, "nearest") == (5, 13)  # 12.5: not to the even one
+    assert resized_size((1, 9000), 800, 1333, "nearest") == (1333, 1)
+    with pytest.raises(ValueError, match="rounding is 'up'; it must be 'down' or 'nearest'"):
+        resized_size((3, 2), 5, None, "up")
+
+
+@pytest.mark.parametrize("is_train", [False, True])
+def test_the_rounding_of_the_configuration_is_followed(is_train):
+    config = cfg.clone()
+    config.merge_from_list(["INPUT.MIN_SIZE_TRAIN", 100, "INPUT.MIN_SIZE_TEST", 100])
+    image = Image.new("RGB", (640, 426))  # 150.23 and, the other way round, 150.23
+    narrow = Image.new("RGB", (640, 381))  # 167.98
+    for rounding, width in (("down", 167), ("nearest", 168)):
+        config.INPUT.SIZE_ROUNDING = rounding
+        transform = build_transforms(config, is_train)
+        rng = random.Random(0)
+        assert transform(image, None, rng)[0].shape == (3, 100, 150)
+        assert transform(narrow, None, rng)[0].shape == (3, 100, width)
+    config.INPUT.SIZE_ROUNDING = "up"
+    with pytest.raises(ValueError, match="INPUT.SIZE_ROUNDING is 'up'; it must be one of down, ne"):
+        check_config(config)
 
 
 def recorded_input():

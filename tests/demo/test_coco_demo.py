@@ -9,6 +9,7 @@ import torch
 from demo.predictor import COCODemo
 from maskrcnn_benchmark.data.datasets.images import as_rgb
 from maskrcnn_benchmark.engine.predictor import Predictor
+from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
 from maskrcnn_benchmark.utils.visualization.colors import colors_for
 from tests.helpers.tiny_detector import save_checkpoint, tiny_config
@@ -54,6 +55,30 @@ def test_top_predictions(demo):
         demo.confidence_threshold = 0.3
     assert torch.equal(top, scores[scores > scores.median()].sort(descending=True).values)
     assert 0 < len(top) < len(scores)
+
+
+def test_a_score_at_the_threshold_is_left_out(demo, monkeypatch):
+    boxes = BoxList([[0.0, 0, 9, 9], [10, 0, 19, 9], [20, 0, 29, 9]], (100, 80))
+    boxes.add_field("scores", torch.tensor([0.5, 0.75, 0.25]))
+    monkeypatch.setattr(demo, "confidence_threshold", 0.5)
+    assert demo.select_top_predictions(boxes).get_field("scores").tolist() == [0.75]
+    monkeypatch.setattr(demo, "confidence_threshold", 0.25)
+    assert demo.select_top_predictions(boxes).get_field("scores").tolist() == [0.75, 0.5]
+
+
+@pytest.mark.parametrize("heatmaps", [False, True])
+def test_masks_are_pasted_by_the_rule_of_the_config(cfg, heatmaps):
+    other = cfg.clone()
+    other.defrost()
+    head = "MODEL.ROI_MASK_HEAD"
+    other.merge_from_list(
+        [f"{head}.PASTE_ALIGNED", True, f"{head}.POSTPROCESS_MASKS_THRESHOLD", 0.3]
+    )
+    demo = Pets(other, show_mask_heatmaps=heatmaps, min_image_size=64)
+    (soft,) = demo.predictor.detections([as_rgb(IMAGE[..., ::-1])])
+    masker = Masker(-1 if heatmaps else 0.3, aligned=True)
+    expected = masker.forward_single_image(soft.get_field("mask"), soft)
+    assert torch.equal(demo.compute_prediction(IMAGE).get_field("mask"), expected)
 
 
 def test_overlays(demo):

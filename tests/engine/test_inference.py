@@ -16,6 +16,8 @@ from maskrcnn_benchmark.engine.inference import (
 )
 from maskrcnn_benchmark.evaluation.predictions_file import load_predictions
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.mask_paste import Masker
+from maskrcnn_benchmark.structures.rle_masks import RleMasks
 from tests.engine.stand_ins import TinyDataset, TinyModel, tiny_loader
 from tests.evaluation.dataset import StandInDataset, square
 
@@ -41,7 +43,7 @@ class AnnotatedDataset(TinyDataset, StandInDataset):
 def test_predicts_every_image_and_restores_the_mode(training):
     model = TinyModel().train(training)
     dataset = TinyDataset(6)
-    predictions = compute_on_dataset(model, tiny_loader(3, dataset=dataset), "cpu")
+    predictions = compute_on_dataset(model, tiny_loader(3, dataset=dataset), "cpu", Masker())
     assert model.training is training
     assert sorted(predictions) == list(range(6))
     for index, boxes in predictions.items():
@@ -80,10 +82,14 @@ def _process(rank: int, folder: str) -> None:
     own = {}
     for index in range(rank, 5, 2):
         own[index] = BoxList(torch.full((1, 4), float(index)), (8, 8))
+        own[index].add_field("rles", RleMasks((8, 8), [f"0{index}"]))
     shared = Path(folder) / "shared"
     gathered = gather_predictions(own, 5, shared)
     if rank == 0:
         assert [boxes.bbox[0, 0].item() for boxes in gathered] == [0, 1, 2, 3, 4]
+        assert [boxes.get_field("rles").counts for boxes in gathered] == [
+            [f"0{n}"] for n in range(5)
+        ]
         assert list(shared.iterdir()) == []
     else:
         assert gathered is None

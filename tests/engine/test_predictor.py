@@ -19,7 +19,7 @@ from maskrcnn_benchmark.engine.inference import compute_on_dataset
 from maskrcnn_benchmark.engine.prediction import Prediction
 from maskrcnn_benchmark.engine.prediction_file import PredictionFile, load_prediction_file
 from maskrcnn_benchmark.engine.predictor import Predictor, draw
-from maskrcnn_benchmark.evaluation.coco_format import bbox_rows, segm_rows
+from maskrcnn_benchmark.evaluation.coco_eval import detection_rows
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
 from tests.data.helpers import square, write_coco
@@ -65,10 +65,10 @@ def test_it_finds_what_the_evaluation_finds(predictor, data, paths):
     cfg.merge_from_list(["TEST.IMS_PER_BATCH", 1, "DATALOADER.NUM_WORKERS", 0])
     (loader,) = make_data_loader(cfg, is_train=False)
     dataset = loader.dataset
-    found = compute_on_dataset(predictor.model, loader, "cpu")
-    expected = [found[index] for index in range(len(dataset))]
-    boxes = bbox_rows(dataset, expected)
-    masks = segm_rows(dataset, expected, Masker(0.5, padding=1))
+    found = compute_on_dataset(predictor.model, loader, "cpu", Masker(0.5, padding=1))
+    in_order = [found[index] for index in range(len(dataset))]
+    rows = detection_rows(dataset, in_order, ("bbox", "segm"), Masker())
+    boxes, masks = rows["bbox"], rows["segm"]
     predictions = [
         predictor(folder / dataset.get_img_info(index)["file_name"])
         for index in range(len(dataset))
@@ -120,10 +120,40 @@ def test_a_list_gives_a_list_whatever_the_batch(predictor, paths):
     same_size = [paths[0]] * 3
     for prediction in predictor(same_size, batch_size=2):
         assert_same(prediction, one_by_one[0])
-    assert [p.size for p in predictor(paths, batch_size=2)] == list(SIZES)
+    for prediction, expected in zip(predictor(paths, batch_size=2), one_by_one, strict=True):
+        assert_same(prediction, expected)  # each of another size, so each is computed alone
     assert predictor([]) == []
     with pytest.raises(ValueError, match="batch_size is 0"):
         predictor(paths, batch_size=0)
+
+
+def test_each_image_of_a_batch_gets_its_own_prediction(predictor, paths):
+    image = Image.open(paths[0]).convert("RGB")
+    noise = np.random.default_rng(2).integers(256, size=(80, 100, 3), dtype=np.uint8)
+    images = [image, Image.fromarray(noise), image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
+    images += [Image.fromarray(255 - noise)]  # all of one size, so that they are one batch
+    alone = [predictor(each) for each in images]
+    for index, other in enumerate(alone):
+        assert all(np.abs(other.boxes - a.boxes).max() > 1 for a in alone[:index])
+    together = predictor(images, batch_size=4)
+    for found, expected in zip(together, alone, strict=True):
+        np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
+        np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-4)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+@pytest.mark.parametrize("threshold", [0.3, 0.7])
+def test_the_models_rule_of_pasting_is_followed(checkpoint, paths, threshold, aligned):
+    head = "MODEL.ROI_MASK_HEAD"
+    opts = [f"{head}.POSTPROCESS_MASKS_THRESHOLD", threshold, f"{head}.PASTE_ALIGNED", aligned]
+    found = Predictor.from_checkpoint(checkpoint, opts=opts)(paths[0])
+    soft, boxes = torch.from_numpy(found.soft_masks)[:, None], BoxList(found.boxes, found.size)
+    expected = Masker(threshold, aligned=aligned).forward_single_image(soft, boxes)[:, 0].numpy()
+    np.testing.assert_array_equal(found.masks(), expected)
+    assert not np.array_equal(
+        Masker(0.5, aligned=aligned).forward_single_image(soft, boxes)[:, 0], expected
+    )
+    assert found.instances().masks == found.rles()  # what is drawn
 
 
 def test_a_stream_reads_no_further_than_its_batch(predictor, paths):

@@ -9,7 +9,9 @@ import torch
 
 from maskrcnn_benchmark.evaluation.coco_eval import detection_rows, evaluate_coco
 from maskrcnn_benchmark.evaluation.mask_quality import mask_quality
+from maskrcnn_benchmark.evaluation.original_frame import original_size, to_original_frame
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.mask_paste import Masker
 from tests.evaluation.dataset import (
     StandInDataset,
     perfect_predictions,
@@ -127,7 +129,7 @@ def test_no_ground_truth_at_all_is_no_crash():
     predictions = [boxes, *empty_predictions(*boxes.fields(), count=2)]
     results = evaluate_coco(dataset, predictions, iou_types=BOTH)
     assert results["segm"]["AP"] == -1
-    rows = detection_rows(dataset, predictions, BOTH)
+    rows = detection_rows(dataset, predictions, BOTH, Masker())
     quality = mask_quality(dataset.coco, rows["bbox"], rows["segm"])
     assert np.isnan(quality["all"]["pearson"])
     assert quality["all"]["mean_true"] == 0
@@ -148,6 +150,31 @@ def test_proposals_are_evaluated_by_recall(tmp_path):
     assert results["box_proposal"]["ARm@100"] == -1
     saved = torch.load(tmp_path / "box_proposals.pth", weights_only=True)
     assert saved == results.results
+
+
+def test_proposals_in_the_original_frame_are_evaluated_alike():
+    dataset, predictions = recorded_dataset(), recorded_predictions("objectness")
+    found = [
+        to_original_frame(boxes, original_size(dataset, index), None)
+        for index, boxes in enumerate(predictions)
+    ]
+    assert any(a.size != b.size for a, b in zip(found, predictions, strict=True))
+    expected = evaluate_coco(dataset, predictions, box_only=True)
+    assert evaluate_coco(dataset, found, box_only=True).results == expected.results
+
+
+def test_the_masker_pastes_what_is_evaluated():
+    dataset = squares_dataset()
+    predictions = perfect_predictions(dataset)
+    for boxes in predictions:
+        boxes.add_field("mask", boxes.get_field("mask") * 0.4)
+    low = evaluate_coco(dataset, predictions, iou_types=BOTH, masker=Masker(0.2))
+    assert low["segm"]["AP50"] == pytest.approx(1)
+    assert evaluate_coco(dataset, predictions, iou_types=BOTH)["segm"]["AP50"] == 0
+    aligned = Masker(0.4, aligned=True)
+    for boxes, size in zip(predictions, [(100, 80)] * 3, strict=True):
+        rles = to_original_frame(boxes, size, aligned).get_field("rles")
+        assert rles.dicts() == aligned.rles(boxes.get_field("mask"), boxes).dicts()
 
 
 def test_a_set_without_annotations_is_written_and_not_evaluated(tmp_path, caplog):

@@ -7,7 +7,7 @@ from pycocotools import mask as mask_util
 
 from maskrcnn_benchmark.evaluation.coco_format import (
     bbox_rows,
-    paste_to_rles,
+    in_original_frame,
     ranked_by_class_score,
     segm_rows,
 )
@@ -33,26 +33,30 @@ def assert_rows(actual, expected):
             assert row["segmentation"] == recorded["segmentation"]
 
 
+def recorded(*names):
+    """The data set and the recorded predictions in the original frame."""
+    dataset = recorded_dataset()
+    return dataset, list(in_original_frame(dataset, recorded_predictions(*names), Masker()))
+
+
 def test_box_rows_are_the_recorded_ones():
-    rows = bbox_rows(recorded_dataset(), recorded_predictions(*FIELDS, "mask_scores"))
+    rows = bbox_rows(*recorded(*FIELDS, "mask_scores"))
     assert_rows(rows, RECORDED["bbox"])
 
 
 def test_mask_rows_carry_the_mask_score():
-    predictions = recorded_predictions(*FIELDS, "mask_scores")
-    rows = segm_rows(recorded_dataset(), predictions, Masker())
+    rows = segm_rows(*recorded(*FIELDS, "mask_scores"))
     assert_rows(rows, RECORDED["segm_maskiou"])
 
 
 def test_mask_rows_carry_the_class_score_without_a_maskiou_head():
-    rows = segm_rows(recorded_dataset(), recorded_predictions(*FIELDS), Masker())
+    rows = segm_rows(*recorded(*FIELDS))
     assert_rows(rows, RECORDED["segm"])
 
 
 def test_mask_rows_by_class_score_are_those_of_mask_rcnn():
-    dataset, predictions = recorded_dataset(), recorded_predictions(*FIELDS, "mask_scores")
-    boxes, masks = bbox_rows(dataset, predictions), segm_rows(dataset, predictions, Masker())
-    assert_rows(ranked_by_class_score(masks, boxes), RECORDED["segm"])
+    found = recorded(*FIELDS, "mask_scores")
+    assert_rows(ranked_by_class_score(segm_rows(*found), bbox_rows(*found)), RECORDED["segm"])
 
 
 def test_pasting_in_parts_gives_what_pasting_at_once_gives():
@@ -60,7 +64,7 @@ def test_pasting_in_parts_gives_what_pasting_at_once_gives():
     boxes = BoxList(torch.cat([corner, corner + 5 + torch.rand(40, 2) * 30], 1), (90, 70))
     boxes.add_field("mask", torch.rand(40, 1, 28, 28))
     at_once = Masker()([boxes.get_field("mask")], [boxes])[0][:, 0].numpy()
-    rles = paste_to_rles(boxes, Masker())
+    rles = Masker().rles(boxes.get_field("mask"), boxes).dicts()
     decoded = np.stack([mask_util.decode(rle) for rle in rles])
     assert np.array_equal(decoded, at_once)
     assert at_once.any(axis=(1, 2)).all()
@@ -68,4 +72,4 @@ def test_pasting_in_parts_gives_what_pasting_at_once_gives():
 
 def test_a_wrong_number_of_predictions_is_an_error():
     with pytest.raises(ValueError, match="4 predictions for a data set of 5 images"):
-        bbox_rows(recorded_dataset(), recorded_predictions(*FIELDS)[:4])
+        list(in_original_frame(recorded_dataset(), recorded_predictions(*FIELDS)[:4], None))

@@ -2,8 +2,20 @@ from __future__ import annotations
 
 import torch
 
+from maskrcnn_benchmark.evaluation.coco_format import in_original_frame
 from maskrcnn_benchmark.evaluation.predictions_file import load_predictions, save_predictions
-from tests.evaluation.dataset import recorded_predictions
+from maskrcnn_benchmark.structures.mask_paste import Masker
+from tests.evaluation.dataset import recorded_dataset, recorded_predictions
+
+
+def test_masks_are_written_as_rles(tmp_path):
+    dataset, predictions = recorded_dataset(), recorded_predictions("labels", "scores", "mask")
+    found = [boxes for _, boxes in in_original_frame(dataset, predictions, Masker())]
+    save_predictions(found, tmp_path / "predictions.pth")
+    for ours, theirs in zip(load_predictions(tmp_path / "predictions.pth"), found, strict=True):
+        assert ours.fields() == theirs.fields() == ["labels", "scores", "rles"]
+        assert ours.get_field("rles").dicts() == theirs.get_field("rles").dicts()
+        assert len(ours.get_field("rles")) > 0
 
 
 def test_a_file_gives_back_what_was_written(tmp_path):

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from maskrcnn_benchmark.evaluation import EVALUATIONS, evaluate_voc
+from maskrcnn_benchmark.evaluation.original_frame import original_size, to_original_frame
 from maskrcnn_benchmark.evaluation.voc_eval import average_precision, precision_recall
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.mask_paste import Masker
 from tests.helpers.vectors import load_vector
 
 META, ARRAYS = load_vector("voc_eval", "vectors_upstream")
@@ -77,6 +79,25 @@ def test_the_evaluation_of_a_data_set(tmp_path):
     assert "mAP" in str(results)
     with pytest.raises(ValueError, match="cocostyle"):
         evaluate_voc(Recorded(), larger, box_only=True)
+
+
+class Sized(Recorded):
+    def get_img_info(self, index):
+        return {"width": SIZE[0], "height": SIZE[1]}
+
+
+def test_predictions_in_the_original_frame_are_evaluated_alike():
+    larger = [p.resize((SIZE[0] * 2, SIZE[1] * 2)) for p in PREDICTIONS]
+    for prediction in larger:
+        prediction.add_field("mask", torch.rand(len(prediction), 1, 4, 4))
+    found = [
+        to_original_frame(p, original_size(Sized(), index), Masker())
+        for index, p in enumerate(larger)
+    ]
+    assert all(p.has_field("rles") and p.size == SIZE for p in found)
+    expected = evaluate_voc(Sized(), larger)
+    assert evaluate_voc(Sized(), found).per_class == expected.per_class
+    assert expected["voc"]["mAP"] == pytest.approx(RESULTS["map_t0.5_07"])
 
 
 def test_nothing_found_and_nothing_there():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from torch.utils.data import Sampler
 
@@ -22,7 +22,7 @@ class GroupedBatchSampler(Sampler[list[int]]):
     def __init__(
         self,
         sampler: Iterable[int],
-        group_ids: Sequence[int],
+        group_ids: Sequence[Hashable],
         batch_size: int,
         drop_uneven: bool = False,
     ) -> None:
@@ -34,7 +34,7 @@ class GroupedBatchSampler(Sampler[list[int]]):
 
     def _prepare(self) -> list[list[int]]:
         """Draw one pass from the sampler and form its batches."""
-        open_batches: dict[int, list[int]] = {}
+        open_batches: dict[Hashable, list[int]] = {}
         batches = []
         for index in self.sampler:
             group = self.group_ids[index]

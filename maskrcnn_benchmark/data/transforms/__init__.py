@@ -1,6 +1,6 @@
 """Image transforms that take the targets along."""
 
-from maskrcnn_benchmark.data.transforms.build import build_transforms
+from maskrcnn_benchmark.data.transforms.build import build_test_resize, build_transforms
 from maskrcnn_benchmark.data.transforms.color_jitter import ColorJitter
 from maskrcnn_benchmark.data.transforms.large_scale_jitter import LargeScaleJitter
 from maskrcnn_benchmark.data.transforms.transforms import (
@@ -22,6 +22,7 @@ __all__ = [
     "RandomVerticalFlip",
     "Resize",
     "ToTensor",
+    "build_test_resize",
     "build_transforms",
     "resized_size",
 ]

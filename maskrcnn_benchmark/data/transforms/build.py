@@ -25,7 +25,7 @@ def build_transforms(cfg: CfgNode, is_train: bool = True) -> Compose:
         Normalize(inputs.PIXEL_MEAN, inputs.PIXEL_STD, to_bgr255=inputs.TO_BGR255),
     ]
     if not is_train:
-        return Compose([Resize(inputs.MIN_SIZE_TEST, inputs.MAX_SIZE_TEST), *normalize])
+        return Compose([build_test_resize(cfg), *normalize])
     colors = ColorJitter(
         brightness=inputs.BRIGHTNESS,
         contrast=inputs.CONTRAST,
@@ -39,12 +39,18 @@ def build_transforms(cfg: CfgNode, is_train: bool = True) -> Compose:
     return Compose([colors, _build_resize(cfg), *flips, *normalize])
 
 
+def build_test_resize(cfg: CfgNode) -> Resize:
+    """Build what brings test images to their size."""
+    inputs = cfg.INPUT
+    return Resize(inputs.MIN_SIZE_TEST, inputs.MAX_SIZE_TEST, inputs.SIZE_ROUNDING)
+
+
 def _build_resize(cfg: CfgNode) -> Transform:
     """Build what brings training images to their size."""
     inputs = cfg.INPUT
     jitter = inputs.LARGE_SCALE_JITTER
     if not jitter.ENABLED:
-        return Resize(inputs.MIN_SIZE_TRAIN, inputs.MAX_SIZE_TRAIN)
+        return Resize(inputs.MIN_SIZE_TRAIN, inputs.MAX_SIZE_TRAIN, inputs.SIZE_ROUNDING)
     mean = inputs.PIXEL_MEAN[::-1] if inputs.TO_BGR255 else [255 * m for m in inputs.PIXEL_MEAN]
     red, green, blue = (min(max(round(value), 0), 255) for value in mean)
     return LargeScaleJitter(jitter.SIZE, jitter.SCALES, fill=(red, green, blue))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from PIL import Image
 from torch import Tensor
@@ -47,19 +47,34 @@ class Compose:
         return image, target
 
 
+SizeRounding = Literal["down", "nearest"]
+
+
 def resized_size(
-    size: tuple[int, int], min_size: int, max_size: int | None = None
+    size: tuple[int, int],
+    min_size: int,
+    max_size: int | None = None,
+    rounding: SizeRounding = "down",
 ) -> tuple[int, int]:
     """Return the ``(height, width)`` that an image is resized to.
 
     The short side becomes ``min_size``, or less so that the long side is at most ``max_size`` (but
-    for rounding: half to even for the short side, down for the long one, as in the original).
+    for rounding).
 
     Args:
         size: ``(width, height)`` of the image.
         min_size: short side to have.
         max_size: long side to have at most; None for no limit.
+        rounding: ``"down"``: half to even for the short side, down for the long one, as in the
+            original; ``"nearest"``: half up for both, as in detectron2 and mmdetection.
+
+    Raises:
+        ValueError: ``rounding`` is something else.
     """
+    if rounding == "nearest":
+        return _nearest_size(size, min_size, max_size)
+    if rounding != "down":
+        raise ValueError(f"rounding is {rounding!r}; it must be 'down' or 'nearest'")
     width, height = size
     short, long = min(size), max(size)
     if max_size is not None and long / short * min_size > max_size:
@@ -73,17 +88,45 @@ def resized_size(
     return min_size, int(min_size * width / height)
 
 
+def _nearest_size(size: tuple[int, int], min_size: int, max_size: int | None) -> tuple[int, int]:
+    """Scale both sides alike and round them; none becomes 0."""
+    scale = min_size / min(size)
+    if max_size is not None:
+        scale = min(scale, max_size / max(size))
+    width, height = (max(int(side * scale + 0.5), 1) for side in size)
+    return height, width
+
+
 class Resize:
     """Resize a PIL image by the rule of ``resized_size``, bilinear with antialiasing.
 
     Args:
         min_size: short side in pixels, or several of which one is drawn for each image.
         max_size: long side at most; None for no limit.
+        rounding: see ``resized_size``.
     """
 
-    def __init__(self, min_size: int | Sequence[int], max_size: int | None) -> None:
+    def __init__(
+        self,
+        min_size: int | Sequence[int],
+        max_size: int | None,
+        rounding: SizeRounding = "down",
+    ) -> None:
         self.min_sizes = [min_size] if isinstance(min_size, int) else list(min_size)
         self.max_size = max_size
+        self.rounding = rounding
+
+    def output_size(
+        self, size: tuple[int, int], rng: random.Random | None = None
+    ) -> tuple[int, int]:
+        """Return the ``(height, width)`` that an image of ``(width, height)`` is resized to.
+
+        Where there are several sizes, one is drawn.
+        """
+        min_size = self.min_sizes[0]
+        if len(self.min_sizes) > 1:
+            min_size = (rng or random).choice(self.min_sizes)
+        return resized_size(size, min_size, self.max_size, self.rounding)
 
     def __call__(
         self,
@@ -92,10 +135,7 @@ class Resize:
         rng: random.Random | None = None,
     ) -> Sample:
         """Resize image and target."""
-        min_size = self.min_sizes[0]
-        if len(self.min_sizes) > 1:
-            min_size = (rng or random).choice(self.min_sizes)
-        image = F.resize(image, list(resized_size(image.size, min_size, self.max_size)))
+        image = F.resize(image, list(self.output_size(image.size, rng)))
         return image, None if target is None else target.resize(image.size)
 
 

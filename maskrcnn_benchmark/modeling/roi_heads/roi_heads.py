@@ -34,7 +34,7 @@ from maskrcnn_benchmark.structures.fields import (
     MASK_SCORES,
     SCORES,
 )
-from maskrcnn_benchmark.structures.mask_paste import Masker
+from maskrcnn_benchmark.structures.mask_paste import Masker, make_masker
 
 
 class CombinedROIHeads(nn.Module):
@@ -171,5 +171,5 @@ def build_roi_heads(cfg: CfgNode, in_channels: int) -> CombinedROIHeads:
             ),
         ),
         maskiou_loss_weight=cfg.MODEL.MASKIOU_LOSS_WEIGHT,
-        masker=Masker(mask_options.POSTPROCESS_MASKS_THRESHOLD, padding=1) if pastes else None,
+        masker=make_masker(cfg) if pastes else None,
     )

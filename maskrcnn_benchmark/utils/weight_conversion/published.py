@@ -56,7 +56,8 @@ class PublishedModel:
 
 def published_models() -> dict[str, PublishedModel]:
     """Return the published models by their names ``<project>/<name>``."""
-    models = [PublishedModel(**row) for row in json.loads(_TABLE.read_text(encoding="utf-8"))["models"]]
+    table = json.loads(_TABLE.read_text(encoding="utf-8"))
+    models = [PublishedModel(**row) for row in table["models"]]
     return {f"{model.project}/{model.name}": model for model in models}
 
 
