@@ -50,8 +50,8 @@ def make(name):
     boxes = torch.cat([torch.tensor(BOXES) + shift for shift in shifts]).clamp(0, 63)
     model.rpn.train_proposals = lambda *_: [BoxList(boxes, SIZE), BoxList(boxes.flip(0), SIZE)]
     model.roi_heads.sampler.sampler = FirstNSampler(64, 1.0)
-    with torch.no_grad():  # masks and their scores that differ from box to box
-        model.roi_heads.mask.predictor.mask_fcn_logits.weight.mul_(8)
+    with torch.no_grad():  # scores of masks that differ from box to box
+        model.roi_heads.mask.predictor.mask_fcn_logits.weight.mul_(0.1)
         model.roi_heads.maskiou.predictor.maskiou.weight.mul_(8)
     return model
 
@@ -81,7 +81,7 @@ def per_roi_losses(model, targets):
             logits = output.logits[0, label]
             mask = targets[image].get_field("masks").instances[instance]
             gt = torch.from_numpy(mask.rasterize_in(box.numpy(), logits.shape[-1])).float()
-            loss = F.binary_cross_entropy(logits.sigmoid(), gt).item()
+            loss = F.binary_cross_entropy(logits.double().sigmoid(), gt.double()).item()
             predicted = (logits > 0).float()
             overlap = (predicted * gt).sum()
             whole = gt.sum() / mask.visible_fraction(box.numpy(), SIZE)
