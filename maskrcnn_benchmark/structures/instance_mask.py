@@ -6,7 +6,6 @@ Coordinates are continuous pixels with pixel ``i`` covering ``[i, i + 1)``, as i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from maskrcnn_benchmark.structures.binary_mask import BinaryMask, Bitmap, Box, floored_size
 from maskrcnn_benchmark.structures.bounding_box import FLIP_LEFT_RIGHT
-
-Box = Sequence[float]
-Bitmap = NDArray[np.uint8]
+from maskrcnn_benchmark.structures.rle import rle_areas
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,10 @@ class Polygons:
         """Rasterise the union on a canvas of whole pixels by COCO's rule."""
         return coco_mask.merge(self._rles(height, width))
 
+    def area(self, height: int, width: int) -> int:
+        """Return the number of pixels on a canvas of ``height x width`` pixels."""
+        return int(rle_areas([self.to_rle(height, width)])[0])
+
     def rasterize(self, height: int, width: int) -> Bitmap:
         """Return ``[height, width]`` of 0 and 1: the union of the polygons."""
         return coco_mask.decode(self.to_rle(height, width))
@@ -61,13 +63,13 @@ class Polygons:
         The box's size is floored at 1 pixel and has no +1 (section 4 of the original's mask
         targets: a legacy that trained weights depend on).
         """
-        width, height = _floored_size(box)
+        width, height = floored_size(box)
         return self.crop(box).scale(side / width, side / height).rasterize(side, side)
 
     def _summed_area(self, corner: Box, width: int, height: int) -> float:
         if width <= 0 or height <= 0:
             return 0.0
-        return float(coco_mask.area(self.crop(corner)._rles(height, width)).sum())
+        return float(rle_areas(self.crop(corner)._rles(height, width)).sum())
 
     def visible_fraction(self, box: Box, size: tuple[int, int]) -> float:
         """Return the share of the instance's pixels that lies in ``box``.
@@ -88,73 +90,6 @@ class Polygons:
         whole = self._summed_area(low, extent[0], extent[1])
         inside = self._summed_area(box, int(box[2] - box[0]), int(box[3] - box[1]))
         return inside / whole if whole > 0 else float("nan")
-
-
-@dataclass(frozen=True)
-class BinaryMask:
-    """A mask of pixels ``[height, width]``, 0 or 1: what RLE and holes need."""
-
-    pixels: Bitmap
-
-    def transpose(self, method: int, size: tuple[float, float], pixel_offset: float) -> BinaryMask:
-        """Flip in an image of ``size``."""
-        del size, pixel_offset
-        flipped = self.pixels[:, ::-1] if method == FLIP_LEFT_RIGHT else self.pixels[::-1]
-        return BinaryMask(np.ascontiguousarray(flipped))
-
-    def _sample(self, xs: NDArray[np.floating[Any]], ys: NDArray[np.floating[Any]]) -> Bitmap:
-        """Read the pixels under a grid of points; outside the image there is nothing."""
-        cols, rows = np.floor(xs).astype(int), np.floor(ys).astype(int)
-        height, width = self.pixels.shape
-        in_cols, in_rows = (cols >= 0) & (cols < width), (rows >= 0) & (rows < height)
-        if not in_cols.any() or not in_rows.any():
-            return np.zeros((len(rows), len(cols)), dtype=np.uint8)
-        picked = self.pixels[np.ix_(rows.clip(0, height - 1), cols.clip(0, width - 1))]
-        return picked * np.outer(in_rows, in_cols).astype(np.uint8)
-
-    def _stretch(self, box: Box, width: int, height: int) -> Bitmap:
-        """Sample ``box`` at the centres of ``width x height`` cells."""
-        box_w, box_h = _floored_size(box)
-        xs = box[0] + (np.arange(width) + 0.5) * (box_w / width)
-        ys = box[1] + (np.arange(height) + 0.5) * (box_h / height)
-        return self._sample(xs, ys)
-
-    def crop(self, box: Box) -> BinaryMask:
-        """Cut out ``box``, at least one pixel of it."""
-        width, height = max(int(box[2] - box[0]), 1), max(int(box[3] - box[1]), 1)
-        xs, ys = box[0] + np.arange(width) + 0.5, box[1] + np.arange(height) + 0.5
-        return BinaryMask(self._sample(xs, ys))
-
-    def scale(self, ratio_w: float, ratio_h: float) -> BinaryMask:
-        """Resize by the nearest pixel."""
-        height, width = self.pixels.shape
-        new_w, new_h = max(round(width * ratio_w), 1), max(round(height * ratio_h), 1)
-        return BinaryMask(self._stretch((0, 0, width, height), new_w, new_h))
-
-    def to_rle(self, height: int, width: int) -> dict[str, Any]:
-        """Encode on a canvas of ``height x width`` pixels."""
-        return coco_mask.encode(np.asfortranarray(self.rasterize(height, width)))
-
-    def rasterize(self, height: int, width: int) -> Bitmap:
-        """Return the pixels, cut or padded with zeros to ``[height, width]``."""
-        if self.pixels.shape == (height, width):
-            return self.pixels
-        return self._sample(np.arange(width) + 0.5, np.arange(height) + 0.5)
-
-    def rasterize_in(self, box: Box, side: int) -> Bitmap:
-        """Return ``[side, side]``: the part in ``box``, stretched to a square.
-
-        Cells take the pixel under their centre, which is what rasterising polygons does.
-        """
-        return self._stretch(box, side, side)
-
-    def visible_fraction(self, box: Box, size: tuple[int, int]) -> float:
-        """Return the share of the instance's pixels that lies in ``box``; NaN without any."""
-        del size
-        whole = int(self.pixels.sum())
-        if int(box[2] - box[0]) <= 0 or int(box[3] - box[1]) <= 0:
-            return 0.0 if whole else float("nan")
-        return int(self.crop(box).pixels.sum()) / whole if whole else float("nan")
 
 
 @dataclass(frozen=True)
@@ -180,6 +115,11 @@ class NoMask:
         """Encode an empty canvas of ``height x width`` pixels."""
         return coco_mask.encode(np.asfortranarray(self.rasterize(height, width)))
 
+    def area(self, height: int, width: int) -> int:
+        """Return 0."""
+        del height, width
+        return 0
+
     def rasterize(self, height: int, width: int) -> Bitmap:
         """Return zeros ``[height, width]``."""
         return np.zeros((height, width), dtype=np.uint8)
@@ -196,11 +136,6 @@ class NoMask:
 
 
 InstanceMask = Polygons | BinaryMask | NoMask
-
-
-def _floored_size(box: Box) -> tuple[float, float]:
-    """Return the width and height of a box without +1, at least 1."""
-    return max(float(box[2] - box[0]), 1.0), max(float(box[3] - box[1]), 1.0)
 
 
 def make_instance_mask(annotation: Any, size: tuple[int, int]) -> InstanceMask:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
@@ -89,8 +88,7 @@ class SegmentationMask:
     def areas(self) -> NDArray[np.int64]:
         """Return the number of pixels of each mask inside the image, ``[N]``; 0 without a mask."""
         width, height = (int(side) for side in self.size)
-        rles = [m.to_rle(height, width) for m in self.instances]
-        return coco_mask.area(rles).astype(np.int64) if rles else np.zeros(0, dtype=np.int64)
+        return np.array([m.area(height, width) for m in self.instances], dtype=np.int64)
 
     def to_rles(self) -> list[dict[str, Any] | None]:
         """Return each mask as compressed COCO RLE with ``counts`` as str, ready for json.

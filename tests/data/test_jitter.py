@@ -130,6 +130,15 @@ def test_an_instance_without_a_mask_is_judged_by_its_box():
     assert cut.get_field("masks").present().tolist() == [False]
 
 
+def test_hundreds_of_objects():
+    corners = torch.tensor([[3.0 * (i % 20), 3.0 * (i // 20)] for i in range(300)])
+    target = BoxList(torch.cat([corners, corners + 1], dim=1), (60, 60))
+    outlines = [[[x, y, x + 2, y, x + 2, y + 2, x, y + 2]] for x, y in corners.tolist()]
+    target.add_field("masks", SegmentationMask(outlines, (60, 60)))
+    _, same = LargeScaleJitter(60, (1.0, 1.0))(Image.new("RGB", (60, 60)), target)
+    assert same.get_field("masks").areas().tolist() == [4] * 300
+
+
 def test_empty_targets_and_images_without():
     empty = BoxList([], (100, 60))
     empty.add_field("masks", SegmentationMask([], (100, 60)))
