@@ -214,7 +214,8 @@ _C.MODEL.ROI_MASK_HEAD.CONV_LAYERS = (256, 256, 256, 256)
 _C.MODEL.ROI_MASK_HEAD.RESOLUTION = 14
 # Use the box head's feature extractor (C4)
 _C.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR = True
-# Paste the masks into the image inside the model
+# Paste the masks into the image inside the model, for scripts that call it; the evaluation and the
+# Predictor build it without, as they paste into the original image
 _C.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS = False
 # Probability above which a pasted pixel belongs to the mask
 _C.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS_THRESHOLD = 0.5
@@ -298,8 +299,8 @@ _C.SOLVER.BASE_LR = 0.001
 # Biases learn at this multiple of the rate
 _C.SOLVER.BIAS_LR_FACTOR = 2
 _C.SOLVER.widen("BIAS_LR_FACTOR", float)
-# Train one part, "rpn", "box", "mask" or "maskiou", and leave everything else as it is; "" trains
-# the whole model
+# Train one part, "rpn", "box", "mask" or "maskiou", and leave everything else as it is, what it
+# shares with another part included (SHARE_BOX_FEATURE_EXTRACTOR); "" trains the whole model
 _C.SOLVER.TRAIN_ONLY = ""
 # Momentum of SGD
 _C.SOLVER.MOMENTUM = 0.9

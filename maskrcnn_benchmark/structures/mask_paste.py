@@ -92,7 +92,17 @@ class Masker:
         return pasted
 
     def regions(self, masks: Tensor, boxes: BoxList) -> Iterator[PastedRegion]:
-        """Yield of each mask ``[N, 1, M, M]`` the part of the image that it is pasted into."""
+        """Yield of each mask ``[N, 1, M, M]`` the part of the image that it is pasted into.
+
+        Raises:
+            ValueError: they are pixels, not probabilities: the model has pasted them already.
+        """
+        if not masks.is_floating_point():
+            raise ValueError(
+                f"Masker: masks of dtype {masks.dtype} are pasted already; build the model with "
+                "build_detection_model(cfg, paste_masks=False), or set "
+                "MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS False"
+            )
         if len(masks) == 0:
             return
         padded = F.pad(masks.detach().float().cpu(), (self.padding,) * 4)

@@ -156,11 +156,17 @@ class CombinedROIHeads(nn.Module):
                 image.add_field(MASK, pasted.to(masks.device))
 
 
-def build_roi_heads(cfg: CfgNode, in_channels: int) -> CombinedROIHeads:
-    """Build the heads that the config asks for over feature maps of ``in_channels``."""
+def build_roi_heads(cfg: CfgNode, in_channels: int, paste_masks: bool) -> CombinedROIHeads:
+    """Build the heads that the config asks for over feature maps of ``in_channels``.
+
+    Args:
+        cfg: the config.
+        in_channels: see above.
+        paste_masks: see ``build_detection_model``.
+    """
     options = cfg.MODEL.ROI_HEADS
     mask_options = cfg.MODEL.ROI_MASK_HEAD
-    pastes = cfg.MODEL.MASK_ON and mask_options.POSTPROCESS_MASKS
+    pastes = paste_masks and cfg.MODEL.MASK_ON and mask_options.POSTPROCESS_MASKS
     box = build_box_head(cfg, in_channels)
     mask = build_mask_head(cfg, in_channels, box.feature_extractor) if cfg.MODEL.MASK_ON else None
     maskiou = None
