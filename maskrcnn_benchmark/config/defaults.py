@@ -61,7 +61,7 @@ _C.MODEL.RESNETS.STRIDE_IN_1X1 = True
 _C.MODEL.RESNETS.TRANS_FUNC = "BottleneckWithFixedBatchNorm"
 # Stem: StemWithFixedBatchNorm or StemWithGN
 _C.MODEL.RESNETS.STEM_FUNC = "StemWithFixedBatchNorm"
-# Dilation of the last stage when it serves as the box head
+# Dilation of the last stage, of the body or of the heads; above 1 the stage keeps its input's size
 _C.MODEL.RESNETS.RES5_DILATION = 1
 # Output channels of the first stage; each further stage doubles them
 _C.MODEL.RESNETS.RES2_OUT_CHANNELS = 256
@@ -168,10 +168,10 @@ _C.MODEL.ROI_HEADS.MIN_SIZE = 0.0
 
 # -- box head --------------------------------------------------------------------
 _C.MODEL.ROI_BOX_HEAD = CfgNode()
-# FPN2MLPFeatureExtractor or FPNXconv1fcFeatureExtractor (FPN); ResNet50Conv5ROIFeatureExtractor
-# (C4)
+# FPN2MLPFeatureExtractor or FPNXconv1fcFeatureExtractor (FPN, C5);
+# ResNet50Conv5ROIFeatureExtractor (C4)
 _C.MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR = "ResNet50Conv5ROIFeatureExtractor"
-# FPNPredictor (FPN) or FastRCNNPredictor (C4)
+# FPNPredictor (FPN, C5) or FastRCNNPredictor (C4)
 _C.MODEL.ROI_BOX_HEAD.PREDICTOR = "FastRCNNPredictor"
 # Side of the pooled feature
 _C.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION = 14
@@ -194,7 +194,7 @@ _C.MODEL.ROI_BOX_HEAD.NUM_STACKED_CONVS = 4
 
 # -- mask head --------------------------------------------------------------------
 _C.MODEL.ROI_MASK_HEAD = CfgNode()
-# MaskRCNNFPNFeatureExtractor (FPN) or ResNet50Conv5ROIFeatureExtractor (C4)
+# MaskRCNNFPNFeatureExtractor (FPN, C5) or ResNet50Conv5ROIFeatureExtractor (C4)
 _C.MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR = "ResNet50Conv5ROIFeatureExtractor"
 # The predictor class
 _C.MODEL.ROI_MASK_HEAD.PREDICTOR = "MaskRCNNC4Predictor"
