@@ -163,6 +163,36 @@ def test_the_configuration_is_followed_in_training_alone():
     assert test.shape == (3, 30, 50)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_each_key_has_its_own_change(name):
+    """On a picture of grey and colour in equal parts, against the definition of each change."""
+    config = cfg.clone()
+    config.merge_from_list([f"INPUT.{name.upper()}", 0.4, "INPUT.HORIZONTAL_FLIP_PROB_TRAIN", 0.0])
+    config.merge_from_list(["INPUT.MIN_SIZE_TRAIN", 20, "INPUT.PIXEL_MEAN", [0.0, 0.0, 0.0]])
+    pixels = np.zeros((20, 20, 3), dtype=np.uint8)
+    pixels[:10], pixels[10:] = (60, 60, 60), (120, 60, 60)
+    jittered, _ = build_transforms(config)(Image.fromarray(pixels), None, random.Random(1))
+    blue, green, red = jittered.numpy().round()
+    grey, color = pixels[0, 0].astype(float), pixels[15, 0].astype(float)
+    got_grey, got_color = (np.array([c[row, 5] for c in (red, green, blue)]) for row in (3, 16))
+    draw = random.Random(1).uniform
+    factor = draw(-0.4, 0.4) if name == "hue" else draw(0.6, 1.4)
+    assert abs(factor - (name != "hue")) > 0.05
+    lightness = [60.0, 0.299 * 120 + 0.701 * 60]
+    if name == "brightness":
+        expected = factor * grey, factor * color
+    elif name == "contrast":
+        mean = sum(lightness) / 2
+        expected = mean + factor * (grey - mean), mean + factor * (color - mean)
+    elif name == "saturation":
+        expected = grey, lightness[1] + factor * (color - lightness[1])
+    else:
+        assert (got_grey == grey).all() and sorted(got_color)[0] == 60 == color.min()
+        assert max(got_color) == 120 and (got_color != color).any()
+        return
+    np.testing.assert_allclose((got_grey, got_color), expected, atol=1.5)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
