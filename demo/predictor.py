@@ -61,8 +61,7 @@ class COCODemo:
         self.cfg = cfg.clone()
         self.cfg.defrost()
         self.cfg.merge_from_list(["INPUT.MIN_SIZE_TEST", min_image_size])
-        self.cfg.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS = False  # they are pasted here
-        self.model = build_detection_model(self.cfg)
+        self.model = build_detection_model(self.cfg, paste_masks=False)  # they are pasted here
         checkpointer = DetectronCheckpointer(self.cfg, self.model, save_dir=cfg.OUTPUT_DIR)
         if not (cfg.MODEL.WEIGHT or checkpointer.get_checkpoint_file()):
             raise ValueError("COCODemo needs weights: set MODEL.WEIGHT to a file")

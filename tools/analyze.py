@@ -168,7 +168,7 @@ def main() -> None:
         if min(size) < 32:
             raise ValueError(f"--size {size[0]} {size[1]}: both must be at least 32")
         with torch.device("meta"):
-            model = build_detection_model(cfg)
+            model = build_detection_model(cfg, paste_masks=False)
     rpn, heads = cfg.MODEL.RPN, cfg.MODEL.ROI_HEADS
     proposals = rpn.FPN_POST_NMS_TOP_N_TEST if rpn.USE_FPN else rpn.POST_NMS_TOP_N_TEST
     detections = heads.DETECTIONS_PER_IMG if heads.DETECTIONS_PER_IMG > 0 else proposals

@@ -46,7 +46,7 @@ def main() -> None:
     args = parser.parse_args()
     with user_errors():
         cfg, device = start_run(args, uses=("TEST",))
-        model = build_detection_model(cfg).to(device)
+        model = build_detection_model(cfg, paste_masks=False).to(device)
         checkpointer = DetectronCheckpointer(cfg, model, save_dir=cfg.OUTPUT_DIR)
         if not cfg.MODEL.RPN_ONLY:
             checkpointer.metadata |= make_classes(cfg, cfg.DATASETS.TEST)._asdict()

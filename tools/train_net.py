@@ -64,7 +64,7 @@ class Training(NamedTuple):
 
 def set_up(cfg: CfgNode, device: torch.device) -> Training:
     """Build everything and resume from the last checkpoint, or start from MODEL.WEIGHT."""
-    model: nn.Module = build_detection_model(cfg).to(device)
+    model: nn.Module = build_detection_model(cfg, paste_masks=False).to(device)
     optimizer = make_optimizer(cfg, model)
     scheduler = make_lr_scheduler(cfg, optimizer)
     checkpointer = DetectronCheckpointer(cfg, model, optimizer, scheduler, cfg.OUTPUT_DIR)

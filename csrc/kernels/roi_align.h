@@ -21,8 +21,17 @@ struct RoiGrid {
   bool valid;  // false: the answer is NaN and there is no gradient
 };
 
-// A region this many samples wide per bin is the fruit of diverged numbers.
+// A bin of this many samples on an axis only occurs when training has diverged: the answer is NaN.
 constexpr int kMaxSamples = 1 << 15;
+
+// Up to this many samples on an axis are tried one by one.
+constexpr int kFewSamples = 8;
+
+// Samples [begin, end) of a bin on one axis.
+struct SampleRange {
+  int begin;
+  int end;
+};
 
 template <typename A>
 struct RoiAlign {
@@ -72,10 +81,12 @@ struct RoiAlign {
                                  int bin_x) const noexcept {
     if (!grid.valid) return A(NAN);
     A sum = A(0);
-    for (int i = 0; i < grid.samples_y; ++i) {
+    const SampleRange rows = near_rows(grid, bin_y);
+    const SampleRange columns = near_columns(grid, bin_x);
+    for (int i = rows.begin; i < rows.end; ++i) {
       const AxisSample<A> y = sample_y(grid, bin_y, i);
       if (!y.inside) continue;
-      for (int j = 0; j < grid.samples_x; ++j) {
+      for (int j = columns.begin; j < columns.end; ++j) {
         const AxisSample<A> x = sample_x(grid, bin_x, j);
         if (x.inside) sum += interpolate(plane, width, y, x);
       }
@@ -88,10 +99,12 @@ struct RoiAlign {
                                            int bin_x) const noexcept {
     if (!grid.valid) return;
     const A share = gradient / number_of_samples(grid);
-    for (int i = 0; i < grid.samples_y; ++i) {
+    const SampleRange rows = near_rows(grid, bin_y);
+    const SampleRange columns = near_columns(grid, bin_x);
+    for (int i = rows.begin; i < rows.end; ++i) {
       const AxisSample<A> y = sample_y(grid, bin_y, i);
       if (!y.inside) continue;
-      for (int j = 0; j < grid.samples_x; ++j) {
+      for (int j = columns.begin; j < columns.end; ++j) {
         const AxisSample<A> x = sample_x(grid, bin_x, j);
         if (x.inside) spread(plane, width, y, x, share);
       }
@@ -102,6 +115,29 @@ struct RoiAlign {
   MASKRCNN_HOST_DEVICE int samples(const RoiGrid<A>& grid, A bin_size) const noexcept {
     if (!grid.valid) return 0;
     return sampling_ratio > 0 ? sampling_ratio : static_cast<int>(std::ceil(bin_size));
+  }
+
+  // A region may reach far out of the feature map (it need not be clipped to the image) and then
+  // has thousands of samples per bin. Those outside add nothing but to the count, so only those
+  // that can lie inside are visited, and the work is bounded by the size of the map.
+  static MASKRCNN_HOST_DEVICE SampleRange near(A bin_start, A bin_size, int count,
+                                               int size) noexcept {
+    if (count <= kFewSamples || !(bin_size > A(0))) return {0, count};
+    const A step = bin_size / A(count);
+    // two samples more on either side than the position tells, for its rounding
+    const A begin = std::floor((A(-1) - bin_start) / step) - A(2);
+    const A end = std::ceil((A(size) - bin_start) / step) + A(2);
+    const A limit = A(count);
+    return {static_cast<int>(smaller(larger(begin, A(0)), limit)),
+            static_cast<int>(smaller(larger(end, A(0)), limit))};
+  }
+
+  MASKRCNN_HOST_DEVICE SampleRange near_rows(const RoiGrid<A>& grid, int bin) const noexcept {
+    return near(grid.start_y + A(bin) * grid.bin_height, grid.bin_height, grid.samples_y, height);
+  }
+
+  MASKRCNN_HOST_DEVICE SampleRange near_columns(const RoiGrid<A>& grid, int bin) const noexcept {
+    return near(grid.start_x + A(bin) * grid.bin_width, grid.bin_width, grid.samples_x, width);
   }
 
   MASKRCNN_HOST_DEVICE AxisSample<A> sample_y(const RoiGrid<A>& grid, int bin,

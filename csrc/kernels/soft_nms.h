@@ -18,10 +18,14 @@ struct SoftNms {
   A parameter;  // sigma of the Gaussian, or the overlap from which on the linear rule acts
   A min_score;
 
-  // The better of two boxes, each -1 for none; of equal scores the one that comes first.
+  // The better of two boxes, each -1 for none; of equal scores the one that comes first. A score
+  // of NaN is worse than any.
   MASKRCNN_HOST_DEVICE int64_t better(int64_t i, int64_t j) const noexcept {
     if (i < 0 || j < 0) return i < 0 ? j : i;
-    if (scores[i] != scores[j]) return scores[i] > scores[j] ? i : j;
+    const bool i_has_score = scores[i] == scores[i];
+    const bool j_has_score = scores[j] == scores[j];
+    if (i_has_score != j_has_score) return i_has_score ? i : j;
+    if (scores[i] != scores[j] && i_has_score) return scores[i] > scores[j] ? i : j;
     return i < j ? i : j;
   }
 
@@ -31,9 +35,9 @@ struct SoftNms {
 
   MASKRCNN_HOST_DEVICE void lower(int64_t best, int64_t other) const noexcept {
     const A iou = boxes.iou(best, other);
-    if (gaussian) {
+    if (gaussian && iou > A(0)) {  // NaN, of boxes without area, lowers nothing
       scores[other] *= std::exp(-iou * iou / parameter);
-    } else if (iou >= parameter) {
+    } else if (!gaussian && iou >= parameter) {
       scores[other] *= A(1) - iou;
     }
   }

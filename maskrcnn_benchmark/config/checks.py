@@ -21,9 +21,10 @@ CONV_BODIES = tuple(
 )
 TRANS_FUNCS = ("BottleneckWithFixedBatchNorm", "BottleneckWithGN")
 STEM_FUNCS = ("StemWithFixedBatchNorm", "StemWithGN")
-CONV5 = "ResNet50Conv5ROIFeatureExtractor"
-FPN_BOX_EXTRACTORS = ("FPN2MLPFeatureExtractor", "FPNXconv1fcFeatureExtractor")
-FPN_MASK_EXTRACTORS = ("MaskRCNNFPNFeatureExtractor",)
+# Heads that bring the last stage, for bodies that end before it (C4), and those that do not.
+CONV5_EXTRACTORS = ("ResNet50Conv5ROIFeatureExtractor",)
+BOX_EXTRACTORS = ("FPN2MLPFeatureExtractor", "FPNXconv1fcFeatureExtractor")
+MASK_EXTRACTORS = ("MaskRCNNFPNFeatureExtractor",)
 
 
 def check_config(cfg: CfgNode) -> None:
@@ -50,6 +51,19 @@ def _uses_fpn(cfg: CfgNode) -> bool:
     return bool(cfg.MODEL.BACKBONE.CONV_BODY.endswith("-FPN"))
 
 
+def _needs_conv5(cfg: CfgNode) -> bool:
+    """Return whether the body ends before the last stage, which the heads then bring."""
+    return bool(cfg.MODEL.BACKBONE.CONV_BODY.endswith("-C4"))
+
+
+def _strides(cfg: CfgNode) -> tuple[int, ...]:
+    """Return the stride in pixels of each feature map that the backbone hands on."""
+    last = 16 if cfg.MODEL.RESNETS.RES5_DILATION > 1 else 32
+    if _uses_fpn(cfg):
+        return (4, 8, 16, last, 2 * last)
+    return (16,) if _needs_conv5(cfg) else (last,)
+
+
 def _check_switches(cfg: CfgNode) -> Iterator[str]:
     model = cfg.MODEL
     yield from one_of(cfg, "MODEL.META_ARCHITECTURE", ("GeneralizedRCNN",))
@@ -67,6 +81,7 @@ def _check_backbone(cfg: CfgNode) -> Iterator[str]:
     yield from one_of(cfg, "MODEL.BACKBONE.CONV_BODY", CONV_BODIES)
     yield from one_of(cfg, "MODEL.RESNETS.TRANS_FUNC", TRANS_FUNCS)
     yield from one_of(cfg, "MODEL.RESNETS.STEM_FUNC", STEM_FUNCS)
+    yield from _check_blocks(cfg)
     freeze = cfg.MODEL.BACKBONE.FREEZE_CONV_BODY_AT
     if not 0 <= freeze <= 5:
         yield f"MODEL.BACKBONE.FREEZE_CONV_BODY_AT is {freeze}; it counts stages, from 0 to 5"
@@ -76,6 +91,23 @@ def _check_backbone(cfg: CfgNode) -> Iterator[str]:
             f"MODEL.GROUP_NORM.DIM_PER_GP is {norm.DIM_PER_GP} and NUM_GROUPS {norm.NUM_GROUPS}; "
             "set one of them, and the other to -1"
         )
+
+
+def _check_blocks(cfg: CfgNode) -> Iterator[str]:
+    """ResNet-18 and ResNet-34 have blocks without what only bottlenecks can have."""
+    depth, options = cfg.MODEL.BACKBONE.CONV_BODY.rpartition("-")[0], cfg.MODEL.RESNETS
+    if len(options.STAGE_WITH_DCN) != 4:
+        yield f"MODEL.RESNETS.STAGE_WITH_DCN is {options.STAGE_WITH_DCN}; it needs four switches"
+    if options.RES5_DILATION < 1:
+        yield f"MODEL.RESNETS.RES5_DILATION is {options.RES5_DILATION}; it must be at least 1"
+    if depth not in ("R-18", "R-34"):
+        return
+    for key, plain in (("NUM_GROUPS", 1), ("RES5_DILATION", 1), ("STAGE_WITH_DCN", (False,) * 4)):
+        if options[key] != plain:
+            yield (
+                f"MODEL.RESNETS.{key} is {options[key]}; the blocks of {depth} have no such "
+                f"convolutions: set it to {plain}, or choose R-50 or R-101"
+            )
 
 
 def _check_levels(cfg: CfgNode) -> Iterator[str]:
@@ -90,9 +122,14 @@ def _check_levels(cfg: CfgNode) -> Iterator[str]:
             f"DATALOADER.SIZE_DIVISIBILITY is {cfg.DATALOADER.SIZE_DIVISIBILITY}; "
             f"{body} needs a multiple of 32"
         )
+    strides = cfg.MODEL.RPN.ANCHOR_STRIDE
+    if strides != _strides(cfg):
+        yield (
+            f"MODEL.RPN.ANCHOR_STRIDE is {strides}; the feature maps of {body} have the strides "
+            f"{_strides(cfg)}"
+        )
     heads = [] if cfg.MODEL.RPN_ONLY else ["MODEL.ROI_BOX_HEAD"]
     heads += ["MODEL.ROI_MASK_HEAD"] if cfg.MODEL.MASK_ON else []
-    strides = cfg.MODEL.RPN.ANCHOR_STRIDE
     for head in heads:
         scales = tuple(get(cfg, f"{head}.POOLER_SCALES"))
         expected = tuple(1.0 / stride for stride in strides[: len(scales)])
@@ -116,10 +153,6 @@ def _check_rpn(cfg: CfgNode) -> Iterator[str]:
             f"{len(sizes)}; FPN needs one size for each stride, as (4, 8, 16, 32, 64) and "
             "(32, 64, 128, 256, 512)"
         )
-    if rpn.USE_FPN and len(strides) != 5:
-        yield f"MODEL.RPN.ANCHOR_STRIDE is {strides}; FPN has five levels: (4, 8, 16, 32, 64)"
-    if not rpn.USE_FPN and len(strides) != 1:
-        yield f"MODEL.RPN.ANCHOR_STRIDE is {strides}; without FPN there is one level, as (16,)"
     if min(strides, default=0) <= 0 or min(sizes, default=0) <= 0:
         yield f"MODEL.RPN.ANCHOR_STRIDE {strides} and ANCHOR_SIZES {sizes} must be positive"
 
@@ -145,29 +178,30 @@ def _check_thresholds(cfg: CfgNode) -> Iterator[str]:
 
 
 def _check_box_head(cfg: CfgNode) -> Iterator[str]:
-    fpn = _uses_fpn(cfg)
+    conv5 = _needs_conv5(cfg)
     key = "MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR"
-    yield from one_of(cfg, key, FPN_BOX_EXTRACTORS if fpn else (CONV5,))
-    predictor = "FPNPredictor" if fpn else "FastRCNNPredictor"
+    yield from one_of(cfg, key, CONV5_EXTRACTORS if conv5 else BOX_EXTRACTORS)
+    predictor = "FastRCNNPredictor" if conv5 else "FPNPredictor"
     yield from one_of(cfg, "MODEL.ROI_BOX_HEAD.PREDICTOR", (predictor,))
     if cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES < 2:
         yield "MODEL.ROI_BOX_HEAD.NUM_CLASSES counts the background too: it must be at least 2"
 
 
 def _check_mask_head(cfg: CfgNode) -> Iterator[str]:
-    head, fpn = cfg.MODEL.ROI_MASK_HEAD, _uses_fpn(cfg)
+    head, conv5 = cfg.MODEL.ROI_MASK_HEAD, _needs_conv5(cfg)
     key = "MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR"
-    yield from one_of(cfg, key, FPN_MASK_EXTRACTORS if fpn else (CONV5,))
+    yield from one_of(cfg, key, CONV5_EXTRACTORS if conv5 else MASK_EXTRACTORS)
     yield from one_of(cfg, "MODEL.ROI_MASK_HEAD.PREDICTOR", ("MaskRCNNC4Predictor",))
-    if fpn and head.SHARE_BOX_FEATURE_EXTRACTOR:
+    if head.SHARE_BOX_FEATURE_EXTRACTOR and not conv5:
+        kind = cfg.MODEL.BACKBONE.CONV_BODY.rpartition("-")[2]
         yield (
-            "MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR must be False with FPN: "
+            f"MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR must be False with {kind}: "
             "the box head flattens its features"
         )
-    shared = head.SHARE_BOX_FEATURE_EXTRACTOR and not fpn
+    shared = head.SHARE_BOX_FEATURE_EXTRACTOR and conv5
     pooled = cfg.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION if shared else head.POOLER_RESOLUTION
     # conv5 halves the side on C4, rounding up, unless it is dilated; the predictor doubles it
-    stride = 1 if fpn or cfg.MODEL.RESNETS.RES5_DILATION > 1 else 2
+    stride = 2 if conv5 and cfg.MODEL.RESNETS.RES5_DILATION == 1 else 1
     resolution = 2 * -(-pooled // stride)
     source = f"MODEL.{'ROI_BOX_HEAD' if shared else 'ROI_MASK_HEAD'}.POOLER_RESOLUTION"
     if resolution != head.RESOLUTION:

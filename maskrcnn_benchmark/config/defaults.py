@@ -64,7 +64,7 @@ _C.MODEL.RESNETS.STRIDE_IN_1X1 = True
 _C.MODEL.RESNETS.TRANS_FUNC = "BottleneckWithFixedBatchNorm"
 # Stem: StemWithFixedBatchNorm or StemWithGN
 _C.MODEL.RESNETS.STEM_FUNC = "StemWithFixedBatchNorm"
-# Dilation of the last stage when it serves as the box head
+# Dilation of the last stage, of the body or of the heads; above 1 the stage keeps its input's size
 _C.MODEL.RESNETS.RES5_DILATION = 1
 # Output channels of the first stage; each further stage doubles them
 _C.MODEL.RESNETS.RES2_OUT_CHANNELS = 256
@@ -175,10 +175,10 @@ _C.MODEL.ROI_HEADS.MIN_SIZE = 0.0
 
 # -- box head --------------------------------------------------------------------
 _C.MODEL.ROI_BOX_HEAD = CfgNode()
-# FPN2MLPFeatureExtractor or FPNXconv1fcFeatureExtractor (FPN); ResNet50Conv5ROIFeatureExtractor
-# (C4)
+# FPN2MLPFeatureExtractor or FPNXconv1fcFeatureExtractor (FPN, C5);
+# ResNet50Conv5ROIFeatureExtractor (C4)
 _C.MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR = "ResNet50Conv5ROIFeatureExtractor"
-# FPNPredictor (FPN) or FastRCNNPredictor (C4)
+# FPNPredictor (FPN, C5) or FastRCNNPredictor (C4)
 _C.MODEL.ROI_BOX_HEAD.PREDICTOR = "FastRCNNPredictor"
 # Side of the pooled feature
 _C.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION = 14
@@ -203,7 +203,7 @@ _C.MODEL.ROI_BOX_HEAD.NUM_STACKED_CONVS = 4
 
 # -- mask head --------------------------------------------------------------------
 _C.MODEL.ROI_MASK_HEAD = CfgNode()
-# MaskRCNNFPNFeatureExtractor (FPN) or ResNet50Conv5ROIFeatureExtractor (C4)
+# MaskRCNNFPNFeatureExtractor (FPN, C5) or ResNet50Conv5ROIFeatureExtractor (C4)
 _C.MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR = "ResNet50Conv5ROIFeatureExtractor"
 # The predictor class
 _C.MODEL.ROI_MASK_HEAD.PREDICTOR = "MaskRCNNC4Predictor"
@@ -223,7 +223,8 @@ _C.MODEL.ROI_MASK_HEAD.CONV_LAYERS = (256, 256, 256, 256)
 _C.MODEL.ROI_MASK_HEAD.RESOLUTION = 14
 # Use the box head's feature extractor (C4)
 _C.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR = True
-# Paste the masks into the image inside the model
+# Paste the masks into the image inside the model, for scripts that call it; the evaluation and the
+# Predictor build it without, as they paste into the original image
 _C.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS = False
 # Probability above which a pasted pixel belongs to the mask
 _C.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS_THRESHOLD = 0.5
@@ -317,8 +318,8 @@ _C.SOLVER.BASE_LR = 0.001
 # Biases learn at this multiple of the rate
 _C.SOLVER.BIAS_LR_FACTOR = 2
 _C.SOLVER.widen("BIAS_LR_FACTOR", float)
-# Train one part, "rpn", "box", "mask" or "maskiou", and leave everything else as it is; "" trains
-# the whole model
+# Train one part, "rpn", "box", "mask" or "maskiou", and leave everything else as it is, what it
+# shares with another part included (SHARE_BOX_FEATURE_EXTRACTOR); "" trains the whole model
 _C.SOLVER.TRAIN_ONLY = ""
 # Momentum of SGD
 _C.SOLVER.MOMENTUM = 0.9

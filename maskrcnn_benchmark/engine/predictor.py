@@ -86,7 +86,7 @@ class Predictor:
 
         Args:
             cfg: of the model; MODEL.DEVICE is not looked at.
-            model: as ``build_detection_model(cfg)`` makes it, with its weights.
+            model: as ``build_detection_model(cfg, paste_masks=False)`` makes it, with its weights.
             classes: names and category ids of the labels, of which the last may be missing; None:
                 COCO's if there are as many, else "class 1", "class 2" and so on.
             device: see the class.
@@ -133,7 +133,7 @@ class Predictor:
         path = _make_local(path, config_file, opts)
         content = read_weights(path)
         config = _make_config(content.get("config"), config_file, opts, weights=path)
-        model = build_detection_model(config)
+        model = build_detection_model(config, paste_masks=False)
         load_state_dict(model, model_tensors(content)).require_complete(path)
         classes = None
         if class_names is not None:
@@ -237,7 +237,6 @@ def _make_config(
     else:
         raise ValueError(f"{weights} does not hold its config: give the config file it belongs to")
     cfg.merge_from_list(opts)
-    cfg.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS = False  # masks are pasted in the original image
     check_config(cfg)
     if cfg.MODEL.RPN_ONLY:
         raise ValueError(f"{weights} is of an RPN alone (MODEL.RPN_ONLY): it detects no objects")

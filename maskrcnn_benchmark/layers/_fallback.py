@@ -6,6 +6,8 @@ import torch
 import torchvision
 from torch import Tensor
 
+_MAX_SAMPLES = 1 << 15  # kMaxSamples of csrc/kernels/roi_align.h
+
 
 def _accumulator(dtype: torch.dtype) -> torch.dtype:
     """Return the dtype of the arithmetic, as in the extension: half and bfloat16 use float."""
@@ -56,13 +58,13 @@ def soft_nms(
     lowered, boxes = scores.to(dtype, copy=True), boxes.to(dtype)
     counts = torch.unique_consecutive(groups, return_counts=True)[1].tolist()
     for part, part_scores in zip(boxes.split(counts), lowered.split(counts), strict=True):
-        left = torch.ones_like(part_scores, dtype=torch.bool)
+        left = ~part_scores.isnan()
         for _ in range(len(part)):
             best = part_scores.where(left, -torch.inf).argmax()
             if part_scores[best] < min_score:
                 break
             left[best] = False
-            iou = _iou(part[best], part, pixel_offset)
+            iou = _iou(part[best], part, pixel_offset).nan_to_num(nan=0.0)
             if gaussian:
                 factors = torch.exp(-iou * iou / parameter)
             else:
@@ -91,10 +93,64 @@ def roi_align(
     """See `maskrcnn_benchmark.layers.roi_align`."""
     _check_batch_indices("roi_align", input, rois)
     dtype = _accumulator(input.dtype)
-    output = torchvision.ops.roi_align(
-        input.to(dtype), rois.to(dtype), output_size, spatial_scale, sampling_ratio, aligned
+    features, regions = input.to(dtype), rois.to(dtype)
+    starts, bins = _bins(regions, output_size, spatial_scale, aligned)
+    # torchvision takes time and memory by the number of samples, inside the map or not
+    far = ~((bins <= max(input.shape[2:])) & starts.isfinite()).all(dim=1)
+    unknown = rois.device.type == "meta" or torch.compiler.is_compiling()
+    options = (output_size, spatial_scale, sampling_ratio, aligned)
+    if sampling_ratio > 0 or unknown or not far.any():
+        return torchvision.ops.roi_align(features, regions, *options).to(input.dtype)
+    near = torchvision.ops.roi_align(features, regions[~far], *options)
+    rows = far.nonzero().flatten()
+    pooled = [_far_roi_align(features, regions[i], output_size, starts[i], bins[i]) for i in rows]
+    output = near.new_zeros(len(rois), *near.shape[1:])
+    output = output.index_put(((~far).nonzero().flatten(),), near)
+    return output.index_put((rows,), torch.stack(pooled)).to(input.dtype)
+
+
+def _bins(
+    rois: Tensor, output_size: tuple[int, int], spatial_scale: float, aligned: bool
+) -> tuple[Tensor, Tensor]:
+    """Return the first corners and the sizes of the bins, both ``y, x`` [K, 2] in cells."""
+    corners = rois[:, 1:] * spatial_scale - (0.5 if aligned else 0.0)
+    starts, sizes = corners[:, [1, 0]], corners[:, [3, 2]] - corners[:, [1, 0]]
+    sizes = sizes if aligned else sizes.clamp(min=1)
+    return starts, sizes / sizes.new_tensor(output_size)
+
+
+def _far_roi_align(
+    features: Tensor, roi: Tensor, output_size: tuple[int, int], start: Tensor, bin_size: Tensor
+) -> Tensor:
+    """Return [C, height, width] of a region that reaches far out of the map, one sample a cell.
+
+    The mean of bilinear samples on a grid is a product of two means, one for each axis.
+    """
+    if not ((bin_size.abs() < _MAX_SAMPLES) & start.isfinite()).all():  # as the extension does
+        return features.new_full((features.shape[1], *output_size), torch.nan)
+    rows, columns = (
+        _mean_on_axis(start[axis], bin_size[axis], output_size[axis], features.shape[2 + axis])
+        for axis in (0, 1)
     )
-    return output.to(input.dtype)
+    return torch.einsum("py,cyx,qx->cpq", rows, features[int(roi[0])], columns)
+
+
+def _mean_on_axis(start: Tensor, bin_size: Tensor, bins: int, size: int) -> Tensor:
+    """Return the share [bins, size] that each cell of an axis has in each bin."""
+    shares = start.new_zeros(bins, size)
+    count = max(int(bin_size.ceil()), 0)
+    if count == 0:
+        return shares
+    samples = (torch.arange(count, dtype=start.dtype, device=start.device) + 0.5) * (
+        bin_size / count
+    )
+    positions = start + torch.arange(bins, device=start.device)[:, None] * bin_size + samples
+    inside = ((positions >= -1) & (positions <= size)).to(start.dtype) / count
+    positions = positions.clamp(0, size - 1)
+    low = positions.long()
+    fraction = positions - low
+    shares.scatter_add_(1, low, inside * (1 - fraction))
+    return shares.scatter_add_(1, (low + 1).clamp(max=size - 1), inside * fraction)
 
 
 def roi_pool(

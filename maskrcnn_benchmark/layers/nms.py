@@ -18,7 +18,7 @@ def nms(boxes: Tensor, scores: Tensor, threshold: float, *, pixel_offset: float 
 
     Args:
         boxes: [N, 4], floating.
-        scores: [N]; equal scores keep the order of the boxes.
+        scores: [N]; equal scores keep the order of the boxes. NaN is the lowest score.
         threshold: a box goes when its IoU with a kept one is above this; <= 0 drops nothing.
         pixel_offset: width of a box with x1 == x2.
 
@@ -61,6 +61,8 @@ def batched_nms(
 
 
 def sort_boxes(scores: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
-    """Return indices [N] by descending score, and by (group, descending score)."""
+    """Return indices [N] by descending score, NaN last, and by (group, descending score)."""
+    # torch's sort takes NaN for the highest score
+    scores = scores.masked_fill(scores.isnan(), -torch.inf)
     by_score = scores.sort(descending=True, stable=True).indices
     return by_score, by_score[groups[by_score].sort(stable=True).indices]

@@ -30,6 +30,8 @@ def roi_align(
         output_size: (height, width) in bins, or one number for both.
         spatial_scale: cells of the feature map per pixel, 1/4 for stride 4.
         sampling_ratio: samples per bin and axis; <= 0: as many as a bin is cells wide, rounded up.
+            Samples outside of the feature map count as 0. Regions need not be clipped: the work is
+            bounded by the size of the map. Bins of 32768 cells or more give NaN.
         aligned: False is the legacy rule: regions start at x1 * scale, and are at least one cell
             wide. True moves them by half a cell, as pixel centres ask for, without a least width.
 

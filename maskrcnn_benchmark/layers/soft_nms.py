@@ -51,7 +51,7 @@ def soft_nms(
 
     Args:
         boxes: [N, 4], floating.
-        scores: [N]; of equal scores the box that comes first is picked first.
+        scores: [N]; of equal scores the box that comes first is picked first. NaN is dropped.
         rule: see ``SoftNMS``.
         pixel_offset: width of a box with x1 == x2.
 

@@ -15,7 +15,8 @@ class Matcher:
     """Match each prediction with the ground truth of the highest quality (IoU).
 
     ``quality >= high_threshold`` is a match, below ``low_threshold`` is background, and what lies
-    between is neither.
+    between is neither. A quality of NaN, which boxes without area or of diverged numbers have, is
+    never a match.
 
     Args:
         high_threshold: see above.
@@ -55,6 +56,7 @@ class Matcher:
         if quality.shape[0] == 0:
             below = self.BELOW_LOW_THRESHOLD
             return torch.full(quality.shape[1:], below, dtype=torch.int64, device=quality.device)
+        quality = _without_nan(quality)
         best, best_gt = quality.max(dim=0)
         matches = self._by_thresholds(best, best_gt)
         if not self.allow_low_quality_matches or quality.shape[1] == 0:
@@ -91,14 +93,16 @@ class Matcher:
         matches, best_gts = [], []
         best_of_gt = gt_boxes.new_full((len(gt_boxes),), -torch.inf)
         for chunk in chunks:
-            quality = box_iou(gt_boxes, chunk, pixel_offset)
+            quality = _without_nan(box_iou(gt_boxes, chunk, pixel_offset))
             best, best_gt = quality.max(dim=0)
             matches.append(self._by_thresholds(best, best_gt))
             best_gts.append(best_gt)
             best_of_gt = torch.maximum(best_of_gt, quality.amax(dim=1))
         if self.allow_low_quality_matches:
             for number, chunk in enumerate(chunks):
-                forced = _is_best_of_any(box_iou(gt_boxes, chunk, pixel_offset), best_of_gt)
+                forced = _is_best_of_any(
+                    _without_nan(box_iou(gt_boxes, chunk, pixel_offset)), best_of_gt
+                )
                 matches[number] = torch.where(forced, best_gts[number], matches[number])
         return torch.cat(matches)
 
@@ -109,5 +113,10 @@ class Matcher:
 
 
 def _is_best_of_any(quality: Tensor, best_of_gt: Tensor) -> Tensor:
-    """Tell (bool ``[N]``) which predictions tie for the best quality of any ground truth."""
-    return (quality == best_of_gt[:, None]).any(dim=0)
+    """Return which predictions (bool ``[N]``) tie for the best quality of any ground truth."""
+    return ((quality == best_of_gt[:, None]) & (quality > -torch.inf)).any(dim=0)
+
+
+def _without_nan(quality: Tensor) -> Tensor:
+    """Return the quality with -inf for NaN, which matches nothing."""
+    return quality.masked_fill(quality.isnan(), -torch.inf)

@@ -1,12 +1,11 @@
-"""The mask of one instance: polygons or a bitmap.
+"""The mask of one instance: polygons, a bitmap, or none that is known.
 
-Both kinds answer the same questions: flip, crop, resize, rasterise, and the area inside a box.
+All kinds answer the same questions: flip, crop, resize, rasterise, and the area inside a box.
 Coordinates are continuous pixels with pixel ``i`` covering ``[i, i + 1)``, as in COCO.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from maskrcnn_benchmark.structures.binary_mask import BinaryMask, Bitmap, Box, floored_size
 from maskrcnn_benchmark.structures.bounding_box import FLIP_LEFT_RIGHT
-
-Box = Sequence[float]
-Bitmap = NDArray[np.uint8]
+from maskrcnn_benchmark.structures.rle import rle_areas
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,10 @@ class Polygons:
         """Rasterise the union on a canvas of whole pixels by COCO's rule."""
         return coco_mask.merge(self._rles(height, width))
 
+    def area(self, height: int, width: int) -> int:
+        """Return the number of pixels on a canvas of ``height x width`` pixels."""
+        return int(rle_areas([self.to_rle(height, width)])[0])
+
     def rasterize(self, height: int, width: int) -> Bitmap:
         """Return ``[height, width]`` of 0 and 1: the union of the polygons."""
         return coco_mask.decode(self.to_rle(height, width))
@@ -61,13 +63,13 @@ class Polygons:
         The box's size is floored at 1 pixel and has no +1 (section 4 of the original's mask
         targets: a legacy that trained weights depend on).
         """
-        width, height = _floored_size(box)
+        width, height = floored_size(box)
         return self.crop(box).scale(side / width, side / height).rasterize(side, side)
 
     def _summed_area(self, corner: Box, width: int, height: int) -> float:
         if width <= 0 or height <= 0:
             return 0.0
-        return float(coco_mask.area(self.crop(corner)._rles(height, width)).sum())
+        return float(rle_areas(self.crop(corner)._rles(height, width)).sum())
 
     def visible_fraction(self, box: Box, size: tuple[int, int]) -> float:
         """Return the share of the instance's pixels that lies in ``box``.
@@ -91,78 +93,49 @@ class Polygons:
 
 
 @dataclass(frozen=True)
-class BinaryMask:
-    """A mask of pixels ``[height, width]``, 0 or 1: what RLE and holes need."""
+class NoMask:
+    """The mask of an instance of which only the box is annotated: it has no pixels anywhere."""
 
-    pixels: Bitmap
+    def transpose(self, method: int, size: tuple[float, float], pixel_offset: float) -> NoMask:
+        """Return itself."""
+        del method, size, pixel_offset
+        return self
 
-    def transpose(self, method: int, size: tuple[float, float], pixel_offset: float) -> BinaryMask:
-        """Flip in an image of ``size``."""
-        del size, pixel_offset
-        flipped = self.pixels[:, ::-1] if method == FLIP_LEFT_RIGHT else self.pixels[::-1]
-        return BinaryMask(np.ascontiguousarray(flipped))
+    def crop(self, box: Box) -> NoMask:
+        """Return itself."""
+        del box
+        return self
 
-    def _sample(self, xs: NDArray[np.floating[Any]], ys: NDArray[np.floating[Any]]) -> Bitmap:
-        """Read the pixels under a grid of points; outside the image there is nothing."""
-        cols, rows = np.floor(xs).astype(int), np.floor(ys).astype(int)
-        height, width = self.pixels.shape
-        in_cols, in_rows = (cols >= 0) & (cols < width), (rows >= 0) & (rows < height)
-        if not in_cols.any() or not in_rows.any():
-            return np.zeros((len(rows), len(cols)), dtype=np.uint8)
-        picked = self.pixels[np.ix_(rows.clip(0, height - 1), cols.clip(0, width - 1))]
-        return picked * np.outer(in_rows, in_cols).astype(np.uint8)
-
-    def _stretch(self, box: Box, width: int, height: int) -> Bitmap:
-        """Sample ``box`` at the centres of ``width x height`` cells."""
-        box_w, box_h = _floored_size(box)
-        xs = box[0] + (np.arange(width) + 0.5) * (box_w / width)
-        ys = box[1] + (np.arange(height) + 0.5) * (box_h / height)
-        return self._sample(xs, ys)
-
-    def crop(self, box: Box) -> BinaryMask:
-        """Cut out ``box``, at least one pixel of it."""
-        width, height = max(int(box[2] - box[0]), 1), max(int(box[3] - box[1]), 1)
-        xs, ys = box[0] + np.arange(width) + 0.5, box[1] + np.arange(height) + 0.5
-        return BinaryMask(self._sample(xs, ys))
-
-    def scale(self, ratio_w: float, ratio_h: float) -> BinaryMask:
-        """Resize by the nearest pixel."""
-        height, width = self.pixels.shape
-        new_w, new_h = max(round(width * ratio_w), 1), max(round(height * ratio_h), 1)
-        return BinaryMask(self._stretch((0, 0, width, height), new_w, new_h))
+    def scale(self, ratio_w: float, ratio_h: float) -> NoMask:
+        """Return itself."""
+        del ratio_w, ratio_h
+        return self
 
     def to_rle(self, height: int, width: int) -> dict[str, Any]:
-        """Encode on a canvas of ``height x width`` pixels."""
+        """Encode an empty canvas of ``height x width`` pixels."""
         return coco_mask.encode(np.asfortranarray(self.rasterize(height, width)))
 
+    def area(self, height: int, width: int) -> int:
+        """Return 0."""
+        del height, width
+        return 0
+
     def rasterize(self, height: int, width: int) -> Bitmap:
-        """Return the pixels, cut or padded with zeros to ``[height, width]``."""
-        if self.pixels.shape == (height, width):
-            return self.pixels
-        return self._sample(np.arange(width) + 0.5, np.arange(height) + 0.5)
+        """Return zeros ``[height, width]``."""
+        return np.zeros((height, width), dtype=np.uint8)
 
     def rasterize_in(self, box: Box, side: int) -> Bitmap:
-        """Return ``[side, side]``: the part in ``box``, stretched to a square.
-
-        Cells take the pixel under their centre, which is what rasterising polygons does.
-        """
-        return self._stretch(box, side, side)
+        """Return zeros ``[side, side]``."""
+        del box
+        return self.rasterize(side, side)
 
     def visible_fraction(self, box: Box, size: tuple[int, int]) -> float:
-        """Return the share of the instance's pixels that lies in ``box``; NaN without any."""
-        del size
-        whole = int(self.pixels.sum())
-        if int(box[2] - box[0]) <= 0 or int(box[3] - box[1]) <= 0:
-            return 0.0 if whole else float("nan")
-        return int(self.crop(box).pixels.sum()) / whole if whole else float("nan")
+        """Return NaN: there is no area to have a share of."""
+        del box, size
+        return float("nan")
 
 
-InstanceMask = Polygons | BinaryMask
-
-
-def _floored_size(box: Box) -> tuple[float, float]:
-    """Return the width and height of a box without +1, at least 1."""
-    return max(float(box[2] - box[0]), 1.0), max(float(box[3] - box[1]), 1.0)
+InstanceMask = Polygons | BinaryMask | NoMask
 
 
 def make_instance_mask(annotation: Any, size: tuple[int, int]) -> InstanceMask:
@@ -170,13 +143,16 @@ def make_instance_mask(annotation: Any, size: tuple[int, int]) -> InstanceMask:
 
     Args:
         annotation: a list of polygons (flat ``x0, y0, x1, y1, ...``), a COCO RLE dict with
-            compressed or plain counts, a 0/1 array ``[height, width]``, or a mask made before.
+            compressed or plain counts, a 0/1 array ``[height, width]``, a mask made before, or
+            None where only the box of the instance is known.
         size: ``(width, height)`` of the image.
 
     Raises:
         ValueError: no usable polygon, or RLE or array of another size than the image.
     """
-    if isinstance(annotation, Polygons | BinaryMask):
+    if annotation is None:
+        return NoMask()
+    if isinstance(annotation, Polygons | BinaryMask | NoMask):
         return annotation
     if isinstance(annotation, dict):
         pixels = _decode_rle(annotation)

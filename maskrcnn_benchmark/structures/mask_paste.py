@@ -123,8 +123,15 @@ class Masker:
         """Yield of each mask ``[N, 1, M, M]`` the part of the image that it is pasted into.
 
         Raises:
-            ValueError: there is not one mask for each box.
+            ValueError: there is not one mask for each box, or the masks are pixels: the model has
+                pasted them already.
         """
+        if not masks.is_floating_point():
+            raise ValueError(
+                f"Masker: masks of dtype {masks.dtype} are pasted already; build the model with "
+                "build_detection_model(cfg, paste_masks=False), or set "
+                "MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS False"
+            )
         if len(masks) != len(boxes):
             raise ValueError(f"Masker: {len(masks)} masks for {len(boxes)} boxes")
         if len(masks) == 0:

@@ -89,6 +89,13 @@ def test_what_is_small_lies_in_a_corner_of_the_padding():
     torch.testing.assert_close(target.bbox[0], torch.tensor([40, 10, 59, 29]) * 0.4)
 
 
+class LastPlace(random.Random):
+    """Cuts at the lower right corner."""
+
+    def randint(self, a, b):
+        return b
+
+
 def test_objects_of_which_nothing_is_left_are_dropped():
     image = Image.new("RGB", (100, 100))
     polygons = [
@@ -102,16 +109,34 @@ def test_objects_of_which_nothing_is_left_are_dropped():
     target.add_field("labels", torch.tensor([1, 2, 3]))
     target.add_field("masks", SegmentationMask(polygons, (100, 100)))
 
-    class LastPlace(random.Random):
-        def randint(self, a, b):
-            return b
-
     _, cut = LargeScaleJitter(100, (2.0, 2.0))(image, target, LastPlace(0))
     assert cut.get_field("labels").tolist() == [2]
     assert cut.bbox.tolist() == [[20, 20, 78, 78]]
     boxes_only = target.copy_with_fields("labels")
     _, cut = LargeScaleJitter(100, (2.0, 2.0))(image, boxes_only, LastPlace(0))
     assert cut.get_field("labels").tolist() == [2, 3]
+
+
+def test_an_instance_without_a_mask_is_judged_by_its_box():
+    image = Image.new("RGB", (100, 100))
+    boxes = [[0, 0, 29, 29], [60, 60, 89, 89], [60, 60, 89, 89]]
+    target = BoxList(boxes, (100, 100))
+    target.add_field("labels", torch.tensor([1, 2, 3]))
+    target.add_field("masks", SegmentationMask([None, None, np.zeros((100, 100))], (100, 100)))
+
+    _, cut = LargeScaleJitter(100, (2.0, 2.0))(image, target, LastPlace(0))
+    assert cut.get_field("labels").tolist() == [2]
+    assert cut.bbox.tolist() == [[20, 20, 78, 78]]
+    assert cut.get_field("masks").present().tolist() == [False]
+
+
+def test_hundreds_of_objects():
+    corners = torch.tensor([[3.0 * (i % 20), 3.0 * (i // 20)] for i in range(300)])
+    target = BoxList(torch.cat([corners, corners + 1], dim=1), (60, 60))
+    outlines = [[[x, y, x + 2, y, x + 2, y + 2, x, y + 2]] for x, y in corners.tolist()]
+    target.add_field("masks", SegmentationMask(outlines, (60, 60)))
+    _, same = LargeScaleJitter(60, (1.0, 1.0))(Image.new("RGB", (60, 60)), target)
+    assert same.get_field("masks").areas().tolist() == [4] * 300
 
 
 def test_empty_targets_and_images_without():
@@ -136,6 +161,36 @@ def test_the_configuration_is_followed_in_training_alone():
     assert train[:, 40:].abs().max() <= 0.5  # the padding is the mean
     test, _ = build_transforms(config, is_train=False)(image)
     assert test.shape == (3, 30, 50)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_key_has_its_own_change(name):
+    """On a picture of grey and colour in equal parts, against the definition of each change."""
+    config = cfg.clone()
+    config.merge_from_list([f"INPUT.{name.upper()}", 0.4, "INPUT.HORIZONTAL_FLIP_PROB_TRAIN", 0.0])
+    config.merge_from_list(["INPUT.MIN_SIZE_TRAIN", 20, "INPUT.PIXEL_MEAN", [0.0, 0.0, 0.0]])
+    pixels = np.zeros((20, 20, 3), dtype=np.uint8)
+    pixels[:10], pixels[10:] = (60, 60, 60), (120, 60, 60)
+    jittered, _ = build_transforms(config)(Image.fromarray(pixels), None, random.Random(1))
+    blue, green, red = jittered.numpy().round()
+    grey, color = pixels[0, 0].astype(float), pixels[15, 0].astype(float)
+    got_grey, got_color = (np.array([c[row, 5] for c in (red, green, blue)]) for row in (3, 16))
+    draw = random.Random(1).uniform
+    factor = draw(-0.4, 0.4) if name == "hue" else draw(0.6, 1.4)
+    assert abs(factor - (name != "hue")) > 0.05
+    lightness = [60.0, 0.299 * 120 + 0.701 * 60]
+    if name == "brightness":
+        expected = factor * grey, factor * color
+    elif name == "contrast":
+        mean = sum(lightness) / 2
+        expected = mean + factor * (grey - mean), mean + factor * (color - mean)
+    elif name == "saturation":
+        expected = grey, lightness[1] + factor * (color - lightness[1])
+    else:
+        assert (got_grey == grey).all() and sorted(got_color)[0] == 60 == color.min()
+        assert max(got_color) == 120 and (got_color != color).any()
+        return
+    np.testing.assert_allclose((got_grey, got_color), expected, atol=1.5)
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,17 @@ def test_scaling_the_loss_changes_nothing_but_what_overflows():
     assert losses["loss"].isfinite()
 
 
+@pytest.mark.parametrize("limits", [{"clip_norm": 0.05}, {"clip_value": 0.02}])
+def test_what_is_clipped_are_the_gradients_and_not_their_scaled_selves(limits):
+    batch = batch_of(0, 2)
+    weights = []
+    for scaler in (GradScaler("cpu", enabled=False), GradScaler("cpu", init_scale=2.0**10)):
+        model, optimizer = model_and_optimizer()
+        train_step(model, optimizer, batch, "cpu", options=StepOptions(scaler=scaler, **limits))
+        weights.append(model.layer.weight.detach())
+    torch.testing.assert_close(*weights)
+
+
 def test_options_from_the_config():
     config = cfg.clone()
     model = TinyModel()

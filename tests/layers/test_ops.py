@@ -205,7 +205,7 @@ def test_operators_called_directly_check_their_arguments() -> None:
         ops.roi_align_backward(torch.zeros(5, 3, 2, 2), rois, 0.25, 2, False, 2, 11, 13)
 
 
-@needs_extension
+@pytest.mark.usefixtures("backend")
 def test_diverged_coordinates_give_nan_and_no_gradient() -> None:
     for bad in (float("nan"), float("inf"), 1e30):
         for column in range(1, 5):

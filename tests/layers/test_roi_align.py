@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -105,6 +107,60 @@ def test_non_contiguous() -> None:
 def test_region_outside_the_map_is_zero() -> None:
     rois = torch.tensor([[0.0, 500.0, 500.0, 600.0, 600.0], [0.0, -99.0, -99.0, -50.0, -50.0]])
     assert roi_align(torch.ones(1, 1, 8, 8), rois, 2, 0.25, 2).equal(torch.zeros(2, 1, 2, 2))
+
+
+def mean_on_axis(start: float, bin_size: float, bins: int, size: int) -> np.ndarray:
+    """What each cell of an axis adds to the mean of each bin, sample by sample."""
+    shares = np.zeros((bins, size))
+    count = int(np.ceil(bin_size))
+    for index in range(bins):
+        for position in start + (index + (np.arange(count) + 0.5) / count) * bin_size:
+            if -1 <= position <= size:
+                position = min(max(position, 0), size - 1)
+                low = int(position)
+                shares[index, low] += (1 - (position - low)) / count
+                if low + 1 < size:
+                    shares[index, low + 1] += (position - low) / count
+    return shares
+
+
+FAR = [
+    [0.0, -3000.0, -40.0, 5000.0, 20.0],
+    [1.0, 5.0, 6.0, 15.0, 8000.0],
+    [1.0, -900.5, -7000.25, 60.0, 30.75],
+    [0.0, 2.0, 3.0, 9.0, 8.0],
+]
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_regions_that_reach_far_out(aligned: bool) -> None:
+    """The grid of samples is separable: its mean is a product of means of the axes."""
+    features = torch.randn(2, 3, 9, 7, dtype=torch.float64, requires_grad=True)
+    rois = torch.tensor(FAR, dtype=torch.float64)
+    output = roi_align(features, rois, (2, 3), 0.5, 0, aligned=aligned)
+    weights = torch.randn_like(output)
+    output.backward(weights)
+    expected, gradient = np.zeros(output.shape), np.zeros(features.shape)
+    for row, (image, *corners) in enumerate(FAR):
+        x1, y1, x2, y2 = (0.5 * c - 0.5 * aligned for c in corners)
+        ys = mean_on_axis(y1, (y2 - y1) / 2, 2, 9)
+        xs = mean_on_axis(x1, (x2 - x1) / 3, 3, 7)
+        plane = features.detach()[int(image)].numpy()
+        expected[row] = np.einsum("py,cyx,qx->cpq", ys, plane, xs)
+        gradient[int(image)] += np.einsum("py,cpq,qx->cyx", ys, weights[row].numpy(), xs)
+    np.testing.assert_allclose(output.detach(), expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(features.grad, gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_regions_that_reach_far_out_take_time_by_the_size_of_the_map() -> None:
+    """One by one, the billion samples of a bin would take minutes, or fill the memory."""
+    features = torch.ones(1, 1024, 64, 64)
+    rois = torch.tensor([[0.0, -16000.0, -16000.0, 16000.0, 16000.0]])
+    began = time.process_time()
+    output = roi_align(features, rois, 1, 1.0, 0)
+    assert time.process_time() - began < 2
+    share = 65 / 32000  # one cell a sample, and half a cell more than the map on either side
+    torch.testing.assert_close(output, torch.full_like(output, share**2), rtol=0.02, atol=0)
 
 
 def test_output_size_is_a_number_or_a_pair() -> None:

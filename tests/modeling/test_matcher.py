@@ -86,3 +86,22 @@ def test_an_image_with_500_objects_needs_no_matrix_of_all_anchors():
         )
     assert largest.bytes <= 4 * MAX_PAIRS < whole / 3
     assert (labels == 1).sum() >= 300
+
+
+@pytest.mark.parametrize("forced", [False, True])
+@pytest.mark.parametrize("max_pairs", [1, 10**6])
+def test_nan_never_matches(forced, max_pairs):
+    """Boxes of NaN, and without area where boxes are continuous; the others match as without."""
+    nan, empty = torch.full((1, 4), torch.nan), torch.tensor([[5.0, 5.0, 5.0, 5.0]])
+    gt, boxes = random_boxes(6), random_boxes(40)
+    boxes[:6] = gt
+    matcher = Matcher(0.5, 0.3, forced)
+    expected = matcher.match_boxes(gt, boxes, 0.0).tolist()
+    assert max(expected) == 5
+    spoiled = torch.cat([boxes, nan, empty])
+    got = matcher.match_boxes(gt, spoiled, 0.0, max_pairs=max_pairs).tolist()
+    assert got == [*expected, -1, -1]
+    got = matcher.match_boxes(torch.cat([nan, gt]), spoiled, 0.0, max_pairs=max_pairs).tolist()
+    assert got == [index + 1 if index >= 0 else index for index in expected] + [-1, -1]
+    assert matcher.match_boxes(empty, empty, 0.0, max_pairs=max_pairs).tolist() == [-1]
+    assert matcher(torch.full((2, 3), torch.nan)).tolist() == [-1] * 3

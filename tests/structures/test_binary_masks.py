@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from maskrcnn_benchmark.structures.binary_mask import BinaryMask
 from maskrcnn_benchmark.structures.bounding_box import FLIP_LEFT_RIGHT, FLIP_TOP_BOTTOM
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 from tests.helpers.polygons import unflatten
@@ -78,3 +79,77 @@ def test_unusable_forms_are_told():
         SegmentationMask([ARRAYS["masks"][0]], (30, 22))  # it was resized without a word
     with pytest.raises(ValueError, match="no polygon with 3 finite vertices"):
         SegmentationMask([[[1.0, 1.0, 5.0, 5.0]]], SIZE)
+
+
+def slow_sample(canvas, xs, ys):
+    """The pixels of a whole canvas under a grid of points, one by one."""
+    out = np.zeros((len(ys), len(xs)), np.uint8)
+    for i, y in enumerate(np.floor(ys).astype(int)):
+        for j, x in enumerate(np.floor(xs).astype(int)):
+            if 0 <= y < canvas.shape[0] and 0 <= x < canvas.shape[1]:
+                out[i, j] = canvas[y, x]
+    return out
+
+
+def slow_stretch(canvas, box, width, height):
+    step_x, step_y = max(box[2] - box[0], 1) / width, max(box[3] - box[1], 1) / height
+    xs = box[0] + (np.arange(width) + 0.5) * step_x
+    ys = box[1] + (np.arange(height) + 0.5) * step_y
+    return slow_sample(canvas, xs, ys)
+
+
+def scattered(rng):
+    """A canvas with a few pixels in a part of it, or none."""
+    canvas = np.zeros(rng.integers(1, 24, 2), np.uint8)
+    top, left = rng.integers(0, canvas.shape)
+    window = canvas[top : top + rng.integers(0, 12), left : left + rng.integers(0, 12)]
+    window[:] = rng.random(window.shape) < 0.7
+    return canvas
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_part_of_the_canvas_answers_as_the_whole_canvas_would(seed):
+    rng = np.random.default_rng(seed)
+    canvas = scattered(rng)
+    mask = BinaryMask(canvas)
+    for _ in range(3):
+        corners = np.sort(rng.uniform(-8, 30, (2, 2)), axis=0)
+        box = (corners.round() if rng.random() < 0.4 else corners).astype(np.float32).ravel()
+        height, width = canvas.shape
+        kind = rng.integers(0, 4)
+        if kind == 0:
+            mask, canvas = mask.transpose(FLIP_LEFT_RIGHT, (width, height), 1), canvas[:, ::-1]
+        elif kind == 1:
+            mask, canvas = mask.transpose(FLIP_TOP_BOTTOM, (width, height), 1), canvas[::-1]
+        elif kind == 2:
+            mask = mask.crop(box)
+            sides = np.maximum((box[2:] - box[:2]).astype(int), 1)
+            xs, ys = (box[axis] + np.arange(sides[axis]) + 0.5 for axis in (0, 1))
+            canvas = slow_sample(canvas, xs, ys)
+        else:
+            ratios = rng.uniform(0.3, 2, 2)
+            mask = mask.scale(*ratios)
+            new = [max(round(side * r), 1) for side, r in zip((width, height), ratios, strict=True)]
+            canvas = slow_stretch(canvas, (0, 0, width, height), *new)
+        np.testing.assert_array_equal(mask.pixels, canvas)
+        np.testing.assert_array_equal(mask.rasterize_in(box, 7), slow_stretch(canvas, box, 7, 7))
+        other = np.zeros(rng.integers(1, 40, 2), np.uint8)
+        common = tuple(slice(min(a, b)) for a, b in zip(other.shape, canvas.shape, strict=True))
+        other[common] = canvas[common]
+        np.testing.assert_array_equal(mask.rasterize(*other.shape), other)
+        np.testing.assert_array_equal(coco_mask.decode(mask.to_rle(*other.shape)), other)
+        assert mask.area(*other.shape) == other.sum()
+
+
+def test_hundreds_of_instances_keep_their_own_pixels_alone():
+    """As whole canvases these would take 300 x 400 x 500 bytes, and more once resized."""
+    canvas = np.zeros((400, 500), np.uint8)
+    canvas[50:60, 40:70] = 1
+    rle = coco_mask.encode(np.asfortranarray(canvas))
+    many = SegmentationMask([rle] * 300, (500, 400)).resize((1000, 800)).transpose(FLIP_LEFT_RIGHT)
+    kept = sum((m.part if m.part.base is None else m.part.base).nbytes for m in many.instances)
+    assert kept == 300 * 20 * 60
+    assert many.areas().tolist() == [20 * 60] * 300
+    np.testing.assert_array_equal(
+        many[299].decode()[0], canvas.repeat(2, axis=0).repeat(2, axis=1)[:, ::-1]
+    )

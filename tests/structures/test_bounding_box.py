@@ -132,3 +132,12 @@ def test_errors_tell_what_is_wrong():
         boxes().get_field("scores")
     with pytest.raises(ValueError, match="image sizes differ"):
         boxlist_iou(boxes(), BoxList([], (1, 1)))
+
+
+@pytest.mark.parametrize(("pixel_offset", "kept"), [(1.0, [0]), (0.0, [0, 1])])
+def test_nms_of_a_list_is_in_its_convention(pixel_offset, kept):
+    """Rows 0 to 9 and 0 to 4: 50 of 100 pixels inclusive, 36 of 81 between the ends."""
+    pair = BoxList([[0, 0, 9, 9], [0, 0, 9, 4]], SIZE, pixel_offset=pixel_offset)
+    pair.add_field("scores", torch.tensor([0.9, 0.8]))
+    found = boxlist_nms(pair, 0.48)
+    assert found.bbox.equal(pair.bbox[kept])

@@ -113,3 +113,50 @@ def test_empty_and_errors():
 def test_bool_tensors_choose_and_are_not_positions():
     chosen = masks()[torch.tensor([True, False, True, False, False])]
     np.testing.assert_array_equal(chosen.decode(), ARRAYS["masks"][[0, 2]])
+
+
+def test_an_instance_without_a_mask_stays_without_one():
+    mixed = SegmentationMask([None, ring(), None, [[1.0, 1.0, 9.0, 1.0, 9.0, 9.0]]], SIZE)
+    size = (10, 7)
+    changed = mixed.transpose(FLIP_LEFT_RIGHT).resize((128, 96)).crop((3, 2, 90, 70)).resize(size)
+    for masks in (mixed, changed, changed.transpose(FLIP_TOP_BOTTOM), mixed[:], mixed.to("cpu")):
+        assert masks.present().tolist() == [False, True, False, True]
+        assert masks.present().dtype == torch.bool
+    assert mixed[torch.tensor([3, 2])].present().tolist() == [True, False]
+    assert mixed[2].present().tolist() == [False]
+    decoded = mixed.decode()
+    assert decoded.shape == (4, 48, 64) and not decoded[[0, 2]].any()
+    np.testing.assert_array_equal(decoded[1], ring())
+    assert mixed.areas().tolist() == decoded.sum(axis=(1, 2)).tolist()
+    rles = mixed.to_rles()
+    assert [rle is None for rle in rles] == [True, False, True, False]
+    again = SegmentationMask(rles, SIZE)
+    np.testing.assert_array_equal(again.decode(), decoded)
+    assert again.present().equal(mixed.present())
+    assert SegmentationMask([], SIZE).present().shape == (0,)
+
+
+def test_any_number_of_polygons_and_instances():
+    """pycocotools keeps numbers of masks in a uint8."""
+    corners = [(4 * (i % 16), 3 * (i // 16)) for i in range(256)]
+    polygons = [[x, y, x + 2, y, x + 2, y + 2, x, y + 2] for x, y in corners]
+    one = make_instance_mask(polygons, SIZE)
+    assert one.area(48, 64) == 256 * 4
+    assert one.visible_fraction(np.float32([0, 0, 64, 48]), SIZE) == 1
+    assert one.visible_fraction(np.float32([0, 0, 32, 48]), SIZE) == 0.5
+    assert one.rasterize_in(np.float32([0, 0, 4, 3]), 12).sum() == 6 * 8
+    many = SegmentationMask([[polygon] for polygon in polygons] * 2, SIZE)
+    assert many.areas().tolist() == [4] * 512
+    np.testing.assert_array_equal(many.decode().max(axis=0), one.rasterize(48, 64))
+
+
+def test_a_number_chooses_the_instance_at_that_place():
+    for number, pixels in enumerate(ARRAYS["masks"]):
+        for place in (number, number - len(masks())):
+            chosen = masks()[place]
+            assert len(chosen) == 1 and chosen.size == SIZE
+            np.testing.assert_array_equal(chosen.decode()[0], pixels)
+    for chosen, pixels in zip(masks(), ARRAYS["masks"], strict=True):
+        np.testing.assert_array_equal(chosen.decode()[0], pixels)
+    with pytest.raises(IndexError):
+        masks()[len(masks())]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from torch import nn
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.layers import FrozenBatchNorm2d
-from maskrcnn_benchmark.modeling.backbone.resnet import BlockSpec, ResNet, StageSpec
+from maskrcnn_benchmark.modeling.backbone.resnet import BlockSpec, ResNet, StageSpec, make_stage
 from maskrcnn_benchmark.modeling.make_layers import NormMaker, make_group_norm
 
 # number of blocks in the stages layer1 .. layer4
@@ -44,6 +45,14 @@ def make_block_spec(cfg: CfgNode) -> BlockSpec:
         modulated_dcn=options.WITH_MODULATED_DCN,
         deformable_groups=options.DEFORMABLE_GROUPS,
     )
+
+
+def make_last_stage(cfg: CfgNode) -> tuple[nn.Sequential, int]:
+    """Return ``layer4`` of the body's depth, for a head behind a C4 body, and its channels."""
+    depth = cfg.MODEL.BACKBONE.CONV_BODY.partition("-C")[0]
+    stage = make_stage_spec(cfg, 4, BLOCK_COUNTS[depth][3])
+    layer4 = make_stage(stage, make_block_spec(cfg), basic=depth in BASIC_BLOCKS)
+    return layer4, stage.out_channels
 
 
 def make_stage_spec(cfg: CfgNode, number: int, count: int) -> StageSpec:

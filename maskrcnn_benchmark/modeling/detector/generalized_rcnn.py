@@ -23,7 +23,8 @@ class GeneralizedRCNN(nn.Module):
         rpn: feature maps to proposals.
         roi_heads: proposals to detections; None for an RPN alone.
         train_only: ``"rpn"``, ``"box"``, ``"mask"`` or ``"maskiou"``: everything else is frozen,
-            and in training the losses of this part alone are computed; ``""`` trains it all.
+            what it shares with another part too (on C4 the stage that box and mask head have in
+            common), and in training the losses of this part alone are computed; ``""`` trains all.
         dtype: arithmetic of the convolutions and linear layers: float16 and bfloat16 are mixed
             precision by ``torch.autocast``; with float32 a caller's autocast holds.
     """
@@ -44,9 +45,16 @@ class GeneralizedRCNN(nn.Module):
         self.roi_heads = roi_heads
         self.train_only = train_only
         if train_only:
-            self.requires_grad_(False)
             part = "rpn" if train_only == "rpn" else f"roi_heads.{train_only}"
-            self.get_submodule(part).requires_grad_(True)
+            self._freeze_all_but(part)
+
+    def _freeze_all_but(self, part: str) -> None:
+        """Train the parameters of a submodule that no other part of the model has too."""
+        self.requires_grad_(False)
+        self.get_submodule(part).requires_grad_(True)
+        for name, parameter in self.named_parameters(remove_duplicate=False):
+            if not name.startswith(f"{part}."):
+                parameter.requires_grad_(False)
 
     def forward(
         self,

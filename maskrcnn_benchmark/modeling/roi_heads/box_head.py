@@ -136,7 +136,8 @@ def select_detections(
         pixel_offset: convention of the boxes (``box_ops``).
     """
     boxes = clip_boxes(boxes, image_size, pixel_offset)
-    wanted = limits.score_thresh < scores[:, 1:]
+    # NaN is not above the threshold, and no box: diverged numbers detect nothing
+    wanted = (limits.score_thresh < scores[:, 1:]) & ~boxes[:, 1:].isnan().any(dim=2)
     if limits.min_size > 0:
         widths, heights = box_sizes(boxes[:, 1:], pixel_offset)
         wanted &= (widths >= limits.min_size) & (heights >= limits.min_size)

@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.modeling.backbone.build_resnet import make_block_spec, make_stage_spec
-from maskrcnn_benchmark.modeling.backbone.resnet import make_stage
+from maskrcnn_benchmark.modeling.backbone.build_resnet import make_last_stage
 from maskrcnn_benchmark.modeling.make_layers import (
     NormMaker,
     conv3x3,
@@ -157,10 +156,8 @@ def make_pooler(options: CfgNode) -> Pooler:
 def build_conv5_feature_extractor(
     cfg: CfgNode, options: CfgNode
 ) -> ResNet50Conv5ROIFeatureExtractor:
-    """Build ``layer4`` of the backbone's kind behind the pooler of ``options``."""
-    stage = make_stage_spec(cfg, 4, count=3)
-    layer4 = make_stage(stage, make_block_spec(cfg))
-    return ResNet50Conv5ROIFeatureExtractor(make_pooler(options), layer4, stage.out_channels)
+    """Build ``layer4`` of the body's depth behind the pooler of ``options``."""
+    return ResNet50Conv5ROIFeatureExtractor(make_pooler(options), *make_last_stage(cfg))
 
 
 BoxFeatureExtractor = (

@@ -17,6 +17,8 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.box_ops import box_sizes, clip_boxes
 from maskrcnn_benchmark.structures.fields import OBJECTNESS
 
+_NO_SCORE = -1.0  # of an anchor whose objectness is NaN
+
 
 @dataclass(frozen=True)
 class RPNOutput:
@@ -96,7 +98,8 @@ def select_proposals(
             torch.tensor(counts, device=boxes.device),
         )
         widths, heights = box_sizes(boxes, offset)
-        large = ((widths >= min_size) & (heights >= min_size)).nonzero().flatten()
+        large = (widths >= min_size) & (heights >= min_size)  # boxes of NaN are not
+        large = (large & (scores > _NO_SCORE)).nonzero().flatten()
         kept = batched_nms(
             boxes[large], scores[large], groups[large], nms_thresh, pixel_offset=offset
         )
@@ -115,7 +118,8 @@ def _decode_best(
     objectness: Tensor, deltas: Tensor, anchors: Tensor, top_n: int, box_coder: BoxCoder
 ) -> tuple[Tensor, Tensor]:
     """Return boxes ``[N, k, 4]`` and scores ``[N, k]`` of the best k anchors, by score."""
-    scores, order = objectness.sigmoid().topk(min(top_n, objectness.shape[1]), dim=1)
+    scores = objectness.sigmoid().nan_to_num(nan=_NO_SCORE)  # NaN would come first
+    scores, order = scores.topk(min(top_n, objectness.shape[1]), dim=1)
     chosen = deltas.gather(1, order[..., None].expand(-1, -1, 4))
     boxes = box_coder.decode(chosen.reshape(-1, 4), anchors[order].reshape(-1, 4))
     return boxes.reshape(chosen.shape), scores

@@ -92,3 +92,12 @@ def test_full_precision():
     for dtype in (torch.float32, torch.float64):
         x = torch.zeros(1, dtype=dtype)
         assert full_precision(x) is x
+
+
+def test_the_rpn_answers_in_full_precision():
+    """Near-equal objectness in half would tie, and the sums of its loss lose small terms."""
+    model = build_detection_model(thin_config(NAMES[0], EVERYTHING)).eval()
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        output = model.rpn(model.backbone(torch.randn(1, 3, 64, 64) * 50))
+    for name, tensors in (("objectness", output.objectness), ("deltas", output.deltas)):
+        assert {tensor.dtype for tensor in tensors} == {torch.float32}, name

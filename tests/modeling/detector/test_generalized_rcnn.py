@@ -137,7 +137,7 @@ def test_recorded_sampling_and_mask_targets(train_case):
         features = model.backbone(images.tensors)
         proposals = model.rpn.train_proposals(images, model.rpn(features))
     sampled = model.roi_heads.sampler(proposals, targets)
-    positives = sampled.foreground()
+    positives = sampled[[labels > 0 for labels in sampled.labels]]
     gt = build_mask_targets(targets, positives, 28)
     counts = [len(b) for b in positives.boxes]
     for i, (masks, fractions) in enumerate(
@@ -218,13 +218,13 @@ def test_a_mixed_batch(train_case):
         torch.testing.assert_close(both[name], mean, rtol=1e-4, atol=1e-6)
 
 
-def tiny(name="e2e_ms_rcnn_R_50_FPN_1x.yaml", *overrides):
+def tiny(name="e2e_ms_rcnn_R_50_FPN_1x.yaml", *overrides, paste_masks=True):
     widths = ["MODEL.RESNETS.WIDTH_PER_GROUP", 8, "MODEL.RESNETS.RES2_OUT_CHANNELS", 32]
     heads = ["MODEL.ROI_BOX_HEAD.MLP_HEAD_DIM", 32, "MODEL.BACKBONE.OUT_CHANNELS", 16]
     masks = ["MODEL.ROI_MASK_HEAD.CONV_LAYERS", (16, 16)]
     cfg = load_config(name, [*widths, *heads, *masks, *overrides])
     torch.manual_seed(0)
-    return build_detection_model(cfg)
+    return build_detection_model(cfg, paste_masks=paste_masks)
 
 
 def test_no_detections():
@@ -255,6 +255,21 @@ def test_masks_pasted_by_the_model_leave_the_scores_alone():
             )
             expected = Masker().forward_single_image(soft.get_field("mask"), soft)
             assert torch.equal(pasted.get_field("mask"), expected)
+
+
+def test_callers_that_paste_get_probabilities():
+    """Whatever the config says; and masks that are pasted already are not pasted again."""
+    options = ["MODEL.ROI_HEADS.SCORE_THRESH", 0.0, "MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS", True]
+    name = "e2e_ms_rcnn_R_50_FPN_1x.yaml"
+    images = torch.randn(1, 3, 64, 96) * 50
+    with torch.no_grad():
+        soft = tiny(name, *options, paste_masks=False).eval()(images)[0]
+        pasted = tiny(name, *options).eval()(images)[0]
+    assert soft.get_field("mask").shape[1:] == (1, 28, 28)
+    assert len(Masker().forward_single_image(soft.get_field("mask"), soft)) == len(soft) > 0
+    assert pasted.get_field("mask").shape[1:] == (1, 64, 96)
+    with pytest.raises(ValueError, match=r"dtype torch.bool are pasted already.*POSTPROCESS_MASKS"):
+        Masker().forward_single_image(pasted.get_field("mask"), pasted)
 
 
 def test_rpn_only():

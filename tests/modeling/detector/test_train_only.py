@@ -11,6 +11,7 @@ from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_optimizer
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
+from tests.helpers.thin_model import thin_config
 from tests.helpers.tiny_detector import tiny_config
 
 PREFIXES = {"rpn": "rpn.", "box": "roi_heads.box.", "mask": "roi_heads.mask."}
@@ -62,6 +63,34 @@ def test_only_the_part_moves(part):
         optimizer.step()
     moved = {name for name, tensor in model.state_dict().items() if not tensor.equal(before[name])}
     assert moved == names
+
+
+@pytest.mark.parametrize(("part", "shares"), [("box", True), ("mask", True), ("mask", False)])
+def test_what_two_heads_share_stays(part, shares):
+    """On C4 box and mask head have their last stage in common: training one would move both."""
+    options = {
+        "MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR": shares,
+        "MODEL.RESNETS.TRANS_FUNC": "BottleneckWithGN",
+        "MODEL.RESNETS.STEM_FUNC": "StemWithGN",
+        "MODEL.RESNETS.WIDTH_PER_GROUP": 8,
+        "MODEL.RESNETS.RES2_OUT_CHANNELS": 32,
+        "MODEL.ROI_BOX_HEAD.NUM_CLASSES": 3,
+        "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": 8,
+        "SOLVER.TRAIN_ONLY": part,
+    }
+    cfg = thin_config("e2e_ms_rcnn_R_50_C4_1x.yaml", options)
+    torch.manual_seed(0)
+    model = build_detection_model(cfg).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    optimizer = make_optimizer(cfg, model)
+    sum(model(images(), TARGETS).values()).backward()
+    optimizer.step()
+    moved = {name for name, tensor in model.state_dict().items() if not tensor.equal(before[name])}
+    own = {name for name in before if name.startswith(PREFIXES[part])}
+    if shares:
+        own = {name for name in own if ".head.layer4." not in name}
+    assert moved == own
+    assert own
 
 
 @pytest.mark.parametrize("part", list(PREFIXES))

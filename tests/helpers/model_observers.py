@@ -1,0 +1,289 @@
+"""What a model built by config does, as plain numbers and names: see ``every_key.Case``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.config import check_config
+from maskrcnn_benchmark.layers import DFConv2d
+from maskrcnn_benchmark.modeling.backbone import build_backbone
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.modeling.roi_heads.box_head import BoxOutput
+from maskrcnn_benchmark.modeling.roi_heads.roi_heads import CombinedROIHeads, build_roi_heads
+from maskrcnn_benchmark.modeling.rpn.proposals import RPNOutput
+from maskrcnn_benchmark.modeling.rpn.rpn import RPN, build_rpn
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.image_list import ImageList
+from tests.helpers.thin_model import two_objects
+
+
+def refused(cfg: CfgNode) -> list[str]:
+    """Keys with which the lines of the config's check begin."""
+    try:
+        check_config(cfg)
+    except ValueError as error:
+        return [line.split()[0] for line in str(error).splitlines()[1:]]
+    return []
+
+
+# -- body ------------------------------------------------------------------------------------------
+def maps(cfg: CfgNode) -> list[tuple[int, ...]]:
+    """Channels and side of each feature map of an image of 64 pixels."""
+    with torch.no_grad():
+        return [tuple(m.shape[1:3]) for m in build_backbone(cfg)(torch.zeros(1, 3, 64, 64))]
+
+
+def frozen(cfg: CfgNode) -> list[str]:
+    body = build_backbone(cfg).body
+    stages = ["stem", *body.stages]
+    return [s for s in stages if not any(p.requires_grad for p in getattr(body, s).parameters())]
+
+
+def block(cfg: CfgNode) -> list[tuple[int, ...]]:
+    """Kernels of the first block of layer2 and their strides."""
+    first = build_backbone(cfg).body.layer2[0]
+    convs = (first.conv1, first.conv2, first.conv3)
+    return [(*conv.weight.shape[:2], *conv.stride[:1]) for conv in convs]
+
+
+def norms(cfg: CfgNode) -> list[str]:
+    """Norms of stem, block and pyramid."""
+    backbone = build_backbone(cfg)
+    fpn = [type(m).__name__ for m in getattr(backbone, "fpn", nn.Module()).modules()]
+    body = backbone.body
+    names = [type(body.stem.bn1).__name__, type(body.layer2[0].bn2).__name__]
+    return [*names, "GroupNorm" if "GroupNorm" in fpn else "none"]
+
+
+def groups_of_the_stem(cfg: CfgNode) -> tuple[int, float]:
+    norm = build_backbone(cfg).body.stem.bn1
+    return norm.num_groups, norm.eps
+
+
+def stem_channels(cfg: CfgNode) -> int:
+    return int(build_backbone(cfg).body.stem(torch.zeros(1, 3, 32, 32)).shape[1])
+
+
+def deformable(cfg: CfgNode) -> list[int]:
+    """Channels of the offsets of each stage, 0 where it is not deformable."""
+    body = build_backbone(cfg).body
+    found = []
+    for name in body.stages:
+        conv = getattr(body, name)[0].conv2
+        is_deformable = isinstance(conv, DFConv2d)
+        found.append(conv.offset.weight.shape[0] if is_deformable else 0)
+    return found
+
+
+def pyramid_is_positive(cfg: CfgNode) -> bool:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        return all(bool((m >= 0).all()) for m in build_backbone(cfg)(torch.randn(1, 3, 64, 64)))
+
+
+def reach(module: nn.Module, channels: int) -> int:
+    """Return the side of the square of inputs that an output of convolutions depends on."""
+    for parameter in module.parameters():
+        nn.init.constant_(parameter, 0.1)  # so that no ReLU is off
+    x = torch.ones(1, channels, 33, 33, requires_grad=True)
+    y = module(x)
+    y[..., y.shape[-2] // 2, y.shape[-1] // 2].sum().backward()
+    assert x.grad is not None
+    columns = x.grad[0].abs().sum(dim=(0, 1)).nonzero().flatten()
+    return int(columns[-1] - columns[0]) + 1
+
+
+# -- RPN -------------------------------------------------------------------------------------------
+def rpn_of(cfg: CfgNode) -> RPN:
+    return build_rpn(cfg, 8)
+
+
+def anchors(cfg: CfgNode) -> list[list[float]]:
+    """The anchors of a map of one row and two columns."""
+    return rpn_of(cfg).anchor_generator([torch.zeros(1, 8, 1, 2)])[0].tolist()
+
+
+def visible_anchors(cfg: CfgNode) -> int:
+    generator = rpn_of(cfg).anchor_generator
+    grid = generator([torch.zeros(1, 8, 2, 2)])[0]
+    return int(generator.visibility(grid, (32, 32)).sum())
+
+
+QUALITY = torch.tensor([[0.1, 0.35, 0.6, 0.8, 0.9]])
+
+
+def rpn_matches(cfg: CfgNode) -> list[int]:
+    return rpn_of(cfg).matcher(QUALITY).tolist()
+
+
+def drawn(sampler: Any) -> tuple[int, int]:
+    labels = torch.cat([torch.ones(300), torch.zeros(1000)])
+    positive, negative = sampler([labels])
+    return int(positive[0].sum()), int(negative[0].sum())
+
+
+def rpn_samples(cfg: CfgNode) -> tuple[int, int]:
+    return drawn(rpn_of(cfg).sampler)
+
+
+def proposals(cfg: CfgNode, boxes: Tensor, train: bool) -> list[int]:
+    """Proposals of two images by anchors with zero offsets; the first image has better scores."""
+    rpn, levels, count = rpn_of(cfg), len(cfg.MODEL.RPN.ANCHOR_STRIDE), len(boxes)
+    scores = torch.linspace(3, -3, 2 * count).reshape(2, 1, 1, count)
+    output = RPNOutput([scores] * levels, [torch.zeros(2, 4, 1, count)] * levels, [boxes] * levels)
+    images = ImageList(torch.zeros(2, 3, 8, 8), [(400, 400)] * 2)
+    select = rpn.train_proposals if train else rpn.predict
+    return [len(p) for p in select(images, output)]
+
+
+def apart() -> Tensor:
+    """Twelve boxes of 10 x 10 pixels."""
+    corner = torch.arange(12.0) * 12
+    return torch.stack([corner, corner, corner + 9, corner + 9], dim=1)
+
+
+def train_proposals(cfg: CfgNode) -> list[int]:
+    return proposals(cfg, apart(), train=True)
+
+
+def test_proposals(cfg: CfgNode) -> list[int]:
+    return proposals(cfg, apart(), train=False)
+
+
+def overlapping_proposals(cfg: CfgNode) -> list[int]:
+    """Two boxes with an IoU of 0.6."""
+    return proposals(cfg, torch.tensor([[0.0, 0, 9, 9], [0, 0, 9, 5]]), train=False)
+
+
+# -- heads -----------------------------------------------------------------------------------------
+def heads_of(cfg: CfgNode) -> CombinedROIHeads:
+    torch.manual_seed(0)
+    return build_roi_heads(cfg, build_backbone(cfg).out_channels, True)
+
+
+def roi_matches(cfg: CfgNode) -> list[int]:
+    return heads_of(cfg).sampler.matcher(QUALITY).tolist()
+
+
+def roi_samples(cfg: CfgNode) -> tuple[int, int]:
+    return drawn(heads_of(cfg).sampler.sampler)
+
+
+def moved_by_one(cfg: CfgNode) -> list[float]:
+    """A box of 10 x 10 pixels under offsets of 1."""
+    coder = heads_of(cfg).box.box_coder
+    boxes = coder.decode(torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([[0.0, 0, 9, 9]]))
+    return [round(x, 3) for x in boxes[0].tolist()]
+
+
+def conventions(cfg: CfgNode) -> list[float]:
+    return [rpn_of(cfg).box_coder.pixel_offset, heads_of(cfg).box.box_coder.pixel_offset]
+
+
+def detected(cfg: CfgNode) -> list[float]:
+    """Scores of what is detected of three boxes; the first two have an IoU of 0.6."""
+    head = heads_of(cfg).box
+    boxes = BoxList([[0.0, 0, 9, 9], [0, 0, 9, 5], [20, 20, 21, 21]], (50, 50))
+    scores = torch.tensor([0.6, 0.5, 0.1])
+    logits = torch.stack([(1 - scores).log(), scores.log(), torch.full((3,), -50.0)], dim=1)
+    nothing = torch.zeros(3, 0)
+    found = head.detections(BoxOutput(logits, torch.zeros(3, 12), nothing, nothing), [boxes])[0]
+    return [round(x, 3) for x in found.get_field("scores").tolist()]
+
+
+def pooled(extractor: Any) -> list[float]:
+    """The row of bins of a box 4 cells wide, from column 2 on, over squares of the columns."""
+    squares = (torch.arange(20.0) ** 2).expand(1, 1, 20, 20)
+    row = extractor.pooler([squares], [BoxList([[32.0, 32, 96, 96]], (320, 320))])[0, 0, 0]
+    return [round(x, 3) for x in row.tolist()]
+
+
+def box_pooled(cfg: CfgNode) -> list[float]:
+    return pooled(heads_of(cfg).box.feature_extractor)
+
+
+def mask_pooled(cfg: CfgNode) -> list[float]:
+    return pooled(heads_of(cfg).mask.feature_extractor)
+
+
+def layers(module: nn.Module) -> list[str]:
+    """Names and first sides of the kernels, and norms."""
+    kernels = [(n, p.shape[0]) for n, p in module.named_parameters() if p.dim() > 1]
+    return [f"{name.removesuffix('.weight')} {size}" for name, size in kernels]
+
+
+def box_layers(cfg: CfgNode) -> list[str]:
+    return layers(heads_of(cfg).box.feature_extractor)
+
+
+def mask_layers(cfg: CfgNode) -> list[str]:
+    return layers(heads_of(cfg).mask.feature_extractor)
+
+
+def group_norms(cfg: CfgNode) -> list[int]:
+    """Number of group norms in the extractors of box, mask and MaskIoU head."""
+    heads = heads_of(cfg)
+    parts = (heads.box.feature_extractor, heads.mask.feature_extractor, heads.maskiou)
+    return [sum(isinstance(m, nn.GroupNorm) for m in part.modules()) for part in parts]
+
+
+def box_reach(cfg: CfgNode) -> int:
+    return reach(heads_of(cfg).box.feature_extractor.xconvs, 8)
+
+
+def mask_reach(cfg: CfgNode) -> int:
+    extractor = heads_of(cfg).mask.feature_extractor
+    return reach(nn.Sequential(*(getattr(extractor, name) for name in extractor.blocks)), 8)
+
+
+def conv5_side(cfg: CfgNode) -> tuple[int, int]:
+    """Side of conv5's output, and how far its 3x3 convolution reaches."""
+    stage = heads_of(cfg).box.feature_extractor.head.layer4
+    side = stage(torch.zeros(1, stage[0].conv1.in_channels, 14, 14)).shape[-1]
+    conv = stage[1].conv2
+    return side, reach(conv, conv.in_channels)
+
+
+def predictor(cfg: CfgNode) -> str:
+    return type(heads_of(cfg).box.predictor).__name__
+
+
+def outputs(cfg: CfgNode) -> list[int]:
+    """Sizes of class scores, offsets, masks and mask IoUs."""
+    heads = heads_of(cfg)
+    box = heads.box.predictor
+    last = (box.cls_score, box.bbox_pred, heads.mask.predictor.mask_fcn_logits)
+    return [layer.weight.shape[0] for layer in (*last, heads.maskiou.predictor.maskiou)]
+
+
+def shares(cfg: CfgNode) -> bool:
+    heads = heads_of(cfg)
+    return heads.mask.feature_extractor is heads.box.feature_extractor
+
+
+def pastes(cfg: CfgNode) -> float | None:
+    """Threshold of the masks that the model pastes; None if it does not."""
+    masker = heads_of(cfg).masker
+    return None if masker is None else masker.threshold
+
+
+# -- the whole -------------------------------------------------------------------------------------
+def losses_of(cfg: CfgNode) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    model = build_detection_model(cfg).train()
+    return model(torch.randn(1, 3, 64, 64), [two_objects()])
+
+
+def losses(cfg: CfgNode) -> list[str]:
+    return sorted(name.removeprefix("loss_") for name in losses_of(cfg))
+
+
+def share_of_maskiou(cfg: CfgNode) -> float:
+    """The loss by that of the same model with a weight of 1."""
+    plain = cfg.clone()
+    plain.MODEL.MASKIOU_LOSS_WEIGHT = 1.0
+    return round((losses_of(cfg)["loss_maskiou"] / losses_of(plain)["loss_maskiou"]).item(), 4)
