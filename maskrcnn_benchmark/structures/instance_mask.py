@@ -1,6 +1,6 @@
-"""The mask of one instance: polygons or a bitmap.
+"""The mask of one instance: polygons, a bitmap, or none that is known.
 
-Both kinds answer the same questions: flip, crop, resize, rasterise, and the area inside a box.
+All kinds answer the same questions: flip, crop, resize, rasterise, and the area inside a box.
 Coordinates are continuous pixels with pixel ``i`` covering ``[i, i + 1)``, as in COCO.
 """
 
@@ -157,7 +157,45 @@ class BinaryMask:
         return int(self.crop(box).pixels.sum()) / whole if whole else float("nan")
 
 
-InstanceMask = Polygons | BinaryMask
+@dataclass(frozen=True)
+class NoMask:
+    """The mask of an instance of which only the box is annotated: it has no pixels anywhere."""
+
+    def transpose(self, method: int, size: tuple[float, float], pixel_offset: float) -> NoMask:
+        """Return itself."""
+        del method, size, pixel_offset
+        return self
+
+    def crop(self, box: Box) -> NoMask:
+        """Return itself."""
+        del box
+        return self
+
+    def scale(self, ratio_w: float, ratio_h: float) -> NoMask:
+        """Return itself."""
+        del ratio_w, ratio_h
+        return self
+
+    def to_rle(self, height: int, width: int) -> dict[str, Any]:
+        """Encode an empty canvas of ``height x width`` pixels."""
+        return coco_mask.encode(np.asfortranarray(self.rasterize(height, width)))
+
+    def rasterize(self, height: int, width: int) -> Bitmap:
+        """Return zeros ``[height, width]``."""
+        return np.zeros((height, width), dtype=np.uint8)
+
+    def rasterize_in(self, box: Box, side: int) -> Bitmap:
+        """Return zeros ``[side, side]``."""
+        del box
+        return self.rasterize(side, side)
+
+    def visible_fraction(self, box: Box, size: tuple[int, int]) -> float:
+        """Return NaN: there is no area to have a share of."""
+        del box, size
+        return float("nan")
+
+
+InstanceMask = Polygons | BinaryMask | NoMask
 
 
 def _floored_size(box: Box) -> tuple[float, float]:
@@ -170,13 +208,16 @@ def make_instance_mask(annotation: Any, size: tuple[int, int]) -> InstanceMask:
 
     Args:
         annotation: a list of polygons (flat ``x0, y0, x1, y1, ...``), a COCO RLE dict with
-            compressed or plain counts, a 0/1 array ``[height, width]``, or a mask made before.
+            compressed or plain counts, a 0/1 array ``[height, width]``, a mask made before, or
+            None where only the box of the instance is known.
         size: ``(width, height)`` of the image.
 
     Raises:
         ValueError: no usable polygon, or RLE or array of another size than the image.
     """
-    if isinstance(annotation, Polygons | BinaryMask):
+    if annotation is None:
+        return NoMask()
+    if isinstance(annotation, Polygons | BinaryMask | NoMask):
         return annotation
     if isinstance(annotation, dict):
         pixels = _decode_rle(annotation)

@@ -12,20 +12,23 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
-from maskrcnn_benchmark.structures.instance_mask import InstanceMask, make_instance_mask
+from maskrcnn_benchmark.structures.instance_mask import InstanceMask, NoMask, make_instance_mask
 
 
 class SegmentationMask:
     """N instance masks over one image, polygons and bitmaps mixed. They live on the host.
 
+    An instance may lack a mask (``present``): its box is learned, and no mask of it.
+
     Args:
-        instances: one of the forms of ``make_instance_mask`` for each instance.
+        instances: one of the forms of ``make_instance_mask`` for each instance, None for one
+            without a mask.
         size: ``(width, height)`` of the image.
         pixel_offset: convention of the boxes that the masks go with (``box_ops``): flipped
             polygons are one pixel off beside inclusive boxes, which is the original's rule.
 
     Raises:
-        ValueError: an instance has no usable mask; the message tells which.
+        ValueError: a mask is not usable; the message tells which.
     """
 
     def __init__(
@@ -70,8 +73,13 @@ class SegmentationMask:
         del args, kwargs
         return self
 
+    def present(self) -> Tensor:
+        """Return which instances have a mask, bool ``[N]`` on the host."""
+        present = [not isinstance(instance, NoMask) for instance in self.instances]
+        return torch.tensor(present, dtype=torch.bool)
+
     def decode(self) -> NDArray[np.uint8]:
-        """Return the masks as 0 and 1, ``[N, height, width]``."""
+        """Return the masks as 0 and 1, ``[N, height, width]``; zeros where there is none."""
         width, height = (int(side) for side in self.size)
         masks = np.zeros((len(self), height, width), dtype=np.uint8)
         for canvas, instance in zip(masks, self.instances, strict=True):
@@ -79,16 +87,19 @@ class SegmentationMask:
         return masks
 
     def areas(self) -> NDArray[np.int64]:
-        """Return the number of pixels of each mask inside the image, ``[N]``."""
+        """Return the number of pixels of each mask inside the image, ``[N]``; 0 without a mask."""
         width, height = (int(side) for side in self.size)
         rles = [m.to_rle(height, width) for m in self.instances]
         return coco_mask.area(rles).astype(np.int64) if rles else np.zeros(0, dtype=np.int64)
 
-    def to_rles(self) -> list[dict[str, Any]]:
-        """Return each mask as compressed COCO RLE with ``counts`` as str, ready for json."""
+    def to_rles(self) -> list[dict[str, Any] | None]:
+        """Return each mask as compressed COCO RLE with ``counts`` as str, ready for json.
+
+        None for an instance without a mask, which ``SegmentationMask`` takes back.
+        """
         width, height = (int(side) for side in self.size)
-        rles = [dict(m.to_rle(height, width)) for m in self.instances]
-        return [{**rle, "counts": rle["counts"].decode("ascii")} for rle in rles]
+        rles = [None if isinstance(m, NoMask) else m.to_rle(height, width) for m in self.instances]
+        return [rle and {**rle, "counts": rle["counts"].decode("ascii")} for rle in rles]
 
     def __getitem__(self, index: Tensor | slice | int | Sequence[int]) -> SegmentationMask:
         if isinstance(index, int):

@@ -89,6 +89,13 @@ def test_what_is_small_lies_in_a_corner_of_the_padding():
     torch.testing.assert_close(target.bbox[0], torch.tensor([40, 10, 59, 29]) * 0.4)
 
 
+class LastPlace(random.Random):
+    """Cuts at the lower right corner."""
+
+    def randint(self, a, b):
+        return b
+
+
 def test_objects_of_which_nothing_is_left_are_dropped():
     image = Image.new("RGB", (100, 100))
     polygons = [
@@ -102,16 +109,25 @@ def test_objects_of_which_nothing_is_left_are_dropped():
     target.add_field("labels", torch.tensor([1, 2, 3]))
     target.add_field("masks", SegmentationMask(polygons, (100, 100)))
 
-    class LastPlace(random.Random):
-        def randint(self, a, b):
-            return b
-
     _, cut = LargeScaleJitter(100, (2.0, 2.0))(image, target, LastPlace(0))
     assert cut.get_field("labels").tolist() == [2]
     assert cut.bbox.tolist() == [[20, 20, 78, 78]]
     boxes_only = target.copy_with_fields("labels")
     _, cut = LargeScaleJitter(100, (2.0, 2.0))(image, boxes_only, LastPlace(0))
     assert cut.get_field("labels").tolist() == [2, 3]
+
+
+def test_an_instance_without_a_mask_is_judged_by_its_box():
+    image = Image.new("RGB", (100, 100))
+    boxes = [[0, 0, 29, 29], [60, 60, 89, 89], [60, 60, 89, 89]]
+    target = BoxList(boxes, (100, 100))
+    target.add_field("labels", torch.tensor([1, 2, 3]))
+    target.add_field("masks", SegmentationMask([None, None, np.zeros((100, 100))], (100, 100)))
+
+    _, cut = LargeScaleJitter(100, (2.0, 2.0))(image, target, LastPlace(0))
+    assert cut.get_field("labels").tolist() == [2]
+    assert cut.bbox.tolist() == [[20, 20, 78, 78]]
+    assert cut.get_field("masks").present().tolist() == [False]
 
 
 def test_empty_targets_and_images_without():

@@ -113,3 +113,24 @@ def test_empty_and_errors():
 def test_bool_tensors_choose_and_are_not_positions():
     chosen = masks()[torch.tensor([True, False, True, False, False])]
     np.testing.assert_array_equal(chosen.decode(), ARRAYS["masks"][[0, 2]])
+
+
+def test_an_instance_without_a_mask_stays_without_one():
+    mixed = SegmentationMask([None, ring(), None, [[1.0, 1.0, 9.0, 1.0, 9.0, 9.0]]], SIZE)
+    size = (10, 7)
+    changed = mixed.transpose(FLIP_LEFT_RIGHT).resize((128, 96)).crop((3, 2, 90, 70)).resize(size)
+    for masks in (mixed, changed, changed.transpose(FLIP_TOP_BOTTOM), mixed[:], mixed.to("cpu")):
+        assert masks.present().tolist() == [False, True, False, True]
+        assert masks.present().dtype == torch.bool
+    assert mixed[torch.tensor([3, 2])].present().tolist() == [True, False]
+    assert mixed[2].present().tolist() == [False]
+    decoded = mixed.decode()
+    assert decoded.shape == (4, 48, 64) and not decoded[[0, 2]].any()
+    np.testing.assert_array_equal(decoded[1], ring())
+    assert mixed.areas().tolist() == decoded.sum(axis=(1, 2)).tolist()
+    rles = mixed.to_rles()
+    assert [rle is None for rle in rles] == [True, False, True, False]
+    again = SegmentationMask(rles, SIZE)
+    np.testing.assert_array_equal(again.decode(), decoded)
+    assert again.present().equal(mixed.present())
+    assert SegmentationMask([], SIZE).present().shape == (0,)

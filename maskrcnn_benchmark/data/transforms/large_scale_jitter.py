@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 
-import numpy as np
 import torch
 from PIL import Image
 from torchvision.transforms import functional as F
@@ -60,8 +59,12 @@ class LargeScaleJitter:
 
 
 def _without_empty_masks(target: BoxList) -> BoxList:
-    """Drop the instances whose mask has no pixel left, though their box is there."""
+    """Drop the instances whose mask has no pixel left, though their box is there.
+
+    Of an instance without a mask the box alone tells that something is left.
+    """
     if not target.has_field(fields.MASKS):
         return target
-    seen = target.get_field(fields.MASKS).areas() > 0
-    return target if seen.all() else target[torch.from_numpy(np.flatnonzero(seen))]
+    masks = target.get_field(fields.MASKS)
+    seen = torch.from_numpy(masks.areas() > 0) | ~masks.present()
+    return target if seen.all() else target[seen]

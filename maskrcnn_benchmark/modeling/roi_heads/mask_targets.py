@@ -28,6 +28,20 @@ class MaskTargets:
     visible_fraction: Tensor
 
 
+def has_mask_target(sampled: SampledProposals, targets: Sequence[BoxList]) -> list[Tensor]:
+    """Return which RoIs the mask heads learn from, bool ``[R_i]`` of each image.
+
+    They are the positive ones that are matched with an instance of which there is a mask.
+    """
+    chosen = []
+    for labels, matched, target in zip(sampled.labels, sampled.matched_gt, targets, strict=True):
+        positive = labels > 0
+        if len(target) and not (present := target.get_field(MASKS).present()).all():
+            positive &= present.to(matched.device)[matched]
+        chosen.append(positive)
+    return chosen
+
+
 @torch.no_grad()
 def build_mask_targets(
     targets: Sequence[BoxList], positives: SampledProposals, size: int

@@ -18,7 +18,11 @@ from maskrcnn_benchmark.modeling.roi_heads.mask_head import (
     mask_loss,
     select_class,
 )
-from maskrcnn_benchmark.modeling.roi_heads.mask_targets import build_mask_targets, mask_iou_target
+from maskrcnn_benchmark.modeling.roi_heads.mask_targets import (
+    build_mask_targets,
+    has_mask_target,
+    mask_iou_target,
+)
 from maskrcnn_benchmark.modeling.roi_heads.maskiou_head import (
     ROIMaskIoUHead,
     build_maskiou_head,
@@ -80,7 +84,8 @@ class CombinedROIHeads(nn.Module):
         Args:
             features: ``[N, C, H, W]`` of each level.
             proposals: of each of the N images.
-            targets: ground truth of each image, with ``labels`` and, for masks, ``masks``.
+            targets: ground truth of each image, with ``labels`` and, for masks, ``masks``;
+                instances without a mask are left out of the losses of masks.
             only: ``"box"``, ``"mask"`` or ``"maskiou"``: this head's losses alone; ``""``: all.
         """
         sampled = self.sampler(proposals, targets)
@@ -90,9 +95,10 @@ class CombinedROIHeads(nn.Module):
             box_output = self.box(features, sampled.boxes)
             losses.update(self.box.losses(box_output, sampled))
         if self.mask is not None and only != "box":
-            positives = sampled.foreground()
+            learned = has_mask_target(sampled, targets)
+            positives = sampled[[chosen.nonzero().flatten() for chosen in learned]]
             if self.mask.shares_box_features and box_output is not None:
-                rows = (sampled.all_labels() > 0).nonzero().flatten()
+                rows = torch.cat(learned).nonzero().flatten()
                 output = self.mask.predict(box_output.pooled[rows], box_output.features[rows])
             else:
                 output = self.mask(features, positives.boxes)

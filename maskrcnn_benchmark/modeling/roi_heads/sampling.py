@@ -41,10 +41,6 @@ class SampledProposals:
             [g[c] for g, c in zip(self.gt_boxes, chosen, strict=True)],
         )
 
-    def foreground(self) -> SampledProposals:
-        """Return the rows that are not background."""
-        return self[[(label > 0).nonzero().flatten() for label in self.labels]]
-
     def all_labels(self) -> Tensor:
         """Return the labels of all images, int64 ``[R]``."""
         return torch.cat(self.labels)

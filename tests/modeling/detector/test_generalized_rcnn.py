@@ -137,7 +137,7 @@ def test_recorded_sampling_and_mask_targets(train_case):
         features = model.backbone(images.tensors)
         proposals = model.rpn.train_proposals(images, model.rpn(features))
     sampled = model.roi_heads.sampler(proposals, targets)
-    positives = sampled.foreground()
+    positives = sampled[[labels > 0 for labels in sampled.labels]]
     gt = build_mask_targets(targets, positives, 28)
     counts = [len(b) for b in positives.boxes]
     for i, (masks, fractions) in enumerate(

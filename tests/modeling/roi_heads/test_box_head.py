@@ -76,7 +76,6 @@ def test_sampling_without_ground_truth_gives_background():
     sampled = sampler(proposals, [target])
     assert sampled.labels[0].tolist() == [0, 0]
     assert sampled.labels[0].dtype == torch.int64
-    assert len(sampled.foreground().boxes[0]) == 0
     nothing = sampler([target], [target])
     assert len(nothing.boxes[0]) == 0
 
