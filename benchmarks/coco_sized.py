@@ -45,7 +45,7 @@ def write_data(folder: Path, num_images: int, num_instances: int) -> None:
         images.append({"id": number, "file_name": name, "width": width, "height": height})
     categories = [{"id": i, "name": f"class {i}"} for i in range(1, 81)]
     path = folder / "annotations.json"
-    with path.with_suffix(".tmp").open("w") as file:
+    with path.with_suffix(".tmp").open("w", encoding="utf-8") as file:
         head = json.dumps({"info": {}, "images": images, "categories": categories})
         file.write(f'{head[:-1]}, "annotations": [')
         for number in range(num_instances):
@@ -69,7 +69,9 @@ def draw_annotation(rng: np.random.Generator, number: int, num_images: int) -> d
         "segmentation": [points.ravel().tolist()],
     }
     if annotation["iscrowd"]:
-        annotation["segmentation"] = {"size": [480, 640], "counts": [1000, 500, 480 * 640 - 1500]}
+        width, height = list(SIZES.values())[annotation["image_id"] % 2]
+        counts = [1000, 500, width * height - 1500]
+        annotation["segmentation"] = {"size": [height, width], "counts": counts}
     return annotation
 
 

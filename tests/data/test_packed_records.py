@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from maskrcnn_benchmark.data.datasets import COCODataset
 from maskrcnn_benchmark.data.datasets.json_packing import load_packing
-from maskrcnn_benchmark.data.datasets.packed_records import GroupedRecords, PackedRecords
+from maskrcnn_benchmark.data.coco_json.pack import GroupedRecords, PackedRecords
 from tests.data.helpers import square, write_coco
 
 RECORDS = [{"a": [1.5, 2]}, "text", None, [], {"nested": {"b": [[1, 2], [3]]}}]

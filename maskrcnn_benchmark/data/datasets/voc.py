@@ -10,7 +10,7 @@ import torch
 
 from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
 from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
-from maskrcnn_benchmark.data.datasets.packed_records import PackedRecords
+from maskrcnn_benchmark.data.coco_json.pack import PackedRecords
 from maskrcnn_benchmark.data.transforms.transforms import Transform
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
