@@ -51,4 +51,4 @@ def _write_json(results: COCOResults, path: Path) -> None:
         "per_class": results.per_class,
         "mask_quality": quality,
     }
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -26,6 +26,14 @@ def rle_areas(rles: Sequence[dict[str, Any]]) -> NDArray[np.int64]:
     return areas
 
 
+def to_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
+    """Return a well-formed segmentation of COCO, polygons or RLE, as one compressed RLE."""
+    if isinstance(segmentation, dict) and not isinstance(segmentation["counts"], list):
+        return segmentation
+    rle = coco_mask.frPyObjects(segmentation, height, width)
+    return coco_mask.merge(rle) if isinstance(rle, list) else rle
+
+
 def read_runs(rle: Mapping[str, Any], height: int, width: int) -> Runs:
     """Return the run lengths of an RLE out of a json, which alternate from a run of zeros on.
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskrcnn_benchmark.data.datasets import COCODataset
-from maskrcnn_benchmark.data.datasets.json_packing import load_packing
+from maskrcnn_benchmark.data.coco_json.read import load_packing
 from maskrcnn_benchmark.data.coco_json.pack import GroupedRecords, PackedRecords
 from tests.data.helpers import square, write_coco
 

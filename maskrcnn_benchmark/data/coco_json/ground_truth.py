@@ -7,14 +7,13 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from torch import Tensor
 
 from maskrcnn_benchmark.data.coco_json.entries import Category
 from maskrcnn_benchmark.data.coco_json.learned import LeftOut
 from maskrcnn_benchmark.data.coco_json.problems import Entry
-from maskrcnn_benchmark.structures.rle import rle_areas
+from maskrcnn_benchmark.structures.rle import rle_areas, to_rle
 
 
 def index_annotations(
@@ -64,8 +63,4 @@ def _area(annotation: dict[str, Any], height: int, width: int) -> float:
         x, y, w, h = annotation["bbox"]
         inside_w, inside_h = min(x + w, width) - max(x, 0), min(y + h, height) - max(y, 0)
         return float(max(inside_w, 0) * max(inside_h, 0))
-    if isinstance(mask, list):
-        mask = coco_mask.merge(coco_mask.frPyObjects(mask, height, width))
-    elif isinstance(mask["counts"], list):
-        mask = coco_mask.frPyObjects(mask, height, width)
-    return float(rle_areas([mask])[0])
+    return float(rle_areas([to_rle(mask, height, width)])[0])

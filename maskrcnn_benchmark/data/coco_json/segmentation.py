@@ -87,7 +87,7 @@ def _read_rle(rle: Entry, image: Entry) -> Entry | None:
     try:
         runs = read_runs(rle, height, width)
     except ValueError as error:
-        raise MalformedMaskError("malformed RLE", str(error)) from None
+        raise MalformedMaskError("broken RLE", str(error)) from None
     if not runs[1::2].any():
         return None
     plain = plain_runs(runs)

@@ -63,11 +63,12 @@ class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
         path, size = self.root / info["file_name"], (info["width"], info["height"])
         try:
             image = read_image(path, size)
-        except (FileNotFoundError, ValueError) as error:
-            raise type(error)(f"image id {info['id']}: {error}") from error
+        except (OSError, ValueError) as error:
+            kind = ValueError if isinstance(error, ValueError) else type(error)
+            raise kind(f"image id {info['id']!r}: {error}") from error
         if image.size != size:
             raise ValueError(
-                f"image id {info['id']}: {path} is {image.size[0]} pixels wide and "
+                f"image id {info['id']!r}: {path} is {image.size[0]} pixels wide and "
                 f"{image.size[1]} high, the annotations say {size[0]} and {size[1]}"
             )
         return image

@@ -117,7 +117,7 @@ def _read_split(folder: Path, split: str) -> list[dict[str, Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
     records, problems = [], []
-    for name in path.read_text().split():
+    for name in path.read_text(encoding="utf-8").split():
         try:
             records.append(_read_record(folder / "Annotations" / f"{name}.xml", name))
         except ValueError as error:  # noqa: PERF203 - all problems at once

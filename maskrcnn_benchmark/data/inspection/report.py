@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskrcnn_benchmark.data.datasets.coco_problems import Problem
+from maskrcnn_benchmark.data.coco_json.problems import Problem
 from maskrcnn_benchmark.data.inspection.inspect import Inspection
 from maskrcnn_benchmark.data.inspection.pictures import (
     draw_histograms,
@@ -37,7 +37,7 @@ def write_report(inspection: Inspection, folder: Path, output: Path, *, title: s
         The path of ``report.md``.
     """
     output.mkdir(parents=True, exist_ok=True)
-    with (output / "problems.csv").open("w", newline="") as file:
+    with (output / "problems.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("severity", "kind", "image_id", "annotation_id", "text"))
         writer.writerows(
@@ -58,7 +58,7 @@ def write_report(inspection: Inspection, folder: Path, output: Path, *, title: s
         parts += [f"## {heading}", f"![{heading.lower()}]({name})"]
     parts += ["## Classes", _class_table(inspection)]
     path = output / "report.md"
-    path.write_text("\n\n".join(parts) + "\n")
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
 
 
@@ -88,8 +88,8 @@ def _ids(problems: Sequence[Problem]) -> str:
 
 def _figures(inspection: Inspection) -> list[tuple[str, str]]:
     images = inspection.images.values()
-    crowds = sum(bool(a.get("iscrowd")) for a in inspection.annotations)
-    instances = [a for a in inspection.annotations if not a.get("iscrowd")]
+    crowds = sum(a["iscrowd"] for a in inspection.annotations)
+    instances = [a for a in inspection.annotations if not a["iscrowd"]]
     per_image = Counter(a["image_id"] for a in instances)
     empty = inspection.empty_images()
     used = {a["category_id"] for a in inspection.annotations}
@@ -112,6 +112,7 @@ def _figures(inspection: Inspection) -> list[tuple[str, str]]:
         ("instances", str(len(instances))),
         *((f"{name}", str(_count_boxes(instances, low, high))) for name, low, high in _SIZES),
         ("crowds", str(crowds)),
+        ("learned", str(inspection.learned)),
         ("classes, with annotations", f"{len(inspection.names)}, {len(used)}"),
         ("errors", str(inspection.num_errors)),
         ("warnings", str(len(inspection.problems) - inspection.num_errors)),
@@ -124,7 +125,7 @@ def _count_boxes(instances: Iterable[dict[str, Any]], low: float, high: float) -
 
 
 def _class_table(inspection: Inspection) -> str:
-    instances = Counter(a["category_id"] for a in inspection.annotations if not a.get("iscrowd"))
+    instances = Counter(a["category_id"] for a in inspection.annotations if not a["iscrowd"])
     images = Counter(
         c for _, c in {(a["image_id"], a["category_id"]) for a in inspection.annotations}
     )

@@ -173,6 +173,7 @@ def write_synthetic_coco(
                 annotations.append(
                     {"id": len(annotations) + 1, "image_id": entry["id"], **annotation}
                 )
-        content = {"info": info, "licenses": [], "categories": categories}
-        target.write_text(json.dumps({**content, "images": images, "annotations": annotations}))
+        content: dict[str, Any] = {"info": info, "licenses": [], "categories": categories}
+        content |= {"images": images, "annotations": annotations}
+        target.write_text(json.dumps(content), encoding="utf-8")
     return root

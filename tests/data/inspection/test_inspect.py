@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from maskrcnn_benchmark.data.datasets.coco_problems import Problem
+from maskrcnn_benchmark.data.coco_json.problems import Problem
 from maskrcnn_benchmark.data.inspection import inspect_coco, summary, write_report
 from tests.data.helpers import square, write_coco
 
