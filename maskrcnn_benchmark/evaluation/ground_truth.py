@@ -96,7 +96,9 @@ def class_names(coco: COCO) -> dict[Any, str]:
     """Return the name of each category id; those that share a name are told apart by their ids."""
     names = {category_id: str(category["name"]) for category_id, category in coco.cats.items()}
     times = Counter(names.values())
-    told_apart = {i: name if times[name] == 1 else f"{name} (id {i!r})" for i, name in names.items()}
+    told_apart = {
+        i: name if times[name] == 1 else f"{name} (id {i!r})" for i, name in names.items()
+    }
     if len(set(told_apart.values())) == len(names):
         return told_apart
     return {i: f"{name} (id {i!r})" for i, name in names.items()}

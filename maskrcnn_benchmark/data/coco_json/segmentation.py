@@ -12,6 +12,7 @@ from maskrcnn_benchmark.structures.rle import plain_runs, read_runs
 MIN_COORDINATES = 6  # of a polygon: three vertices
 _BOX = 4  # numbers: some write the box where the polygons belong
 
+
 class MalformedMaskError(ValueError):
     """What a segmentation is not to be.
 

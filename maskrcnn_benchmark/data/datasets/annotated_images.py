@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 from torch.utils.data import Dataset
 
+from maskrcnn_benchmark.data.coco_json.learned import Learned
 from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.seeded_index import random_of
 from maskrcnn_benchmark.data.transforms.transforms import Transform
@@ -25,11 +26,13 @@ class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
     Attributes:
         class_names: name of each label; 0 is ``__background__``.
         has_masks: whether the targets have masks.
+        learned: how many instances are learned, and why others are not.
         metric: name of the evaluation that suits the data, see ``evaluation.evaluate``.
     """
 
     class_names: list[str]
     has_masks: bool
+    learned: Learned
     metric: str
 
     def __init__(self, root: str | Path, transforms: Transform | None) -> None:

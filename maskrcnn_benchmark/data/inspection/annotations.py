@@ -40,7 +40,10 @@ def inspect_annotations(
     records = tqdm(file.annotations, "annotations", disable=None, leave=False)
     for record, row, why in zip(records, file.rows, file.left_out.tolist(), strict=True):
         entry, image = entries[record["id"] - 1], file.images[row]
-        found = [*_entry_warnings(entry, record, times), *_box_warnings(record, image, LeftOut(why))]
+        found = [
+            *_entry_warnings(entry, record, times),
+            *_box_warnings(record, image, LeftOut(why)),
+        ]
         if record["segmentation"] is not None:
             found += _polygon_warnings(entry, record, image)
             if record["image_id"] in readable:
