@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskrcnn_benchmark.data.datasets import COCODataset
-from maskrcnn_benchmark.data.coco_json.read import load_packing
 from maskrcnn_benchmark.data.coco_json.pack import GroupedRecords, PackedRecords
+from maskrcnn_benchmark.data.coco_json.read import load_packing
+from maskrcnn_benchmark.data.datasets import COCODataset
 from tests.data.helpers import square, write_coco
 
 RECORDS = [{"a": [1.5, 2]}, "text", None, [], {"nested": {"b": [[1, 2], [3]]}}]

@@ -208,7 +208,7 @@ def test_images_and_categories(tmp_path: Path) -> None:
     assert "'cat' occurs 2 times" in of_kind["category name twice"]
     unused = [p.text for p in inspection.problems if p.kind == "unused category"]
     assert unused == [
-        "category id 7 (twice) has no annotation",
+        "category id 7 (dog) has no annotation",
         "category id 8 (cat) has no annotation",
     ]
 
