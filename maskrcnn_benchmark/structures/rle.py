@@ -89,7 +89,7 @@ def _decompress(counts: str) -> Runs:
     text = np.frombuffer(counts.encode("utf-8", "replace"), dtype=np.uint8)
     if len(text) == 0:
         return np.zeros(0, dtype=np.int64)
-    if not (_FIRST <= text.min() and text.max() <= _LAST):
+    if not (text.min() >= _FIRST and text.max() <= _LAST):
         odd = next(c for c in counts if not _FIRST <= ord(c) <= _LAST)
         raise ValueError(f"RLE counts cannot be read: character {odd!r}")
     bits = text.astype(np.int64) - _FIRST

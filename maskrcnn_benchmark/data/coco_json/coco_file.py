@@ -114,7 +114,7 @@ def judge_content(content: dict[str, Any], pixel_offset: float) -> CocoFile:
     problems += [*of_images, *judge.problems]
     if learned.total and not learned.count:
         text = f"nothing is left to learn: {learned}"
-        if 0 <= min(boxes) and 0 < max(boxes) <= 1:
+        if min(boxes) >= 0 and 0 < max(boxes) <= 1:
             text += "; the boxes look normalized to 0..1, and must be in pixels"
         problems.append(Problem("nothing to learn", text))
     return CocoFile(categories, ordered, annotations, rows, left_out, learned, problems)

@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 
 import torch
 
-from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
-from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
 from maskrcnn_benchmark.data.coco_json.learned import Learned, LeftOut
 from maskrcnn_benchmark.data.coco_json.pack import PackedRecords
+from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
+from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
 from maskrcnn_benchmark.data.transforms.transforms import Transform
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
