@@ -117,7 +117,7 @@ def _true_ious(coco: COCO, bbox: Sequence[Row], segm: Sequence[Row]) -> tuple[Fl
 def _pairwise_mask_ious(
     masks: list[dict[str, Any]], gt: list[dict[str, Any] | None], which: NDArray[np.int64]
 ) -> list[float]:
-    """Return the IoU of each RLE in ``masks`` with the ``which``-th of ``gt``; NaN if it is None."""
+    """Return the IoU of each RLE in ``masks`` with the ``which``-th of ``gt``; NaN for None."""
     return [
         float("nan") if gt[index] is None else float(mask_util.iou([mask], [gt[index]], [0])[0, 0])
         for mask, index in zip(masks, which.tolist(), strict=True)

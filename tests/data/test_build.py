@@ -214,6 +214,7 @@ def test_sets_with_and_without_masks_are_one(config, tmp_path):
     custom = {"ANN_FILE": str(ann_file), "IMG_DIR": str(img_dir)}
     config.merge_from_other_cfg({"DATASETS": {"CUSTOM": {"boxes": custom}}})
     config.DATASETS.TRAIN = ("boxes",)
+    config.MODEL.MASK_ON = True
     with pytest.raises(ValueError, match="boxes has no masks"):
         make_data_loader(config)
     config.DATASETS.TRAIN = ("tiny", "boxes")

@@ -100,7 +100,7 @@ class COCODataset(AnnotatedImages):
 
     @cached_property
     def coco(self) -> COCO:
-        """Return the ground truth as pycocotools has it; needs memory for a Python object of each."""
+        """Return the ground truth as pycocotools has it; a Python object of each thing."""
         return index_annotations(
             self._images, self._categories, self._annotations.records, self._left_out
         )
