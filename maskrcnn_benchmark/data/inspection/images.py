@@ -58,7 +58,8 @@ def _file_problems(folder: Path, entry: Entry) -> list[Problem]:
     if stored == annotated and orientation != 1:
         text = (
             f"image id {number!r}: the EXIF orientation {orientation} of {path} turns it where it "
-            "is shown; its annotations have the size of the pixels as stored: see that they fit these"
+            "is shown; its annotations have the size of the pixels as stored: see that they fit "
+            "these"
         )
         return [Problem("EXIF orientation", text, number, severity="warning")]
     return []

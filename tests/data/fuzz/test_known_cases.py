@@ -173,6 +173,7 @@ REFUSED = {
     ),
     "a mask as text": (set_first(segmentation="x"), "id 1: segmentation 'x'"),
     "an image id as text": (set_first(image_id="3"), "id 1: there is no image id '3'"),
+    "true as an id": (lambda content: content["images"][0].update(id=True), "'id': True"),
     "all crowd": (each("iscrowd", [1]), r"nothing is left to learn: 0 of 8 .*8 \(crowd\)"),
     "boxes of zeros": (each("bbox", [[0, 0, 0, 0]]), r"0 of 8 .*7 \(box without area\)"),
     "normalized": (each("bbox", [[0.1, 0.2, 0.3, 0.4]]), "look normalized to 0..1"),
