@@ -69,7 +69,9 @@ def draw_annotation(rng: np.random.Generator, number: int, num_images: int) -> d
         "segmentation": [points.ravel().tolist()],
     }
     if annotation["iscrowd"]:
-        annotation["segmentation"] = {"size": [480, 640], "counts": [1000, 500, 480 * 640 - 1500]}
+        width, height = list(SIZES.values())[annotation["image_id"] % 2]
+        counts = [1000, 500, width * height - 1500]
+        annotation["segmentation"] = {"size": [height, width], "counts": counts}
     return annotation
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -53,9 +54,13 @@ def make_data_loader(
     if not names:
         raise ValueError(f"{key} is empty: name at least one data set, as ('coco_2017_val',)")
     made = [build_dataset(cfg, name, is_train) for name in names]
-    if not is_train:
+    if not is_train:  # the evaluation logs what it ignores
         return [_make_loader(cfg, dataset, is_distributed, train=False) for dataset in made]
+    for name, part in zip(names, made, strict=True):
+        logging.getLogger(__name__).info(f"{name}: {part.learned}")
     dataset = made[0] if len(made) == 1 else ConcatDataset(made)
+    if not any(part.learned.count for part in made):
+        raise ValueError(f"{key} {', '.join(names)}: there is nothing to learn; {made[0].learned}")
     _check_fit(
         dataset,
         names,

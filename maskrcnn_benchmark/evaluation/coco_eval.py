@@ -33,6 +33,7 @@ from .coco_results import (
     SEGM_BY_CLASS_SCORE,
     COCOResults,
 )
+from .ground_truth import GroundTruth, log_what_is_evaluated, number_ground_truth
 from .mask_quality import mask_quality
 from .proposal_recall import evaluate_box_proposals
 from .results_files import publish
@@ -132,18 +133,18 @@ def detection_rows(
     return rows
 
 
-def run_coco_eval(coco: COCO, rows: Sequence[Row], iou_type: str) -> COCOeval:
+def run_coco_eval(truth: GroundTruth, rows: Sequence[Row], iou_type: str) -> COCOeval:
     """Return pycocotools' evaluation of ``rows``, accumulated and summarized, without its prints.
 
     Args:
-        coco: the ground truth.
-        rows: as in COCO's json; none at all is fine.
+        truth: the ground truth for this ``iou_type``.
+        rows: as in COCO's json, with the ids of the file; none at all is fine.
         iou_type: ``bbox`` or ``segm``.
     """
     with contextlib.redirect_stdout(io.StringIO()):
-        # loadRes fails on no rows, and adds keys to those that it gets
-        detections = coco.loadRes([dict(row) for row in rows]) if rows else COCO()
-        evaluation = COCOeval(coco, detections, iou_type)
+        # loadRes fails on no rows
+        detections = truth.coco.loadRes(truth.rows(rows)) if rows else COCO()
+        evaluation = COCOeval(truth.coco, detections, iou_type)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -151,7 +152,7 @@ def run_coco_eval(coco: COCO, rows: Sequence[Row], iou_type: str) -> COCOeval:
 
 
 def class_aps(evaluation: COCOeval) -> dict[str, float]:
-    """Return the AP of each class by name, -1 for a class without ground truth."""
+    """Return the AP of each class by its name (see ``class_names``), -1 without ground truth."""
     precision = evaluation.eval["precision"][:, :, :, 0, -1]  # [IoU thresholds, recalls, classes]
     aps: dict[str, float] = {}
     for index, category in enumerate(evaluation.cocoGt.loadCats(evaluation.params.catIds)):
@@ -164,9 +165,14 @@ def class_aps(evaluation: COCOeval) -> dict[str, float]:
 def _evaluate_detections(coco: COCO, rows: dict[str, list[Row]]) -> COCOResults:
     if not any(rows.values()):
         logging.getLogger(__name__).warning(_NO_DETECTIONS)
+    log_what_is_evaluated(coco, list(rows))
     results = COCOResults(*rows)
+    truths: dict[str, GroundTruth] = {}
     for task, of_task in rows.items():
-        evaluation = run_coco_eval(coco, of_task, "bbox" if task == "bbox" else "segm")
+        iou_type = "bbox" if task == "bbox" else "segm"
+        if iou_type not in truths:
+            truths[iou_type] = number_ground_truth(coco, iou_type)
+        evaluation = run_coco_eval(truths[iou_type], of_task, iou_type)
         stats = evaluation.stats[: len(AP_METRICS)].tolist()
         results.results[task] = dict(zip(AP_METRICS, stats, strict=True))
         results.per_class[task] = class_aps(evaluation)

@@ -12,6 +12,7 @@ from pycocotools import mask as mask_util
 from pycocotools.coco import COCO
 
 from .coco_format import Row
+from .ground_truth import has_mask
 
 Floats = NDArray[np.float64]
 Quality = dict[str, dict[str, float]]
@@ -46,8 +47,9 @@ def mask_quality(coco: COCO, bbox: Sequence[Row], segm: Sequence[Row]) -> Qualit
     """Compare predicted with true mask IoUs, over all detections and over the likely ones.
 
     A detection is compared with the ground truth, of any class and without crowds, whose box
-    overlaps its box best; in an image without ground truth its true IoU is 0. The predicted mask
-    IoU is mask score / class score.
+    overlaps its box best; in an image without ground truth its true IoU is 0. If that has no mask,
+    nothing is known, and the detection is left out. The predicted mask IoU is mask score / class
+    score.
 
     Args:
         coco: the ground truth.
@@ -62,9 +64,10 @@ def mask_quality(coco: COCO, bbox: Sequence[Row], segm: Sequence[Row]) -> Qualit
     mask_score = np.array([row["score"] for row in segm], dtype=np.float64)
     predicted = mask_score / np.maximum(class_score, 1e-12)
     box_iou, true = _true_ious(coco, bbox, segm)
-    found = box_iou > _IOU_THRESHOLD
+    known = ~np.isnan(true)
+    found = known & (box_iou > _IOU_THRESHOLD)
     groups = {
-        "all": np.ones_like(found),
+        "all": known,
         "box IoU > 0.5": found,
         "box IoU > 0.5 and class score > 0.5": found & (class_score > _SCORE_THRESHOLD),
     }
@@ -87,13 +90,16 @@ def _compare(predicted: Floats, true: Floats, class_score: Floats) -> dict[str, 
 
 
 def _true_ious(coco: COCO, bbox: Sequence[Row], segm: Sequence[Row]) -> tuple[Floats, Floats]:
-    """Return the box IoU and the mask IoU ``[N]`` of each detection with its ground truth."""
+    """Return the box IoU and the mask IoU ``[N]`` of each detection with its ground truth.
+
+    The latter is NaN where the ground truth has no mask.
+    """
     rows_of_image: dict[int, list[int]] = defaultdict(list)
     for index, row in enumerate(bbox):
         rows_of_image[row["image_id"]].append(index)
     box_ious, mask_ious = np.zeros(len(bbox)), np.zeros(len(bbox))
     for image_id, rows in rows_of_image.items():
-        gt = coco.loadAnns(coco.getAnnIds(imgIds=image_id, iscrowd=False))
+        gt = coco.loadAnns(coco.getAnnIds(imgIds=[image_id], iscrowd=False))
         if not gt:
             continue
         boxes = np.array([bbox[i]["bbox"] for i in rows], dtype=np.float64)
@@ -101,17 +107,18 @@ def _true_ious(coco: COCO, bbox: Sequence[Row], segm: Sequence[Row]) -> tuple[Fl
         overlaps: Floats = mask_util.iou(boxes, gt_boxes, [0] * len(gt))
         best = overlaps.argmax(axis=1)
         box_ious[rows] = overlaps.max(axis=1)
-        mask_ious[rows] = _pairwise_mask_ious(
-            [segm[i]["segmentation"] for i in rows], [coco.annToRLE(a) for a in gt], best
-        )
+        of_gt = [coco.annToRLE(a) if has_mask(a) else None for a in gt]
+        masks = [segm[i]["segmentation"] for i in rows]
+        mask_ious[rows] = _pairwise_mask_ious(masks, of_gt, best)
+        mask_ious[rows] = np.where(box_ious[rows] > 0, mask_ious[rows], 0)
     return box_ious, mask_ious
 
 
 def _pairwise_mask_ious(
-    masks: list[dict[str, Any]], gt: list[dict[str, Any]], which: NDArray[np.int64]
+    masks: list[dict[str, Any]], gt: list[dict[str, Any] | None], which: NDArray[np.int64]
 ) -> list[float]:
-    """Return the IoU of each RLE in ``masks`` with the ``which``-th of ``gt``."""
+    """Return the IoU of each RLE in ``masks`` with the ``which``-th of ``gt``; NaN for None."""
     return [
-        float(mask_util.iou([mask], [gt[index]], [0])[0, 0])
+        float("nan") if gt[index] is None else float(mask_util.iou([mask], [gt[index]], [0])[0, 0])
         for mask, index in zip(masks, which.tolist(), strict=True)
     ]

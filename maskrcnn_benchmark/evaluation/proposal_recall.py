@@ -54,7 +54,7 @@ def _ground_truth(
 ) -> BoxList:
     """Return the boxes of an image without crowds, of the given area, in the original frame."""
     annotations: list[dict[str, Any]] = dataset.coco.loadAnns(
-        dataset.coco.getAnnIds(imgIds=dataset.id_to_img_map[index], iscrowd=False)
+        dataset.coco.getAnnIds(imgIds=[dataset.id_to_img_map[index]], iscrowd=False)
     )
     low, high = area
     boxes = [a["bbox"] for a in annotations if low <= a["area"] <= high]

@@ -1,15 +1,21 @@
-"""COCO run length encodings of masks."""
+"""COCO's run length encodings, read with care: pycocotools' C code trusts what it gets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+Runs = NDArray[np.int64]
+
 _AT_ONCE = 255  # pycocotools keeps the number of masks in a uint8, which NumPy 2 refuses to wrap
+_FIRST, _LAST = 48, 48 + 63  # characters of a compressed count: 6 bits each
+_VALUE, _SIGN, _MORE = 0x1F, 0x10, 0x20
+_MOST_DIGITS = 7  # groups of 5 bits in a count: more than 32 bits are no count of pixels
+_SHOWN = 40
 
 
 def rle_areas(rles: Sequence[dict[str, Any]]) -> NDArray[np.int64]:
@@ -18,3 +24,101 @@ def rle_areas(rles: Sequence[dict[str, Any]]) -> NDArray[np.int64]:
     for start in range(0, len(rles), _AT_ONCE):
         areas[start : start + _AT_ONCE] = coco_mask.area(list(rles[start : start + _AT_ONCE]))
     return areas
+
+
+def to_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
+    """Return a well-formed segmentation of COCO, polygons or RLE, as one compressed RLE."""
+    if isinstance(segmentation, dict) and not isinstance(segmentation["counts"], list):
+        return segmentation
+    rle = coco_mask.frPyObjects(segmentation, height, width)
+    return coco_mask.merge(rle) if isinstance(rle, list) else rle
+
+
+def read_runs(rle: Mapping[str, Any], height: int, width: int) -> Runs:
+    """Return the run lengths of an RLE out of a json, which alternate from a run of zeros on.
+
+    Args:
+        rle: ``size`` and ``counts``, a list of run lengths or their compressed text.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+
+    Raises:
+        ValueError: it is not an RLE of exactly these pixels; the message tells why in one line.
+    """
+    counts, size = rle.get("counts"), rle.get("size")
+    if size != [height, width] or not all(type(side) is int for side in size):
+        raise ValueError(
+            f"RLE needs the size [{height}, {width}] of its image (height, width), got {size!r:.40}"
+        )
+    if isinstance(counts, str):
+        runs = _decompress(counts)
+    elif isinstance(counts, list):
+        if not {*map(type, counts)} <= {int}:
+            raise ValueError(f"RLE counts {counts!r:.{_SHOWN}} are not whole numbers from 0 on")
+        if counts and not 0 <= min(counts) <= max(counts) <= height * width:
+            raise ValueError(
+                f"RLE counts reach from {min(counts)!r:.20} to {max(counts)!r:.20}, not from 0 to "
+                f"the {height * width} pixels of the image"
+            )
+        runs = np.array(counts, dtype=np.int64)
+    else:
+        raise ValueError(f"RLE counts {counts!r:.{_SHOWN}} are neither a list nor a text")
+    if len(runs) and runs.min() < 0:
+        raise ValueError("RLE counts are broken: a run is negative")
+    if runs.sum() != height * width:
+        raise ValueError(
+            f"RLE counts add up to {runs.sum()}, not to the {height * width} pixels of the image"
+        )
+    return runs
+
+
+def _decompress(counts: str) -> Runs:
+    """Return the runs of a compressed text.
+
+    Numbers are little-endian in groups of 5 bits and signed; from the fourth on they are the
+    difference to the number before the last (the format of COCO's mask API).
+
+    Raises:
+        ValueError: a character is none of the format's, a number is cut off or too large.
+    """
+    if counts[:2] in ("b'", 'b"'):
+        raise ValueError(
+            f"RLE counts {counts!r:.{_SHOWN}} are Python's text of bytes: write counts.decode() "
+            "into the json, not str(counts)"
+        )
+    text = np.frombuffer(counts.encode("utf-8", "replace"), dtype=np.uint8)
+    if len(text) == 0:
+        return np.zeros(0, dtype=np.int64)
+    if not (text.min() >= _FIRST and text.max() <= _LAST):
+        odd = next(c for c in counts if not _FIRST <= ord(c) <= _LAST)
+        raise ValueError(f"RLE counts cannot be read: character {odd!r}")
+    bits = text.astype(np.int64) - _FIRST
+    ends = np.flatnonzero(bits & _MORE == 0)
+    if len(ends) == 0 or ends[-1] != len(bits) - 1:
+        raise ValueError("RLE counts cannot be read: the last number is cut off")
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts + 1
+    if lengths.max() > _MOST_DIGITS:
+        raise ValueError("RLE counts cannot be read: a number has more than 32 bits")
+    place = np.arange(len(bits)) - np.repeat(starts, lengths)
+    values = np.add.reduceat((bits & _VALUE) << 5 * place, starts)
+    values -= np.where(bits[ends] & _SIGN, np.int64(1) << 5 * lengths, 0)
+    values[1::2] = values[1::2].cumsum()
+    values[2::2] = values[2::2].cumsum()
+    return values
+
+
+def plain_runs(runs: Runs) -> Runs:
+    """Return the same mask without runs of length 0, but for the first run of zeros.
+
+    pycocotools computes wrong overlaps of masks that have them.
+    """
+    if not (runs[1:] == 0).any():
+        return runs
+    # a run of nothing joins its neighbours, which are of one kind: keep one end for each change
+    of_ones = np.arange(len(runs)) % 2
+    some = runs > 0
+    lengths, kinds = runs[some], of_ones[some]
+    starts = np.flatnonzero(np.diff(kinds, prepend=-1))
+    joined = np.add.reduceat(lengths, starts)
+    return np.concatenate([[0], joined]) if kinds[0] else joined

@@ -239,3 +239,38 @@ def test_another_catalog(config, tmp_path):
     config.PATHS_CATALOG = str(tmp_path / "none.py")
     with pytest.raises(FileNotFoundError, match="none.py"):
         make_data_loader(config)
+
+
+def test_what_is_learned_is_logged(config, caplog):
+    caplog.set_level("INFO")
+    make_data_loader(config)
+    assert "tiny: 6 of 7 instances are learned; left out: 1 (crowd)" in caplog.text
+
+
+def test_a_set_without_instances_is_not_trained_on(config, tmp_path):
+    (tmp_path / "empty").mkdir()
+    ann_file, _ = write_coco(tmp_path / "empty", [(40, 20, [])])
+    config.DATASETS.CUSTOM.tiny.ANN_FILE = str(ann_file)
+    config.DATALOADER.FILTER_EMPTY = False
+    with pytest.raises(ValueError, match="there is nothing to learn; 0 of 0"):
+        make_data_loader(config)
+    assert len(make_data_loader(config, is_train=False)) == 1
+
+
+def test_sets_with_and_without_masks_are_one(config, tmp_path):
+    (tmp_path / "boxes").mkdir()
+    box = {k: v for k, v in square(1, 1, 9).items() if k != "segmentation"}
+    ann_file, img_dir = write_coco(tmp_path / "boxes", [(40, 20, [box])])
+    custom = {"ANN_FILE": str(ann_file), "IMG_DIR": str(img_dir)}
+    config.merge_from_other_cfg({"DATASETS": {"CUSTOM": {"boxes": custom}}})
+    config.DATASETS.TRAIN = ("boxes",)
+    config.MODEL.MASK_ON = True
+    with pytest.raises(ValueError, match="boxes has no masks"):
+        make_data_loader(config)
+    config.DATASETS.TRAIN = ("tiny", "boxes")
+    dataset = make_data_loader(config).dataset
+    assert not dataset[len(dataset) - 1][1].get_field("masks").present().any()
+    assert dataset[0][1].get_field("masks").present().all()
+    config.MODEL.MASK_ON = False
+    config.DATASETS.TRAIN = ("boxes",)
+    assert make_data_loader(config).dataset[0][1].fields() == ["labels"]

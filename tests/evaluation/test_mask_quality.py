@@ -81,3 +81,17 @@ def test_groups_and_true_ious_by_hand():
 def test_no_detections_are_no_crash():
     quality = mask_quality(squares_dataset().coco, [], [])
     assert quality["all"]["count"] == 0
+
+
+def test_a_detection_of_an_instance_without_a_mask_is_left_out():
+    dataset = squares_dataset()
+    dataset.coco.anns[2]["segmentation"] = None  # the dog
+    rows = [
+        detection(3, [10, 10, 40, 40], (10, 10, 50, 30), 0.9, 0.8),  # half of the first cat
+        detection(3, [60, 30, 35, 35], (60, 30, 95, 65), 0.8, 0.3),  # the dog
+        detection(3, [0, 70, 5, 5], (0, 70, 5, 75), 0.8, 0.3),  # nothing
+    ]
+    bbox, segm = [list(column) for column in zip(*rows, strict=True)]
+    quality = mask_quality(dataset.coco, bbox, segm)
+    assert (quality["all"]["count"], quality["all"]["mean_true"]) == (2, 0.25)
+    assert (quality["box IoU > 0.5"]["count"], quality["box IoU > 0.5"]["mean_true"]) == (1, 0.5)

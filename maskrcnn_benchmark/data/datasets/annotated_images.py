@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 from torch.utils.data import Dataset
 
+from maskrcnn_benchmark.data.coco_json.learned import Learned
 from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.seeded_index import random_of
 from maskrcnn_benchmark.data.transforms.transforms import Transform
@@ -27,11 +28,13 @@ class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
     Attributes:
         class_names: name of each label; 0 is ``__background__``.
         has_masks: whether the targets have masks.
+        learned: how many instances are learned, and why others are not.
         metric: name of the evaluation that suits the data, see ``evaluation.evaluate``.
     """
 
     class_names: list[str]
     has_masks: bool
+    learned: Learned
     metric: str
 
     def __init__(self, root: str | Path, transforms: Transform | None) -> None:
@@ -66,10 +69,10 @@ class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
         try:
             image = read_image(path, size)
         except UserError as error:
-            raise type(error)(f"image id {info['id']}: {error}") from error
+            raise type(error)(f"image id {info['id']!r}: {error}") from error
         if image.size != size:
             raise UserError(
-                f"image id {info['id']}: {path} is {image.size[0]} pixels wide and "
+                f"image id {info['id']!r}: {path} is {image.size[0]} pixels wide and "
                 f"{image.size[1]} high, the annotations say {size[0]} and {size[1]}"
             )
         return image

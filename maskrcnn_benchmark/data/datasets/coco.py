@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,12 @@ from typing import Any
 import torch
 from pycocotools.coco import COCO
 
+from maskrcnn_benchmark.data.coco_json import LeftOut, read_categories, read_coco
+from maskrcnn_benchmark.data.coco_json.entries import Category
+from maskrcnn_benchmark.data.coco_json.ground_truth import index_annotations
+from maskrcnn_benchmark.data.coco_json.pack import GroupedRecords, PackedRecords
 from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
 from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
-from maskrcnn_benchmark.data.datasets.coco_format import (
-    index_annotations,
-    read_annotations,
-    read_categories,
-)
-from maskrcnn_benchmark.data.datasets.coco_problems import has_mask
-from maskrcnn_benchmark.data.datasets.packed_records import GroupedRecords, PackedRecords
 from maskrcnn_benchmark.data.transforms.transforms import Transform
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
@@ -31,15 +27,16 @@ class COCODataset(AnnotatedImages):
     """A data set in COCO format.
 
     A sample is ``(image, target, index)``: a PIL image or what the transforms make of it, and a
-    ``BoxList`` with the fields ``labels`` (int64, from 1) and, if the file has masks, ``masks``.
-    Crowd annotations are left out; an image may end up with an empty target. The annotations are
-    held in flat tensors that worker processes share.
+    ``BoxList`` with the fields ``labels`` (int64, from 1) and, if the file has masks, ``masks``, in
+    which those of instances without a mask are absent. What is not learned (``LeftOut``) is not in
+    the target, and is ignored by the evaluation; an image may end up with an empty target. The
+    annotations are held in flat tensors that worker processes share.
 
     Args:
         ann_file: the json.
         root: folder of the images.
         remove_images_without_annotations: leave images out that have no annotation at all; those
-            with nothing but crowds stay.
+            of which no instance is learned stay.
         transforms: called with the image, the target and a random generator.
         pixel_offset: convention of the boxes (``box_ops``), that of the model.
 
@@ -49,12 +46,15 @@ class COCODataset(AnnotatedImages):
         json_category_id_to_contiguous_id: category id to label.
         contiguous_category_id_to_json_id: label to category id.
         class_names: name of each label; 0 is ``__background__``.
-        coco: the file as pycocotools has it; made when it is first asked for.
-        has_masks: whether any annotation has a mask (or there is no annotation).
+        coco: the ground truth as pycocotools has it, see ``index_annotations``; made when it is
+            first asked for.
+        has_masks: whether any instance to learn has a mask (or there is no annotation).
+        learned: how many instances are learned, and why others are not.
 
     Raises:
         FileNotFoundError: the file or the folder is missing.
-        ValueError: the file is malformed (see ``read_annotations``), or no image is left.
+        ValueError: the file is malformed, nothing of it is learned (see ``read_coco``), or no image
+            is left.
     """
 
     metric = "coco"
@@ -68,25 +68,25 @@ class COCODataset(AnnotatedImages):
         *,
         pixel_offset: float = PIXEL_OFFSET,
     ) -> None:
-        content = read_annotations(ann_file)
+        file = read_coco(ann_file, pixel_offset)
         super().__init__(root, transforms)
         self.pixel_offset = pixel_offset
-        images, annotations = content.pop("images"), content.pop("annotations")
-        row_of = {image["id"]: row for row, image in enumerate(images)}
-        rows = [row_of[annotation["image_id"]] for annotation in annotations]
-        self._annotations = GroupedRecords(annotations, rows, len(images))
-        kept = set(rows) if remove_images_without_annotations else range(len(images))
-        if not kept:
-            raise ValueError(f"{ann_file} has no {'annotated ' if images else ''}image")
-        self._rows = torch.tensor(sorted(kept, key=lambda row: images[row]["id"]))
-        self._images = PackedRecords(images)
-        self._rest = content
-        self.class_names, category_ids = _classes(content["categories"])
+        self.learned = file.learned
+        self._annotations = GroupedRecords(file.annotations, file.rows, len(file.images))
+        self._left_out = file.left_out
+        every = range(len(file.images))
+        rows = sorted(set(file.rows)) if remove_images_without_annotations else every
+        if not rows:
+            raise ValueError(f"annotation file {ann_file} has no annotated image")
+        self._rows = torch.tensor(rows)
+        self._images = PackedRecords(file.images)
+        self._categories = file.categories
+        self.class_names, category_ids = _classes(file.categories)
         self.contiguous_category_id_to_json_id = dict(enumerate(category_ids, 1))
         self.json_category_id_to_contiguous_id = {
             json_id: label for label, json_id in self.contiguous_category_id_to_json_id.items()
         }
-        self.has_masks = _count_masks(ann_file, annotations)
+        self.has_masks = not self.learned.total or self.learned.without_mask < self.learned.count
 
     @cached_property
     def ids(self) -> list[Any]:
@@ -100,9 +100,10 @@ class COCODataset(AnnotatedImages):
 
     @cached_property
     def coco(self) -> COCO:
-        """Return the file as pycocotools has it; needs memory for a Python object of each thing."""
-        images, annotations = list(self._images), list(self._annotations.records)
-        return index_annotations({**self._rest, "images": images, "annotations": annotations})
+        """Return the ground truth as pycocotools has it; a Python object of each thing."""
+        return index_annotations(
+            self._images, self._categories, self._annotations.records, self._left_out
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         # what a worker that is spawned gets: the flat tensors, not what was made of them
@@ -128,10 +129,11 @@ class COCODataset(AnnotatedImages):
 
     def _make_target(self, index: int, size: tuple[int, int]) -> BoxList:
         """Return the instances of an image of ``(width, height)``, clipped to it."""
+        left_out = self._left_out.numpy()  # a view
         annotations = [
             annotation
             for annotation in self._annotations[int(self._rows[index])]
-            if not annotation.get("iscrowd", 0) and (has_mask(annotation) or not self.has_masks)
+            if left_out[annotation["id"] - 1] == LeftOut.LEARNED
         ]
         boxes = [annotation["bbox"] for annotation in annotations]
         target = BoxList(boxes, size, "xywh", pixel_offset=self.pixel_offset).convert("xyxy")
@@ -143,24 +145,9 @@ class COCODataset(AnnotatedImages):
             target.add_field(
                 fields.MASKS, SegmentationMask(masks, size, pixel_offset=self.pixel_offset)
             )
-        return target.clip_to_image(remove_empty=True)
+        return target.clip_to_image(remove_empty=False)
 
 
-def _count_masks(ann_file: str | Path, annotations: Iterable[dict[str, Any]]) -> bool:
-    """Tell whether there are masks to learn, and warn of instances that lack one."""
-    usable = [(a["id"], has_mask(a)) for a in annotations if not a.get("iscrowd", 0)]
-    without = [annotation_id for annotation_id, is_usable in usable if not is_usable]
-    if len(without) == len(usable):
-        return not usable
-    if without:
-        logging.getLogger(__name__).warning(
-            f"{ann_file}: {len(without)} instances have no polygon of three vertices and are "
-            f"left out; the first annotation ids are {without[:10]}"
-        )
-    return True
-
-
-def _classes(categories: list[dict[str, Any]]) -> Classes:
+def _classes(categories: Sequence[Category]) -> Classes:
     """Return the classes of a file's categories; labels follow the order of the file."""
-    names = [category["name"] for category in categories]
-    return Classes([BACKGROUND, *names], [category["id"] for category in categories])
+    return Classes([BACKGROUND, *(c.name for c in categories)], [c.id for c in categories])

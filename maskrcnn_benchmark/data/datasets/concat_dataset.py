@@ -10,7 +10,9 @@ from torch.utils.data import ConcatDataset as TorchConcatDataset
 
 from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
 from maskrcnn_benchmark.data.seeded_index import SeededIndex
+from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 
 
 class ConcatDataset(TorchConcatDataset[tuple[Any, BoxList, int]]):
@@ -18,7 +20,7 @@ class ConcatDataset(TorchConcatDataset[tuple[Any, BoxList, int]]):
 
     Attributes:
         class_names: as in ``AnnotatedImages``.
-        has_masks: whether all of them have masks.
+        has_masks: whether any of them has masks; targets of the others are without a mask each.
 
     Raises:
         ValueError: the classes differ.
@@ -27,7 +29,7 @@ class ConcatDataset(TorchConcatDataset[tuple[Any, BoxList, int]]):
     def __init__(self, datasets: Sequence[AnnotatedImages]) -> None:
         super().__init__(datasets)
         self.class_names = datasets[0].class_names
-        self.has_masks = all(dataset.has_masks for dataset in datasets)
+        self.has_masks = any(dataset.has_masks for dataset in datasets)
         for dataset in datasets[1:]:
             if dataset.class_names != self.class_names:
                 raise ValueError(
@@ -45,6 +47,8 @@ class ConcatDataset(TorchConcatDataset[tuple[Any, BoxList, int]]):
         if isinstance(index, SeededIndex):
             inner = SeededIndex(inner, index.seed)
         image, target, _ = self.datasets[number][inner]
+        if self.has_masks and not target.has_field(fields.MASKS):
+            target.add_field(fields.MASKS, SegmentationMask([None] * len(target), target.size))
         return image, target, int(index)
 
     def get_img_info(self, index: int) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 
 import torch
 
+from maskrcnn_benchmark.data.coco_json.learned import Learned, LeftOut
+from maskrcnn_benchmark.data.coco_json.pack import PackedRecords
 from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
 from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
-from maskrcnn_benchmark.data.datasets.packed_records import PackedRecords
 from maskrcnn_benchmark.data.transforms.transforms import Transform
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
@@ -69,6 +70,7 @@ class PascalVOCDataset(AnnotatedImages):
         if not records:
             raise ValueError(f"{folder}: the split {split} has no image")
         self._records = PackedRecords(records)
+        self.learned = self._count_learned(records)
 
     @staticmethod
     def read_classes(data_dir: str | Path, split: str) -> Classes:
@@ -102,6 +104,17 @@ class PascalVOCDataset(AnnotatedImages):
     def map_class_id_to_class_name(self, class_id: int) -> str:
         """Return the name of a label."""
         return self.class_names[class_id]
+
+    def _count_learned(self, records: list[dict[str, Any]]) -> Learned:
+        """Return how many objects ``_make_target`` takes."""
+        total = sum(len(record["objects"]) for record in records)
+        targets = (self._make_target(i, (r["width"], r["height"])) for i, r in enumerate(records))
+        count = sum(map(len, targets))
+        objects = [each for record in records for each in record["objects"]]
+        difficult = 0 if self.use_difficult else sum(each["difficult"] for each in objects)
+        left_out = {"difficult": difficult, LeftOut.BELOW_A_PIXEL.text: total - count - difficult}
+        reasons = {why: number for why, number in left_out.items() if number}
+        return Learned(total, reasons, without_mask=count)
 
     def _make_target(self, index: int, size: tuple[int, int]) -> BoxList:
         del size  # that of the annotations

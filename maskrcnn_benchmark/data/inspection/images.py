@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from maskrcnn_benchmark.data.datasets.coco_problems import Entry, Problem
+from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem
 from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.utils.file_names import name_on_disk
 
@@ -27,7 +27,7 @@ def inspect_images(entries: Iterable[Entry], folder: Path) -> Iterator[Problem]:
         users[entry["file_name"]].append(entry["id"])
     for name, ids in users.items():
         for number in ids[1:]:
-            text = f"image id {number}: its file {name} is also that of image id {ids[0]}"
+            text = f"image id {number!r}: its file {name} is also that of image id {ids[0]!r}"
             yield Problem("file used twice", text, number, severity="warning")
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
@@ -45,12 +45,12 @@ def _file_problems(folder: Path, entry: Entry) -> list[Problem]:
     try:
         size = read_image(path, annotated).size
     except FileNotFoundError as error:
-        return [Problem("missing file", f"image id {number}: {error}", number)]
-    except ValueError as error:
-        return [Problem("unreadable file", f"image id {number}: {error}", number)]
+        return [Problem("missing file", f"image id {number!r}: {error}", number)]
+    except (OSError, ValueError) as error:
+        return [Problem("unreadable file", f"image id {number!r}: {error}", number)]
     if size != annotated:
         text = (
-            f"image id {number}: {path} is {size[0]} pixels wide and {size[1]} high, the "
+            f"image id {number!r}: {path} is {size[0]} pixels wide and {size[1]} high, the "
             f"annotations say {annotated[0]} and {annotated[1]}"
         )
         return [Problem("size unlike the file's", text, number)]
@@ -58,8 +58,9 @@ def _file_problems(folder: Path, entry: Entry) -> list[Problem]:
         stored, orientation = image.size, image.getexif().get(_ORIENTATION, 1)
     if stored == annotated and orientation != 1:
         text = (
-            f"image id {number}: the EXIF orientation {orientation} of {path} turns it where it is "
-            "shown; its annotations have the size of the pixels as stored: see that they fit these"
+            f"image id {number!r}: the EXIF orientation {orientation} of {path} turns it where it "
+            "is shown; its annotations have the size of the pixels as stored: see that they fit "
+            "these"
         )
         return [Problem("EXIF orientation", text, number, severity="warning")]
     return []

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskrcnn_benchmark.data.datasets.coco_format import parse_coco
-from maskrcnn_benchmark.data.datasets.coco_problems import (
-    Entry,
-    Problem,
-    annotation_problems,
-    category_names,
-    category_problems,
-    image_problems,
-    usable_images,
-)
+from maskrcnn_benchmark.data.coco_json.coco_file import judge_content
+from maskrcnn_benchmark.data.coco_json.entries import Category
+from maskrcnn_benchmark.data.coco_json.learned import Learned
+from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem
+from maskrcnn_benchmark.data.coco_json.read import read_content
+from maskrcnn_benchmark.data.coco_json.values import shown
 from maskrcnn_benchmark.data.inspection.annotations import inspect_annotations
 from maskrcnn_benchmark.data.inspection.images import inspect_images
+from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
 
 
 @dataclass(frozen=True)
@@ -29,8 +26,9 @@ class Inspection:
     Attributes:
         problems: all of them, errors first, else in the file's order.
         images: the well-formed image entries by id.
-        annotations: the well-formed ones, crowds too.
+        annotations: the well-formed ones, crowds too, see ``coco_json.judge``.
         names: class name of each category id.
+        learned: how many of the annotations are learned.
         unlisted_files: number of files in the folder that no entry names.
     """
 
@@ -38,6 +36,7 @@ class Inspection:
     images: Mapping[Any, Entry]
     annotations: list[Entry]
     names: Mapping[Any, str]
+    learned: Learned
     unlisted_files: int
 
     @property
@@ -58,38 +57,45 @@ def inspect_coco(ann_file: str | Path, folder: str | Path) -> Inspection:
         FileNotFoundError: the file or the folder is missing.
         ValueError: the file is not JSON, or not in COCO's format.
     """
-    content, folder = parse_coco(ann_file), Path(folder)
+    content, folder = read_content(ann_file), Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"image folder {folder} does not exist")
-    images = usable_images(content["images"])
-    names = category_names(content["categories"])
-    category_ids = set(names)
+    file = judge_content(content, PIXEL_OFFSET)
+    of_files = list(inspect_images(file.images, folder))
+    broken = {problem.image_id for problem in of_files if problem.severity == "error"}
+    readable = {image["id"] for image in file.images} - broken
     problems = [
-        *category_problems(content["categories"]),
-        *image_problems(content["images"]),
-        *inspect_images(images.values(), folder),
-        *inspect_annotations(content["annotations"], images, category_ids),
-        *_category_warnings(names, content["annotations"]),
+        *file.problems,
+        *of_files,
+        *inspect_annotations(content["annotations"], file, readable),
+        *_category_warnings(file.categories, content["annotations"]),
     ]
-    well_formed = [
-        annotation
-        for annotation in content["annotations"]
-        if not any(annotation_problems(annotation, images, category_ids))
-    ]
-    listed = {entry["file_name"] for entry in images.values()}
+    if not content["annotations"]:
+        text = "there are no annotations: the data can be predicted, not trained on"
+        problems.append(Problem("no annotations", text, severity="warning"))
+    listed = {entry["file_name"] for entry in file.images}
     unlisted = sum(path.is_file() and path.name not in listed for path in folder.iterdir())
     problems.sort(key=lambda problem: problem.severity != "error")
-    return Inspection(problems, images, well_formed, names, unlisted)
+    return Inspection(
+        problems,
+        {image["id"]: image for image in file.images},
+        list(file.annotations),
+        dict(file.categories),
+        file.learned,
+        unlisted,
+    )
 
 
-def _category_warnings(names: Mapping[Any, str], annotations: list[Any]) -> Iterator[Problem]:
+def _category_warnings(
+    categories: Sequence[Category], annotations: Iterable[Any]
+) -> Iterator[Problem]:
     """Yield classes without annotation, and names that several classes share."""
-    used = Counter(a.get("category_id") for a in annotations if isinstance(a, dict))
-    for number, name in names.items():
-        if number not in used:
-            text = f"category id {number} ({name}) has no annotation"
+    used = {shown(a.get("category_id")) for a in annotations if isinstance(a, dict)}
+    for category in categories:
+        if shown(category.id) not in used:
+            text = f"category id {shown(category.id)} ({category.name}) has no annotation"
             yield Problem("unused category", text, severity="warning")
-    for name, times in Counter(names.values()).items():
+    for name, times in Counter(category.name for category in categories).items():
         if times > 1:
-            text = f"category name {name!r} occurs {times} times"
+            text = f"category name {shown(name)} occurs {times} times"
             yield Problem("category name twice", text, severity="warning")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 from PIL import Image
 
-from maskrcnn_benchmark.data.datasets.coco_problems import MIN_COORDINATES, Entry, has_mask
+from maskrcnn_benchmark.data.coco_json.problems import Entry
 from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.inspection.inspect import Inspection
 from maskrcnn_benchmark.utils.file_names import name_on_disk
@@ -26,7 +26,6 @@ from maskrcnn_benchmark.utils.visualization.fonts import one_line, plain_text
 _CELLS = 12  # pictures on a sheet
 _CELL = (640, 480)  # width, height
 _CLASSES = 40  # bars, at most
-_NOT_DRAWN = {"broken RLE", "malformed mask", "polygon far outside"}
 
 
 def draw_histograms(inspection: Inspection, path: Path) -> None:
@@ -36,7 +35,7 @@ def draw_histograms(inspection: Inspection, path: Path) -> None:
 
 
 def _histograms(inspection: Inspection) -> Figure:
-    instances = [a for a in inspection.annotations if not a.get("iscrowd")]
+    instances = [a for a in inspection.annotations if not a["iscrowd"]]
     per_image = Counter(a["image_id"] for a in instances)
     counts = [per_image[number] for number in inspection.images]
     sides = [np.sqrt(a["bbox"][2] * a["bbox"][3]) for a in instances if min(a["bbox"][2:]) > 0]
@@ -76,10 +75,9 @@ def draw_overlays(inspection: Inspection, folder: Path, path: Path) -> bool:
 
 def draw_problems(inspection: Inspection, folder: Path, path: Path) -> bool:
     """Draw annotations that have a problem, with its name, on one sheet; False if there is none."""
-    kinds: defaultdict[Any, list[str]] = defaultdict(list)
+    kinds: defaultdict[int | None, list[str]] = defaultdict(list)
     for problem in inspection.problems:
-        if problem.annotation_id is not None:
-            kinds[problem.annotation_id].append(problem.kind)
+        kinds[problem.number].append(problem.kind)
     chosen = {
         number: found
         for number, annotations in _by_image(inspection).items()
@@ -91,17 +89,15 @@ def draw_problems(inspection: Inspection, folder: Path, path: Path) -> bool:
         folder,
         path,
         first,
-        lambda a: f"{a['id']}: {', '.join(dict.fromkeys(kinds[a['id']]))}",
+        lambda a: f"{a['source_id']}: {', '.join(dict.fromkeys(kinds[a['id']]))}",
     )
 
 
 def _by_image(inspection: Inspection) -> dict[Any, list[Entry]]:
     """Return the annotations that can be drawn, by image."""
-    hidden = {p.annotation_id for p in inspection.problems if p.kind in _NOT_DRAWN}
     by_image: defaultdict[Any, list[Entry]] = defaultdict(list)
     for annotation in inspection.annotations:
-        if annotation["id"] not in hidden:
-            by_image[annotation["image_id"]].append(annotation)
+        by_image[annotation["image_id"]].append(annotation)
     broken = {
         p.image_id
         for p in inspection.problems
@@ -139,13 +135,10 @@ def _draw_sheet(
 
 
 def _drawable(annotation: Entry, image: Entry) -> Entry:
-    """Return an annotation whose mask can be drawn: its usable polygons, else its box."""
-    mask = annotation.get("segmentation")
-    if not has_mask(annotation):
-        x, y, w, h = annotation["bbox"]
-        x1, x2 = np.clip([x, x + w], 0, image["width"]).tolist()
-        y1, y2 = np.clip([y, y + h], 0, image["height"]).tolist()
-        mask = [[x1, y1, x2, y1, x2, y2, x1, y2]]
-    elif isinstance(mask, list):
-        mask = [polygon for polygon in mask if len(polygon) >= MIN_COORDINATES]
-    return {**annotation, "segmentation": mask}
+    """Return an annotation whose mask can be drawn: its own, else its box."""
+    if annotation["segmentation"] is not None:
+        return annotation
+    x, y, w, h = annotation["bbox"]
+    x1, x2 = np.clip([x, x + w], 0, image["width"]).tolist()
+    y1, y2 = np.clip([y, y + h], 0, image["height"]).tolist()
+    return {**annotation, "segmentation": [[x1, y1, x2, y1, x2, y2, x1, y2]]}

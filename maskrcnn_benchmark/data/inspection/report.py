@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskrcnn_benchmark.data.datasets.coco_problems import Problem
+from maskrcnn_benchmark.data.coco_json.problems import Problem
 from maskrcnn_benchmark.data.inspection.inspect import Inspection
 from maskrcnn_benchmark.data.inspection.pictures import (
     draw_histograms,
@@ -91,8 +91,8 @@ def _ids(problems: Sequence[Problem]) -> str:
 
 def _figures(inspection: Inspection) -> list[tuple[str, str]]:
     images = inspection.images.values()
-    crowds = sum(bool(a.get("iscrowd")) for a in inspection.annotations)
-    instances = [a for a in inspection.annotations if not a.get("iscrowd")]
+    crowds = sum(a["iscrowd"] for a in inspection.annotations)
+    instances = [a for a in inspection.annotations if not a["iscrowd"]]
     per_image = Counter(a["image_id"] for a in instances)
     empty = inspection.empty_images()
     used = {a["category_id"] for a in inspection.annotations}
@@ -115,6 +115,7 @@ def _figures(inspection: Inspection) -> list[tuple[str, str]]:
         ("instances", str(len(instances))),
         *((f"{name}", str(_count_boxes(instances, low, high))) for name, low, high in _SIZES),
         ("crowds", str(crowds)),
+        ("learned", str(inspection.learned)),
         ("classes, with annotations", f"{len(inspection.names)}, {len(used)}"),
         ("errors", str(inspection.num_errors)),
         ("warnings", str(len(inspection.problems) - inspection.num_errors)),
@@ -127,7 +128,7 @@ def _count_boxes(instances: Iterable[dict[str, Any]], low: float, high: float) -
 
 
 def _class_table(inspection: Inspection) -> str:
-    instances = Counter(a["category_id"] for a in inspection.annotations if not a.get("iscrowd"))
+    instances = Counter(a["category_id"] for a in inspection.annotations if not a["iscrowd"])
     images = Counter(
         c for _, c in {(a["image_id"], a["category_id"]) for a in inspection.annotations}
     )

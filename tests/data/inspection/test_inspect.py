@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from maskrcnn_benchmark.data.datasets.coco_problems import Problem
+from maskrcnn_benchmark.data.coco_json.problems import Problem
 from maskrcnn_benchmark.data.inspection import inspect_coco, summary, write_report
 from tests.data.helpers import square, write_coco
 
@@ -40,52 +40,43 @@ def _inspect(folder: Path, annotations: list[dict], **change: object) -> list[Pr
     return inspect_coco(path, root).problems
 
 
-DEFECTS = {
+ERRORS = {
     "malformed box": _good(bbox=[1, 2, float("nan"), 4]),
     "unknown image": _good(image_id=99),
     "unknown category": _good(category_id=99),
     "annotation entry": _without("bbox"),
     "malformed mask": _good(segmentation=[[1, 2, 3, float("inf"), 5, 6]]),
+    "malformed iscrowd": _good(segmentation=_rle(10, 10, 20), iscrowd=2),
+    "malformed area": _good(area="large"),
+    "polygon far outside": _good(segmentation=[[10, 10, 1e9, 10, 30, 30]]),
+    "broken RLE": _good(
+        segmentation={**_rle(10, 10, 20), "counts": _rle(10, 10, 20)["counts"][:-2]}
+    ),
+}
+WARNINGS = {
     "box without area": _good(bbox=[10, 10, 0, 20]),
     "box outside its image": _good(bbox=[70, 10, 20, 20], segmentation=[]),
+    "box of a pixel or less inside its image": _good(bbox=[59, 10, 20, 20], segmentation=[]),
     "box beyond its image": _good(
         bbox=[50, 10, 20, 20], segmentation=[[50, 10, 60, 10, 60, 30, 50, 30]], area=200
     ),
     "box elsewhere than the mask": _good(bbox=[40, 10, 10, 10]),
     "box unlike the mask": _good(bbox=[10, 10, 24, 20]),
-    "no mask": _good(segmentation=[]),
+    "no mask": _good(segmentation={"size": [HEIGHT, WIDTH], "counts": [WIDTH * HEIGHT]}),
     "short polygon": _good(segmentation=[_good()["segmentation"][0], [1, 1, 2, 2]]),
-    "polygon far outside": _good(segmentation=[[10, 10, 1e9, 10, 30, 30]]),
     "polygon beyond its image": _good(40, 10, 20, segmentation=[[40, 10, 65, 10, 65, 30, 40, 30]]),
     "polygon without area": _good(
         segmentation=[_good()["segmentation"][0], [12, 12, 20, 20, 28, 28]]
     ),
-    "empty mask": _good(segmentation={"size": [HEIGHT, WIDTH], "counts": [WIDTH * HEIGHT]}),
-    "broken RLE": _good(
-        segmentation={**_rle(10, 10, 20), "counts": _rle(10, 10, 20)["counts"][:-2]}
-    ),
+    "empty mask": _good(segmentation=[[12, 12, 20, 20, 28, 28]]),
     "area unlike the mask": _good(area=100),
     "no area": _good(area=None),
     "no iscrowd": _without("iscrowd"),
-    "odd iscrowd": _good(segmentation=_rle(10, 10, 20), iscrowd=2),
     "crowd with polygons": _good(iscrowd=1),
-    "annotation id 0": _good(id=0),
-    "annotation id twice": _good(12, 12, 10, id=2),
+    "odd annotation id": _good(id=0),
     "duplicate annotation": _good(),
 }
-FAR_FROM_FATAL = {
-    "box beyond its image",
-    "box unlike the mask",
-    "no mask",
-    "short polygon",
-    "polygon beyond its image",
-    "polygon without area",
-    "area unlike the mask",
-    "odd iscrowd",
-    "crowd with polygons",
-    "annotation id 0",
-    "duplicate annotation",
-}
+DEFECTS = ERRORS | WARNINGS
 
 
 @pytest.mark.parametrize("kind", DEFECTS)
@@ -95,9 +86,17 @@ def test_each_defect_is_told_with_its_id(tmp_path: Path, kind: str) -> None:
     found = [p for p in problems if p.kind == kind]
     assert len(found) == 1, problems
     number = annotation.get("id", 3)
-    assert found[0].annotation_id == number
+    assert (found[0].annotation_id, found[0].number) == (number, 3)
     assert f"annotation id {number}" in found[0].text
-    assert found[0].severity == ("warning" if kind in FAR_FROM_FATAL else "error")
+    assert found[0].severity == ("error" if kind in ERRORS else "warning")
+
+
+def test_an_id_that_occurs_twice_is_told_at_both(tmp_path: Path) -> None:
+    problems = _inspect(tmp_path, [_good(12, 12, 10, id=2)])
+    assert [(p.kind, p.annotation_id, p.number) for p in problems] == [
+        ("annotation id twice", 2, 2),
+        ("annotation id twice", 2, 3),
+    ]
 
 
 def test_a_sound_data_set_has_no_problems(tmp_path: Path) -> None:
@@ -126,10 +125,15 @@ def test_all_problems_of_all_annotations_at_once(tmp_path: Path) -> None:
         ("0" * 5, "add up to"),
         ("\x20\x21", "character ' '"),
         ("o", "cut off"),
-        ([5, -5, WIDTH * HEIGHT], "whole numbers"),
+        ([5, -5, WIDTH * HEIGHT], "reach from -5"),
         ([1.5, 2], "whole numbers"),
+        ([10**400], "reach from 1000"),
+        ([True, WIDTH * HEIGHT - 1], "whole numbers"),
+        (None, "neither a list nor a text"),
+        ("b'" + _rle(10, 10, 20)["counts"] + "'", "Python's text of bytes"),
+        ("oooooooo0", "more than 32 bits"),
         ([10, 10], "add up to 20, not to the 2400 pixels"),
-        (17, "cannot be read"),
+        (17, "neither a list nor a text"),
     ],
 )
 def test_broken_run_lengths(tmp_path: Path, counts: object, message: str) -> None:
@@ -182,24 +186,30 @@ def test_images_and_categories(tmp_path: Path) -> None:
     inspection = inspect_coco(path, root)
     found = [(p.severity, p.kind, p.image_id) for p in inspection.problems if p.image_id]
     assert sorted(found) == [
+        ("error", "image entry", 80),
+        ("error", "image entry", 90),
         ("error", "image id twice", 70),
         ("error", "missing file", 10),
         ("error", "size unlike the file's", 30),
         ("error", "unreadable file", 20),
         ("warning", "EXIF orientation", 50),
-        ("warning", "file used twice", 60),
+        ("warning", "file used twice", 70),
     ]
     of_kind = {p.kind: p.text for p in inspection.problems}
     assert "orientation 6" in of_kind["EXIF orientation"]
     entries = [p.text for p in inspection.problems if p.kind == "image entry"]
-    for text, part in zip(entries, ("{'id': 80}", "'what'", "image id 90: height 0"), strict=True):
+    for text, part in zip(
+        entries,
+        ("{'id': 80}", "'what'", "image id 90: height 0, width 60 must be whole"),
+        strict=True,
+    ):
         assert part in text
     assert "category id 7 occurs twice" in of_kind["category id twice"]
     assert "'no id'" in of_kind["category entry"]
     assert "'cat' occurs 2 times" in of_kind["category name twice"]
     unused = [p.text for p in inspection.problems if p.kind == "unused category"]
     assert unused == [
-        "category id 7 (twice) has no annotation",
+        "category id 7 (dog) has no annotation",
         "category id 8 (cat) has no annotation",
     ]
 

@@ -1,0 +1,98 @@
+"""Which categories and images of a COCO file are valid."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any, NamedTuple
+
+from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem
+from maskrcnn_benchmark.data.coco_json.values import as_number, is_id, is_text, shown
+
+_MAX_SIDE = 65535  # pixels of an image; their number fits into the 32 bits of pycocotools
+
+
+class Category(NamedTuple):
+    """A class: its id in the file, and its name."""
+
+    id: Any
+    name: str
+
+
+def judge_categories(entries: list[Any]) -> tuple[list[Category], list[Problem]]:
+    """Return the well-formed categories in the order of the file, and what is wrong."""
+    found: dict[Any, Category] = {}
+    problems = []
+    for entry in entries:
+        text = _category_problem(entry)
+        if text:
+            problems.append(Problem("category entry", text))
+        elif entry["id"] in found:
+            text = f"category id {shown(entry['id'])} occurs twice"
+            problems.append(Problem("category id twice", text))
+        else:
+            found[entry["id"]] = Category(entry["id"], str(entry["name"]))
+    if not entries:
+        problems.append(Problem("no categories", "there are no categories"))
+    return list(found.values()), problems
+
+
+def _category_problem(entry: Any) -> str:
+    """Return what is wrong with a category, or ""."""
+    if not isinstance(entry, dict) or not {"id", "name"} <= entry.keys():
+        return f"category {shown(entry)} needs id, a number, and name"
+    if not is_id(entry["id"]):
+        return f"category {shown(entry)}: id must be a whole number or text"
+    name = entry["name"]
+    if type(name) is str and is_text(name):
+        return ""
+    is_number = is_id(name) or (type(name) is float and isfinite(name))
+    return "" if is_number and type(name) is not str else f"{_named(entry)} must be text"
+
+
+def _named(entry: Entry) -> str:
+    return f"category id {shown(entry['id'])}: name {shown(entry['name'])}"
+
+
+def judge_images(entries: list[Any]) -> tuple[dict[Any, Entry], list[Problem]]:
+    """Return the well-formed image entries by id, with whole sizes, and what is wrong."""
+    images: dict[Any, Entry] = {}
+    problems = []
+    for entry in entries:
+        text = _image_problem(entry)
+        if text:
+            known = isinstance(entry, dict) and is_id(entry.get("id"))
+            problems.append(Problem("image entry", text, entry["id"] if known else None))
+        elif entry["id"] in images:
+            text = f"image id {shown(entry['id'])} occurs twice"
+            problems.append(Problem("image id twice", text, entry["id"]))
+        else:
+            sizes = {side: _whole(entry[side]) for side in ("height", "width")}
+            images[entry["id"]] = {**entry, **sizes}
+    if not entries:
+        problems.append(Problem("no images", "there are no images"))
+    return images, problems
+
+
+def _image_problem(entry: Any) -> str:
+    """Return what is wrong with an image entry, or ""."""
+    if not isinstance(entry, dict) or not {"id", "file_name", "height", "width"} <= entry.keys():
+        return f"image {shown(entry)} needs id, file_name, height and width"
+    if not is_id(entry["id"]):
+        return f"image {shown(entry)}: id must be a whole number or text"
+    name = entry["file_name"]
+    if type(name) is not str or not is_text(name):
+        return f"image id {shown(entry['id'])}: file_name {shown(name)} must be text"
+    height, width = (_whole(entry[side]) for side in ("height", "width"))
+    if not height or not width:
+        return (
+            f"image id {shown(entry['id'])}: height {shown(entry['height'])}, width "
+            f"{shown(entry['width'])} must be whole numbers from 1 to {_MAX_SIDE}"
+        )
+    return ""
+
+
+def _whole(value: Any) -> int | None:
+    """Return the side of an image: a whole number, also as float or text; None if it is not."""
+    number = as_number(value)
+    is_side = number is not None and 1 <= number <= _MAX_SIDE and number == int(number)
+    return int(number) if is_side and number is not None else None

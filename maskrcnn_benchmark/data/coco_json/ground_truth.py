@@ -1,0 +1,66 @@
+"""The annotations of a file as pycocotools has them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pycocotools.coco import COCO
+from torch import Tensor
+
+from maskrcnn_benchmark.data.coco_json.entries import Category
+from maskrcnn_benchmark.data.coco_json.learned import LeftOut
+from maskrcnn_benchmark.data.coco_json.problems import Entry
+from maskrcnn_benchmark.structures.rle import rle_areas, to_rle
+
+
+def index_annotations(
+    images: Iterable[Entry],
+    categories: Sequence[Category],
+    annotations: Iterable[Entry],
+    left_out: Tensor,
+) -> COCO:
+    """Return the ground truth of a file for the evaluation.
+
+    Args:
+        images: entries of the images.
+        categories: the classes.
+        annotations: see ``Judge.annotation``.
+        left_out: ``LeftOut`` of each annotation.
+
+    Returns:
+        Annotations have ids 1 to N, that of the file in ``source_id``, and always ``area`` (that of
+        the mask, or else of the box, where the file has none) and ``iscrowd``: what training leaves
+        out is a crowd, with the reason in ``left_out``, so that a detection of it is neither right
+        nor wrong. ``segmentation`` is None where there is no mask.
+    """
+    by_id = {image["id"]: image for image in images}
+    made = []
+    for annotation, why in zip(annotations, left_out.tolist(), strict=True):
+        image = by_id[annotation["image_id"]]
+        if annotation["area"] is None:
+            annotation["area"] = _area(annotation, image["height"], image["width"])
+        if why != LeftOut.LEARNED:
+            annotation |= {"iscrowd": 1, "left_out": LeftOut(why).text}
+        made.append(annotation)
+    coco = COCO()
+    coco.dataset = {
+        "images": list(by_id.values()),
+        "categories": [{"id": category.id, "name": category.name} for category in categories],
+        "annotations": made,
+    }
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
+        coco.createIndex()
+    return coco
+
+
+def _area(annotation: dict[str, Any], height: int, width: int) -> float:
+    """Return the number of pixels of an annotation's mask, or the area of its box."""
+    mask = annotation["segmentation"]
+    if mask is None:
+        x, y, w, h = annotation["bbox"]
+        inside_w, inside_h = min(x + w, width) - max(x, 0), min(y + h, height) - max(y, 0)
+        return float(max(inside_w, 0) * max(inside_h, 0))
+    return float(rle_areas([to_rle(mask, height, width)])[0])

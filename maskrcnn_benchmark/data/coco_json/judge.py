@@ -1,0 +1,124 @@
+"""What is valid in an annotation: one judgement for training, evaluation and inspection.
+
+What is convertible is converted (``"1"`` to 1), what is missing is added, and what can only be a
+mistake is an error. Nothing else looks at an annotation as it stands in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import Any
+
+from maskrcnn_benchmark.data.coco_json.entries import Category
+from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem, of_annotation
+from maskrcnn_benchmark.data.coco_json.segmentation import MalformedMaskError, read_segmentation
+from maskrcnn_benchmark.data.coco_json.values import are_numbers, as_number, is_id, shown
+
+_REQUIRED = ("bbox", "category_id", "image_id")
+_BOX = 4  # numbers
+_MAX_COORDINATE = 1e7  # pixels; beyond that float32 has no halves of them
+_MAX_AREA = 1e10  # COCO's evaluation counts nothing above it
+
+
+class Judge:
+    """Judges annotations, one at a time.
+
+    Args:
+        images: the well-formed image entries by id.
+        categories: the well-formed categories.
+
+    Attributes:
+        problems: errors found so far.
+    """
+
+    def __init__(self, images: Mapping[Any, Entry], categories: Sequence[Category]) -> None:
+        self._images = images
+        self._category_ids = {category.id for category in categories}
+        self.problems: list[Problem] = []
+
+    def annotation(self, entry: Any, number: int) -> Entry | None:
+        """Return an annotation in plain values; None if there are errors, which are noted.
+
+        Args:
+            entry: of the file.
+            number: its place there, from 1.
+
+        Returns:
+            ``id`` (its place: ids of the file mean nothing, and may occur twice), ``source_id``
+            (that of the file, None if it cannot be one), ``image_id``, ``category_id``, ``bbox``
+            (four numbers), ``iscrowd`` (0 or 1), ``area`` (a number, or None where it is missing)
+            and ``segmentation`` (see ``read_segmentation``).
+        """
+        if not isinstance(entry, dict):
+            text = f"annotation number {number} is {shown(entry)}, not an object"
+            self.problems.append(Problem("annotation entry", text, number=number))
+            return None
+        found: list[tuple[str, str]] = []
+        missing = [key for key in _REQUIRED if key not in entry]
+        if missing:
+            found.append(("annotation entry", f"no {', '.join(missing)}"))
+            record: Entry = {}
+        else:
+            record = self._read(entry, number, found)
+        self.problems += [of_annotation(entry, number, kind, text) for kind, text in found]
+        return None if found else record
+
+    def _read(self, entry: Entry, number: int, found: list[tuple[str, str]]) -> Entry:
+        """Return the record of an entry; add kind and text of what is wrong to ``found``."""
+        source_id, image_id, category_id = entry.get("id"), entry["image_id"], entry["category_id"]
+        image = self._images.get(image_id) if is_id(image_id) else None
+        if image is None:
+            found.append(("unknown image", f"there is no image id {shown(image_id)}"))
+        if not is_id(category_id) or category_id not in self._category_ids:
+            found.append(("unknown category", f"there is no category id {shown(category_id)}"))
+        record = {
+            "id": number,
+            "source_id": source_id if is_id(source_id) else None,
+            "image_id": image_id,
+            "category_id": category_id,
+            "bbox": entry["bbox"],
+            "iscrowd": _read_crowd(entry.get("iscrowd"), found),
+            "area": _read_area(entry.get("area"), found),
+            "segmentation": None,
+        }
+        _judge_box(entry["bbox"], found)
+        if image is not None:
+            try:
+                record["segmentation"] = read_segmentation(entry.get("segmentation"), image)
+            except MalformedMaskError as error:
+                found.append((error.kind, str(error)))
+        return record
+
+
+def _judge_box(box: Any, found: list[tuple[str, str]]) -> None:
+    """Add to ``found`` what is wrong with a box."""
+    if not are_numbers(box) or len(box) != _BOX:
+        text = f"bbox {shown(box)} is not four finite numbers x, y, width, height"
+        found.append(("malformed box", text))
+    elif max(box) > _MAX_COORDINATE or min(box) < -_MAX_COORDINATE:
+        found.append(("malformed box", f"bbox {shown(box)} is not in pixels of an image"))
+
+
+def _read_crowd(value: Any, found: list[tuple[str, str]]) -> int:
+    """Return 0 or 1; 0 where nothing is said."""
+    if value is None:
+        return 0
+    number = value if type(value) is bool else as_number(value)
+    if number in (0, 1):
+        return int(number)
+    found.append(("malformed iscrowd", f"iscrowd {shown(value)} is not 0 or 1"))
+    return 0
+
+
+def _read_area(value: Any, found: list[tuple[str, str]]) -> float | None:
+    """Return the area; None where it is missing."""
+    if value is None:
+        return None
+    number = as_number(value)
+    if number is not None and isnan(number):
+        return None
+    if number is not None and 0 <= number <= _MAX_AREA:
+        return number
+    found.append(("malformed area", f"area {shown(value)} is not a number from 0 to 1e10"))
+    return None

@@ -1,0 +1,96 @@
+"""Which segmentations are masks: polygons, run lengths, none, or malformed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from maskrcnn_benchmark.data.coco_json.problems import Entry
+from maskrcnn_benchmark.data.coco_json.values import are_numbers, shown
+from maskrcnn_benchmark.structures.rle import plain_runs, read_runs
+
+MIN_COORDINATES = 6  # of a polygon: three vertices
+_BOX = 4  # numbers: some write the box where the polygons belong
+
+
+class MalformedMaskError(ValueError):
+    """What a segmentation is not to be.
+
+    Args:
+        kind: of the problem, see ``Problem``.
+        text: what is wrong, in one line.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+def read_segmentation(segmentation: Any, image: Entry) -> Any:
+    """Return a segmentation as the rest of the code knows it.
+
+    Args:
+        segmentation: of an annotation.
+        image: its well-formed image entry.
+
+    Returns:
+        A list of polygons of three vertices or more; or RLE of the size of the image, with counts
+        that are known to be right; or None: there is no mask. None stand for: null, an empty list,
+        polygons of which none has three vertices, four numbers (a box), RLE without a pixel.
+
+    Raises:
+        MalformedMaskError: it is none of these.
+    """
+    if isinstance(segmentation, dict):
+        return _read_rle(segmentation, image)
+    if segmentation is None or segmentation == []:
+        return None
+    if not isinstance(segmentation, list):
+        text = f"segmentation {shown(segmentation)} is neither a list of polygons nor RLE"
+        raise MalformedMaskError("malformed mask", text)
+    if len(segmentation) == _BOX and are_numbers(segmentation):
+        return None
+    polygons = [p for p in segmentation if _is_polygon(p)]
+    for polygon in polygons:
+        _refuse_far(polygon, image["width"], image["height"])
+    return polygons or None
+
+
+def _is_polygon(polygon: Any) -> bool:
+    """Return whether an entry has three vertices or more; fewer are a mistake that is passed over.
+
+    Raises:
+        MalformedMaskError: it is not a list of coordinates at all.
+    """
+    if not are_numbers(polygon) or len(polygon) % 2:
+        text = f"polygon {shown(polygon)} is not a list of an even number of finite numbers"
+        raise MalformedMaskError("malformed mask", text)
+    return len(polygon) >= MIN_COORDINATES
+
+
+def _refuse_far(polygon: Sequence[float], width: int, height: int) -> None:
+    """Refuse a polygon that reaches further beyond its image than the image is large.
+
+    It could be rasterised for hours, or crash.
+    """
+    limit = max(width, height)
+    if min(polygon) >= -limit and max(polygon) <= limit + min(width, height):
+        return  # what holds for x and y alike is seen at once
+    xs, ys = polygon[0::2], polygon[1::2]
+    beyond = max(-min(xs), -min(ys), max(xs) - width, max(ys) - height)
+    if beyond > limit:
+        text = f"a polygon reaches {beyond:.6g} pixels beyond its image of {width} x {height}"
+        raise MalformedMaskError("polygon far outside", text)
+
+
+def _read_rle(rle: Entry, image: Entry) -> Entry | None:
+    height, width = image["height"], image["width"]
+    try:
+        runs = read_runs(rle, height, width)
+    except ValueError as error:
+        raise MalformedMaskError("broken RLE", str(error)) from None
+    if not runs[1::2].any():
+        return None
+    plain = plain_runs(runs)
+    counts = rle["counts"] if plain is runs else plain.tolist()
+    return {"size": [height, width], "counts": counts}

@@ -1,0 +1,47 @@
+"""Values of a json: which are numbers, ids, text."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+_SHOWN = 60  # characters
+_NUMBERS = {int, float}
+
+
+def shown(value: Any) -> str:
+    """Return a value as Python writes it, which tells its type, cut to a part of a line."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def is_id(value: Any) -> bool:
+    """Return whether a value can be an id: a whole number of 64 bits, or text; 1 is not "1"."""
+    if type(value) is int:  # and not bool: true would be 1
+        return -(2**63) <= value < 2**63
+    return type(value) is str and is_text(value)
+
+
+def is_text(value: str) -> bool:
+    """Return whether text can be written: JSON can say halves of characters, which cannot."""
+    return value.isascii() or value.encode("utf-8", "ignore").decode() == value
+
+
+def as_number(value: Any) -> float | None:
+    """Return a number, also out of a text; None if it is not one, as true is not."""
+    if type(value) not in (int, float, str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def are_numbers(values: Any) -> bool:
+    """Return whether ``values`` is a list of finite numbers (by its sum: fast on a million)."""
+    if type(values) is not list or not {*map(type, values)} <= _NUMBERS:
+        return False
+    try:
+        return isfinite(sum(values))
+    except OverflowError:  # an integer of hundreds of digits
+        return False
