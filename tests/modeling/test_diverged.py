@@ -26,10 +26,10 @@ def test_a_score_of_nan_suppresses_nothing():
 @pytest.mark.parametrize("method", ["linear", "gaussian"])
 def test_soft_nms_drops_scores_of_nan_and_goes_on(method):
     rule = SoftNMS(method, threshold=0.3, sigma=0.5, min_score=0.0)
-    valid = torch.tensor([1, 2, 3])
-    expected, lowered = soft_nms(BOXES[valid], torch.tensor([0.5, 0.9, 0.7]), rule)
+    valid = BOXES[:1] + torch.tensor([[0.0], [3.0], [6.0]])  # each lowers the others in turn
+    expected, lowered = soft_nms(valid, torch.tensor([0.5, 0.9, 0.7]), rule)
     for place in range(4):  # wherever in the list it stands
-        boxes, scores = BOXES[valid].tolist(), [0.5, 0.9, 0.7]
+        boxes, scores = valid.tolist(), [0.5, 0.9, 0.7]
         boxes.insert(place, [0.0, 0, 20, 20])
         scores.insert(place, NAN)
         kept, new = soft_nms(torch.tensor(boxes), torch.tensor(scores), rule)
@@ -72,6 +72,7 @@ def test_anchors_of_nan_take_no_place_among_the_best():
         assert got.bbox.equal(expected.bbox), spoil
         assert got.get_field("objectness").equal(expected.get_field("objectness"))
         everything = proposals_of(scores, offsets, anchors, 12)
+        assert len(everything) == 10
         assert everything.bbox.isfinite().all()
         assert everything.get_field("objectness").isfinite().all()
 

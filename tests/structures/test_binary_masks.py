@@ -146,10 +146,12 @@ def test_hundreds_of_instances_keep_their_own_pixels_alone():
     canvas = np.zeros((400, 500), np.uint8)
     canvas[50:60, 40:70] = 1
     rle = coco_mask.encode(np.asfortranarray(canvas))
-    many = SegmentationMask([rle] * 300, (500, 400)).resize((1000, 800)).transpose(FLIP_LEFT_RIGHT)
-    kept = sum((m.part if m.part.base is None else m.part.base).nbytes for m in many.instances)
-    assert kept == 300 * 20 * 60
-    assert many.areas().tolist() == [20 * 60] * 300
+    many = SegmentationMask([rle] * 300, (500, 400))
+    large = many.resize((1000, 800)).transpose(FLIP_LEFT_RIGHT)
+    for held, pixels in ((many, 10 * 30), (large, 20 * 60)):
+        arrays = [m.part if m.part.base is None else m.part.base for m in held.instances]
+        assert sum(array.nbytes for array in arrays) == 300 * pixels
+    assert large.areas().tolist() == [20 * 60] * 300
     np.testing.assert_array_equal(
-        many[299].decode()[0], canvas.repeat(2, axis=0).repeat(2, axis=1)[:, ::-1]
+        large[299].decode()[0], canvas.repeat(2, axis=0).repeat(2, axis=1)[:, ::-1]
     )
