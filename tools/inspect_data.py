@@ -26,6 +26,8 @@ def main() -> None:
         "--output", type=Path, default=Path("output/inspection"), help="folder of the report"
     )
     args = parser.parse_args()
+    # names of any script, also where the terminal is said to know ASCII alone
+    sys.stdout.reconfigure(errors="backslashreplace")
     with user_errors():
         inspection = inspect_coco(args.ann_file, args.img_dir)
         report = write_report(inspection, args.img_dir, args.output, title=args.ann_file.name)

@@ -56,7 +56,11 @@ def test_objects_are_read(tmp_path):
     assert len(dataset[1][1]) == 0
     assert dataset[2][1].bbox.tolist() == [[4.5, 3, 29, 19]]  # clipped
     assert dataset[2][1].get_field("labels").tolist() == [20]
+    assert str(dataset.learned) == (
+        "2 of 3 instances are learned; left out: 1 (difficult); none has a mask"
+    )
     both = PascalVOCDataset(tmp_path, "train", use_difficult=True)
+    assert (both.learned.count, both.learned.left_out) == (3, {})
     assert both[0][1].get_field("labels").tolist() == [9, 15]
     without = PascalVOCDataset(tmp_path, "train", remove_images_without_annotations=True)
     assert [without.get_img_info(i)["id"] for i in range(2)] == ["000005", "000009"]

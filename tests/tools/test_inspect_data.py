@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -56,3 +58,19 @@ def test_what_is_no_data_set_is_told(run, tmp_path):
     code, printed = run(path, root)
     assert code == 2
     assert "is not JSON" in printed.err
+
+
+def test_names_of_any_script_in_an_ascii_terminal(tmp_path):
+    path, root = write_coco(tmp_path, [(20, 10, [square(1, 1, 5)])], ((3, "猫"), (7, "chien é")))
+    tool, out = f"{TOOLS}/inspect_data.py", tmp_path / "out"
+    ascii_only = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, tool, path, root, "--output", out],
+        env=os.environ | ascii_only | {"PYTHONPATH": str(Path(TOOLS).parent)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"(chien \\xe9) has no annotation" in done.stdout
+    assert "猫" in (out / "report.md").read_text(encoding="utf-8")
+    assert "chien é" in (out / "problems.csv").read_text(encoding="utf-8")
