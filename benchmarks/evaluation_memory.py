@@ -33,7 +33,7 @@ DETECTIONS, SIDE, STEP = 100, 28, 500
 
 def resident_mb() -> float:
     """Return the resident set of this process in MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * 4096 / 1e6
 
 

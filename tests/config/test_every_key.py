@@ -175,6 +175,16 @@ CASES = [
         {"train": {(30, 60)}, "test": {(20, 40)}},
     ),
     Case(
+        *("INPUT.SIZE_ROUNDING", "nearest", sizes),  # 61 x 30.5
+        {"train": {(30, 60)}, "test": {(30, 60)}},
+        {"train": {(31, 61)}, "test": {(31, 61)}},
+        {
+            f"INPUT.{side}_SIZE_{split}": size
+            for side, size in (("MIN", 50), ("MAX", 61))
+            for split in ("TRAIN", "TEST")
+        },
+    ),
+    Case(
         *("INPUT.MAX_SIZE_TEST", 40, sizes),
         {"train": {(30, 60)}, "test": {(30, 60)}},
         {"train": {(30, 60)}, "test": {(20, 40)}},

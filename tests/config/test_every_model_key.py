@@ -70,6 +70,7 @@ WHOLE = [
     Case("MODEL.DEVICE", "gpu", see.refused, [], ["MODEL.DEVICE"]),
     Case("MODEL.META_ARCHITECTURE", "X", see.refused, [], ["MODEL.META_ARCHITECTURE"]),
     Case("MODEL.PIXEL_OFFSET", 0.0, see.conventions, [1.0, 1.0], [0.0, 0.0]),
+    Case("MODEL.BOX_CODER_CLIP_BELOW", True, see.shrunk_and_grown, [0.9, 62500], [16, 62500]),
 ]
 BODY = [
     Case("MODEL.BACKBONE.CONV_BODY", "R-50-C5", see.maps, C4_MAPS, C5_MAPS),
@@ -255,6 +256,7 @@ MASK_HEAD = [
         *(f"{MASK}.POSTPROCESS_MASKS_THRESHOLD", 0.3, see.pastes, 0.5, 0.3),
         given=MASKS | {f"{MASK}.POSTPROCESS_MASKS": True},
     ),
+    Case(f"{MASK}.PASTE_ALIGNED", True, see.pasted_rows, [0, 1, 3, 1, 0, 0], [0, 2, 2, 0, 0, 0]),
     Case(f"{MASK}.DILATION", 2, see.mask_reach, 3, 5, given=FPN),
     Case(f"{MASK}.USE_GN", True, see.group_norms, [0, 0, 0], [0, 1, 4], given=FPN),
 ]

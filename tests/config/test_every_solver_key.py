@@ -13,6 +13,7 @@ from yacs.config import CfgNode
 
 from maskrcnn_benchmark.config.linear_scaling import scale_to_batch
 from maskrcnn_benchmark.data import make_data_loader
+from maskrcnn_benchmark.engine.stop_request import StopRequest
 from maskrcnn_benchmark.engine.train_step import StepOptions, train_step
 from maskrcnn_benchmark.engine.trainer import do_train
 from maskrcnn_benchmark.engine.validation import make_validation
@@ -147,7 +148,7 @@ def scaled(config: CfgNode) -> list[Any]:
     """Rate and schedule that a training starts with."""
     scale_to_batch(config)
     keys = ("BASE_LR", "MAX_ITER", "STEPS", "WARMUP_ITERS", "CHECKPOINT_PERIOD", "TEST_PERIOD")
-    return [config.SOLVER[key] for key in keys]
+    return [*(config.SOLVER[key] for key in keys), round(config.SOLVER.EMA_DECAY, 6)]
 
 
 def checkpoints(config: CfgNode, folder: str = "saved") -> list[str]:
@@ -175,10 +176,11 @@ def best(config: CfgNode) -> list[bool]:
     """Whether each of three evaluations is the best so far, where box and mask AP disagree."""
     figures = iter([(0.1, 0.3), (0.2, 0.2), (0.3, 0.4)])
     validation = make_validation(
-        config, lambda: dict(zip(("bbox_AP", "segm_AP"), next(figures), strict=True))
+        config, lambda _: dict(zip(("bbox_AP", "segm_AP"), next(figures), strict=True))
     )
     assert validation is not None
-    return [validation.run(i)[1] for i in range(3)]
+    stop_request = StopRequest(torch.device("cpu"))
+    return [validation.run(i, stop_request)[1] for i in range(3)]
 
 
 def cosine(max_iter: int) -> list[float]:
@@ -252,8 +254,8 @@ CASES = [
     ),
     Case(
         *("SOLVER.REFERENCE_BATCH", 8, scaled),
-        *([1.0, 8, (4,), 2, 3, 5], [0.25, 32, (16,), 8, 12, 20]),
-        {"SOLVER.CHECKPOINT_PERIOD": 3, "SOLVER.TEST_PERIOD": 5},
+        *([1.0, 8, (4,), 2, 3, 5, 0.6561], [0.25, 32, (16,), 8, 12, 20, 0.9]),
+        {"SOLVER.CHECKPOINT_PERIOD": 3, "SOLVER.TEST_PERIOD": 5, "SOLVER.EMA_DECAY": 0.6561},
     ),
 ]
 

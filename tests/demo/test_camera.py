@@ -78,7 +78,7 @@ def record(program, weights, threshold, folder, monkeypatch):
         arguments += ["--input", "webcam:3", "--output", folder]
     monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
     main()
-    return [frame.astype(float) for frame in open_video(video)]
+    return [frame.astype(float) for frame, _ in open_video(video)]
 
 
 @pytest.mark.parametrize("program", ["webcam.py", "predict.py"])

@@ -11,6 +11,7 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.config import check_config
 from maskrcnn_benchmark.layers import DFConv2d
 from maskrcnn_benchmark.modeling.backbone import build_backbone
+from maskrcnn_benchmark.modeling.box_coder import make_box_coder
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.modeling.roi_heads.box_head import BoxOutput
 from maskrcnn_benchmark.modeling.roi_heads.roi_heads import CombinedROIHeads, build_roi_heads
@@ -18,6 +19,7 @@ from maskrcnn_benchmark.modeling.rpn.proposals import RPNOutput
 from maskrcnn_benchmark.modeling.rpn.rpn import RPN, build_rpn
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.image_list import ImageList
+from maskrcnn_benchmark.structures.mask_paste import make_masker
 from tests.helpers.thin_model import two_objects
 
 
@@ -271,7 +273,24 @@ def pastes(cfg: CfgNode) -> float | None:
     return None if masker is None else masker.threshold
 
 
+def pasted_rows(cfg: CfgNode) -> list[int]:
+    """Pixels in each row of a full mask of 2 x 2 cells, pasted into a box of 2 x 2 pixels."""
+    boxes = BoxList([[1, 1, 3, 3]], (6, 6), pixel_offset=0)
+    (pasted,) = make_masker(cfg)([torch.ones(1, 1, 2, 2)], [boxes])
+    return pasted[0, 0].sum(dim=1).tolist()
+
+
 # -- the whole -------------------------------------------------------------------------------------
+def shrunk_and_grown(cfg: CfgNode) -> list[float]:
+    """Width and height of a box of 1000 pixels that is to be e**-7 as wide and e**7 as high."""
+    cfg.MODEL.PIXEL_OFFSET = 0.0
+    decode = make_box_coder(cfg, (1, 1, 1, 1)).decode
+    x1, y1, x2, y2 = decode(torch.tensor([[0.0, 0, -7, 7]]), torch.tensor([[0.0, 0, 1000, 1000]]))[
+        0
+    ]
+    return [round((x2 - x1).item(), 1), round((y2 - y1).item())]
+
+
 def losses_of(cfg: CfgNode) -> dict[str, Tensor]:
     torch.manual_seed(0)
     model = build_detection_model(cfg).train()

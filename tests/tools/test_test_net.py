@@ -75,7 +75,7 @@ def test_the_command_line_hands_the_named_weights_on(test_net, files, monkeypatc
     taken = []
     monkeypatch.setattr("sys.argv", ["test_net.py", "--ckpt", "a.pth", "MODEL.WEIGHT", "b.pth"])
     monkeypatch.setattr(test_net, "start_run", lambda args, uses: (fake_config(files), "cpu"))
-    monkeypatch.setattr(test_net, "build_detection_model", lambda cfg: number_model(0))
+    monkeypatch.setattr(test_net, "build_detection_model", lambda *_, **__: number_model(0))
     monkeypatch.setattr(test_net, "load_weights", lambda _, cfg, args: taken.append(args))
     monkeypatch.setattr(test_net, "run_tests", lambda cfg, model, device: None)
     test_net.main()
