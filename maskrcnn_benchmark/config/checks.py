@@ -1,4 +1,4 @@
-"""Validation across keys: what would only show up deep inside a run is said at its start."""
+"""Validation across keys: report at startup what would otherwise fail deep inside a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from maskrcnn_benchmark.config.solver_checks import (
     check_validation,
 )
 
-# Backbones that can be built: depth, and which features they hand on.
+# Backbones that can be built: depth, and which features they output.
 CONV_BODIES = tuple(
     f"{depth}-{kind}" for depth in ("R-18", "R-34", "R-50", "R-101") for kind in ("C4", "C5", "FPN")
 )
@@ -28,13 +28,13 @@ MASK_EXTRACTORS = ("MaskRCNNFPNFeatureExtractor",)
 
 
 def check_config(cfg: CfgNode) -> None:
-    """Refuse a configuration whose keys contradict each other.
+    """Reject a configuration whose keys contradict each other.
 
     Args:
         cfg: the whole tree, after all merging.
 
     Raises:
-        ValueError: lists everything that is wrong, and what to set.
+        ValueError: lists all problems and what to set.
     """
     checks = [_check_switches, _check_backbone, _check_levels, _check_rpn, _check_thresholds]
     checks += [_check_input, _check_datasets, _check_counts]
@@ -111,7 +111,7 @@ def _check_blocks(cfg: CfgNode) -> Iterator[str]:
 
 
 def _check_levels(cfg: CfgNode) -> Iterator[str]:
-    """FPN is switched on in five places; they must agree with the backbone."""
+    """Check that the five places that enable FPN agree with the backbone."""
     body, fpn = cfg.MODEL.BACKBONE.CONV_BODY, _uses_fpn(cfg)
     sections = ("MODEL.RPN",) if cfg.MODEL.RPN_ONLY else ("MODEL.RPN", "MODEL.ROI_HEADS")
     for section in sections:
@@ -265,7 +265,7 @@ def _check_datasets(cfg: CfgNode) -> Iterator[str]:
 
 
 def _check_counts(cfg: CfgNode) -> Iterator[str]:
-    """Keys that count something and need at least one of it."""
+    """Check that keys that count something are at least 1."""
     for key in (
         "SOLVER.IMS_PER_BATCH",
         "SOLVER.MAX_ITER",

@@ -29,7 +29,7 @@ _C.MODEL.DEVICE = "cuda"
 _C.MODEL.META_ARCHITECTURE = "GeneralizedRCNN"
 # Weight of loss_maskiou in the sum of the losses
 _C.MODEL.MASKIOU_LOSS_WEIGHT = 1.0
-# What a box is wider than x2 - x1 in pixels: 1 for inclusive boxes (the original's and Detectron's
+# Width of a box minus (x2 - x1), in pixels: 1 for inclusive boxes (the original's and Detectron's
 # weights), 0 for continuous coordinates (torchvision's, detectron2's and mmdetection's)
 _C.MODEL.PIXEL_OFFSET = 1.0
 # Bound dw and dh from below as well as from above when boxes are decoded: no box is less than
@@ -48,7 +48,7 @@ _C.MODEL.BACKBONE = CfgNode()
 _C.MODEL.BACKBONE.CONV_BODY = "R-50-C4"
 # Stages kept at their initial weights: 0 none, 1 the stem, 2 the stem and layer1, ...
 _C.MODEL.BACKBONE.FREEZE_CONV_BODY_AT = 2
-# Channels of the features that the backbone hands on (256 for FPN)
+# Channels of the backbone's output features (256 for FPN)
 _C.MODEL.BACKBONE.OUT_CHANNELS = 256 * 4
 
 # -- ResNe(X)t --------------------------------------------------------------------
@@ -70,11 +70,11 @@ _C.MODEL.RESNETS.RES5_DILATION = 1
 _C.MODEL.RESNETS.RES2_OUT_CHANNELS = 256
 # Output channels of the stem
 _C.MODEL.RESNETS.STEM_OUT_CHANNELS = 64
-# Which of the stages layer1 .. layer4 have deformable 3x3 convolutions
+# Which stages of layer1 ... layer4 use deformable 3x3 convolutions
 _C.MODEL.RESNETS.STAGE_WITH_DCN = (False, False, False, False)
 # Modulated deformable convolutions (version 2)
 _C.MODEL.RESNETS.WITH_MODULATED_DCN = False
-# Groups of channels with offsets of their own
+# Number of channel groups with separate offsets
 _C.MODEL.RESNETS.DEFORMABLE_GROUPS = 1
 
 # -- feature pyramid --------------------------------------------------------------------
@@ -103,10 +103,10 @@ _C.MODEL.RPN.ANCHOR_SIZES = (32, 64, 128, 256, 512)
 _C.MODEL.RPN.ANCHOR_STRIDE = (16,)
 # Height / width of the anchors
 _C.MODEL.RPN.ASPECT_RATIOS = (0.5, 1.0, 2.0)
-# Where the anchors lie: "legacy" (the original's), "centred" (detectron2's, mmdetection's) or
+# Placement of the anchors: "legacy" (the original's), "centred" (detectron2's, mmdetection's) or
 # "torchvision"
 _C.MODEL.RPN.ANCHOR_RULE = "legacy"
-# Leave anchors out of training that reach this many pixels beyond the image; -1 leaves none out
+# Exclude anchors from training that reach this many pixels beyond the image; -1 excludes none
 _C.MODEL.RPN.STRADDLE_THRESH = 0
 _C.MODEL.RPN.widen("STRADDLE_THRESH", float)
 # An anchor with at least this IoU is foreground
@@ -159,7 +159,7 @@ _C.MODEL.ROI_HEADS.SCORE_THRESH = 0.05
 # NMS within a class suppresses detections above this IoU
 _C.MODEL.ROI_HEADS.NMS = 0.5
 _C.MODEL.ROI_HEADS.SOFT_NMS = CfgNode()
-# Soft-NMS in place of NMS: boxes of a class that overlap lose score and stay
+# Soft-NMS instead of NMS: overlapping boxes of a class are rescored instead of removed
 _C.MODEL.ROI_HEADS.SOFT_NMS.ENABLED = False
 # "linear": an IoU of o with a better box, ROI_HEADS.NMS or more, leaves 1 - o of the score;
 # "gaussian": exp(-o^2 / SIGMA) of it
@@ -215,7 +215,7 @@ _C.MODEL.ROI_MASK_HEAD.POOLER_SAMPLING_RATIO = 0
 _C.MODEL.ROI_MASK_HEAD.POOLER_ALIGNED = False
 # 1 / stride of each feature level pooled from
 _C.MODEL.ROI_MASK_HEAD.POOLER_SCALES = (1.0 / 16,)
-# Width of fully connected layers of a mask head; no present head has any
+# Width of fully connected layers of a mask head; no current head has any
 _C.MODEL.ROI_MASK_HEAD.MLP_HEAD_DIM = 1024
 # Widths of the convolutions before the upsampling
 _C.MODEL.ROI_MASK_HEAD.CONV_LAYERS = (256, 256, 256, 256)
@@ -240,14 +240,14 @@ _C.MODEL.ROI_MASK_HEAD.USE_GN = False
 # INPUT
 # ---------------------------------------------------------------------------------------------
 _C.INPUT = CfgNode()
-# Short side of the image in training, in pixels; of several, one is drawn for each image
+# Short side of the image in training, in pixels; if several are given, one is drawn per image
 _C.INPUT.MIN_SIZE_TRAIN = 800
 _C.INPUT.widen("MIN_SIZE_TRAIN", tuple)
-# Long side of the image in training, at most
+# Maximum long side of the image in training
 _C.INPUT.MAX_SIZE_TRAIN = 1333
 # Short side of the image in testing
 _C.INPUT.MIN_SIZE_TEST = 800
-# Long side of the image in testing, at most
+# Maximum long side of the image in testing
 _C.INPUT.MAX_SIZE_TEST = 1333
 # How the sides of the resized image become whole pixels: "down" truncates the long one (the
 # original's rule), "nearest" rounds (detectron2's, mmdetection's)
@@ -258,9 +258,9 @@ _C.INPUT.PIXEL_MEAN = [102.9801, 115.9465, 122.7717]
 _C.INPUT.PIXEL_STD = [1.0, 1.0, 1.0]
 # Feed BGR of 0 ... 255 (Caffe2's weights); otherwise RGB of 0 ... 1
 _C.INPUT.TO_BGR255 = True
-# Probability of mirroring a training image left to right
+# Probability of a horizontal flip of a training image
 _C.INPUT.HORIZONTAL_FLIP_PROB_TRAIN = 0.5
-# Probability of mirroring a training image top to bottom
+# Probability of a vertical flip of a training image
 _C.INPUT.VERTICAL_FLIP_PROB_TRAIN = 0.0
 # Brightness of training images: the factor is drawn from 1 - value ... 1 + value; 0 leaves it alone
 _C.INPUT.BRIGHTNESS = 0.0
@@ -273,7 +273,7 @@ _C.INPUT.HUE = 0.0
 
 # -- large-scale jitter --------------------------------------------------------------------
 _C.INPUT.LARGE_SCALE_JITTER = CfgNode()
-# Resize training images by a random scale, then cut or pad them to a square (Ghiasi et al., 2021);
+# Resize training images by a random scale, then crop or pad them to a square (Ghiasi et al., 2021);
 # MIN_SIZE_TRAIN and MAX_SIZE_TRAIN have no effect then
 _C.INPUT.LARGE_SCALE_JITTER.ENABLED = False
 # Side of the square in pixels; at scale 1 the image just fits
@@ -296,7 +296,7 @@ _C.DATASETS.CUSTOM = CfgNode(new_allowed=True)
 # DATALOADER
 # ---------------------------------------------------------------------------------------------
 _C.DATALOADER = CfgNode()
-# Processes that load data, beside each training process; 0 loads in the training process
+# Data loading workers per training process; 0 loads in the training process
 _C.DATALOADER.NUM_WORKERS = 4
 # Pad the batch to a multiple of this many pixels; FPN needs 32
 _C.DATALOADER.SIZE_DIVISIBILITY = 0
@@ -315,7 +315,7 @@ _C.SOLVER = CfgNode()
 _C.SOLVER.MAX_ITER = 40000
 # Learning rate after the warm-up, for a batch of IMS_PER_BATCH images
 _C.SOLVER.BASE_LR = 0.001
-# Biases learn at this multiple of the rate
+# Learning rate of the biases as a multiple of that of the weights
 _C.SOLVER.BIAS_LR_FACTOR = 2
 _C.SOLVER.widen("BIAS_LR_FACTOR", float)
 # Train one part, "rpn", "box", "mask" or "maskiou", and leave everything else as it is, what it
@@ -336,28 +336,28 @@ _C.SOLVER.STEPS = (30000,)
 _C.SOLVER.WARMUP_FACTOR = 1.0 / 3
 # Length of the warm-up in iterations; 0: none
 _C.SOLVER.WARMUP_ITERS = 500
-# How the rate gets from there to 1: "linear" or "constant" (a jump)
+# How the factor gets from there to 1: "linear" or "constant" (a jump)
 _C.SOLVER.WARMUP_METHOD = "linear"
 # How the rate falls: "WarmupMultiStepLR" (by GAMMA at STEPS) or "WarmupCosineLR" (half a cosine, to
 # 0 at MAX_ITER; GAMMA and STEPS do not count)
 _C.SOLVER.LR_SCHEDULER_NAME = "WarmupMultiStepLR"
-# Parts in which a process takes its batch, one after the other, to save memory: the gradient is the
+# Number of parts in which a process computes its batch, to save memory: the gradient is the
 # mean over the parts. An iteration remains one batch of IMS_PER_BATCH images and one update
 _C.SOLVER.ACCUMULATE = 1
-# The gradient of all weights together is shortened to this L2 norm; 0: never
+# Clip the gradient of all weights together to this L2 norm; 0: never
 _C.SOLVER.CLIP_GRAD_NORM = 0.0
-# Each element of the gradient is cut to this absolute value; 0: never
+# Clip each element of the gradient to this absolute value; 0: never
 _C.SOLVER.CLIP_GRAD_VALUE = 0.0
 # The weights are averaged over the iterations, those of an iteration counting for (1 - EMA_DECAY),
 # such as 0.999; the averaged ones are evaluated. 0: no average
 _C.SOLVER.EMA_DECAY = 0.0
-# DATASETS.TEST is evaluated every so many iterations, and at the last one; 0: only at the end
+# Evaluate DATASETS.TEST every this many iterations, and at the last one; 0: only at the end
 _C.SOLVER.TEST_PERIOD = 0
-# model_best.pth is the model with the greatest value of this figure of metrics.jsonl, on the first
+# model_best.pth is the model with the largest value of this metric of metrics.jsonl, on the first
 # set of DATASETS.TEST. "": segm_AP of a model with masks, bbox_AP of another, box_proposal_AR@1000
 # of an RPN alone
 _C.SOLVER.BEST_METRIC = ""
-# A checkpoint is written every so many iterations
+# Iterations between two checkpoints
 _C.SOLVER.CHECKPOINT_PERIOD = 10000
 # Images in a batch, over all training processes
 _C.SOLVER.IMS_PER_BATCH = 16
@@ -370,28 +370,28 @@ _C.SOLVER.REFERENCE_BATCH = 0
 # TEST
 # ---------------------------------------------------------------------------------------------
 _C.TEST = CfgNode()
-# Results to hold the evaluation to: [[task, metric, mean, std], ...], task "bbox" or "segm"
+# Expected results of the evaluation: [[task, metric, mean, std], ...], task "bbox" or "segm"
 _C.TEST.EXPECTED_RESULTS = []
-# How many std a result may be away from its mean
+# Allowed deviation of a result from its mean, in standard deviations
 _C.TEST.EXPECTED_RESULTS_SIGMA_TOL = 4
 _C.TEST.widen("EXPECTED_RESULTS_SIGMA_TOL", float)
 # Images in a batch, over all processes
 _C.TEST.IMS_PER_BATCH = 8
 
 # ---------------------------------------------------------------------------------------------
-# The rest
+# Other
 # ---------------------------------------------------------------------------------------------
-# Initial weights, order of the data, augmentation and sampling all follow from this number
+# Seed of the initial weights, the order of the data, augmentation and sampling
 _C.SEED = 0
 # Arithmetic of the model: "float32", or mixed precision with "float16" (the loss is scaled while
 # training) or "bfloat16"; the weights are float32 in any case
 _C.DTYPE = "float32"
-# Checkpoints, logs and results go here
+# Folder for checkpoints, logs and results
 _C.OUTPUT_DIR = "models/"
 # File with the DatasetCatalog and ModelCatalog
 _C.PATHS_CATALOG = str(Path(__file__).with_name("paths_catalog.py"))
 
-# maskrcnn-benchmark's later name of the same number
+# maskrcnn-benchmark's later name of the same key
 _C.register_renamed_key("MODEL.RESNETS.BACKBONE_OUT_CHANNELS", "MODEL.BACKBONE.OUT_CHANNELS")
 
 cfg = _C.as_defaults()
@@ -399,5 +399,5 @@ _UNTOUCHED = cfg.clone()
 
 
 def make_default_config() -> CfgNode:
-    """Return a tree of the defaults of its own, whatever was merged into ``cfg``."""
+    """Return a new tree of defaults, independent of what was merged into ``cfg``."""
     return _UNTOUCHED.clone()

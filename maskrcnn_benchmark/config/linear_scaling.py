@@ -1,4 +1,4 @@
-"""The linear scaling rule: k times the images in a batch, k times the rate, 1/k of the iterations.
+"""The linear scaling rule: k times the batch size, k times the rate, 1/k of the iterations.
 
 Goyal et al., "Accurate, Large Minibatch SGD" (arXiv 1706.02677), section 2.1. The average of the
 weights reaches back over as many images as before: k of its steps become one (Busbridge et al.,
@@ -13,15 +13,15 @@ _ITERATIONS = ("MAX_ITER", "STEPS", "WARMUP_ITERS", "CHECKPOINT_PERIOD", "TEST_P
 
 
 def scale_to_batch(cfg: CfgNode) -> list[str]:
-    """Scale rate and schedule from ``SOLVER.REFERENCE_BATCH`` to ``SOLVER.IMS_PER_BATCH``.
+    """Scale learning rate and schedule from ``SOLVER.REFERENCE_BATCH`` to ``IMS_PER_BATCH``.
 
-    Afterwards the two are equal, so that a saved config is not scaled once more.
+    Afterwards the two are equal, so that a saved config is not scaled again.
 
     Args:
         cfg: the whole tree, not frozen; changed in place. Reference 0 leaves it as it is.
 
     Returns:
-        What was resolved, in one line, or nothing.
+        One line that describes what was resolved, or an empty list.
     """
     solver = cfg.SOLVER
     factor = solver.IMS_PER_BATCH / solver.REFERENCE_BATCH if solver.REFERENCE_BATCH > 0 else 1
@@ -46,5 +46,5 @@ def scale_to_batch(cfg: CfgNode) -> list[str]:
 
 
 def _scaled(iterations: int, factor: float) -> int:
-    """Return as many iterations as see the same number of images; at least 1, 0 stays 0."""
+    """Return the iterations that cover the same number of images; at least 1, and 0 stays 0."""
     return max(1, round(iterations / factor)) if iterations > 0 else iterations

@@ -1,4 +1,4 @@
-"""yacs' ``CfgNode``, kinder when it merges: numbers convert, typing errors get a suggestion."""
+"""yacs' ``CfgNode`` with lenient merging: numbers convert, typos get a suggestion."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _WIDER_TYPES = "__wider_types__"
 class CfgNode(YacsNode):
     """A section of the configuration tree, with attribute access as in yacs.
 
-    It differs from yacs when values are merged (from a YAML file, a list or another tree):
+    It differs from yacs in how values are merged (from a YAML file, a list or another tree):
 
     * an int is taken where a float is expected, and a whole float where an int is;
       a key may take several types (``widen``);
     * all problems of a file are reported in one ``ValueError``; an unknown key comes with the
       nearest known one; nothing is merged when there is a problem;
     * a key registered with ``register_renamed_key`` is accepted under its old name;
-    * a frozen tree refuses a merge too;
-    * the tree remembers which keys differ from the defaults by the user's will (``is_set``).
+    * a frozen tree rejects a merge too;
+    * the tree remembers which keys were set by the user (``is_set``).
 
     Args:
         init_dict: nested dictionary to start from.
         key_list: names from the root to this node, for yacs' own messages.
-        new_allowed: take keys that are not there yet.
+        new_allowed: accept keys that do not exist yet.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class CfgNode(YacsNode):
         self.__dict__[_SET_NAMES].add(name)
 
     def as_defaults(self) -> CfgNode:
-        """Forget which keys were set, here and below: what stands now are the defaults."""
+        """Forget which keys were set, here and below: the current values become the defaults."""
         self.__dict__[_SET_NAMES].clear()
         for child in self.values():
             if isinstance(child, CfgNode):
@@ -57,14 +57,14 @@ class CfgNode(YacsNode):
         return self
 
     def widen(self, name: str, *types: type) -> None:
-        """Let key ``name`` of this node take values of ``types`` beside its default's type."""
+        """Let key ``name`` of this node take ``types`` in addition to its default's type."""
         self.__dict__[_WIDER_TYPES][name] = (type(self[name]), *types)
 
     def is_set(self, key: str) -> bool:
-        """Tell whether the user set ``key`` (for a section: anything in it).
+        """Return whether the user set ``key`` (for a section: anything in it).
 
         Args:
-            key: full name from this node on, like ``"MODEL.DEVICE"``.
+            key: full name relative to this node, such as ``"MODEL.DEVICE"``.
 
         Raises:
             ValueError: there is no such key.
@@ -95,7 +95,7 @@ class CfgNode(YacsNode):
         self.merge_from_text(path.read_text(encoding="utf-8"), source=str(path))
 
     def merge_from_text(self, text: str, *, source: str = "configuration text") -> None:
-        """Merge YAML text, such as ``dump()`` gives; ``source`` names it in errors."""
+        """Merge YAML text, such as the output of ``dump()``; ``source`` names it in errors."""
         try:
             tree = yaml.safe_load(text)
         except yaml.YAMLError as error:
@@ -160,7 +160,7 @@ class CfgNode(YacsNode):
         return []
 
     def _assign(self, path: list[str], value: Any) -> None:
-        """Set the value at ``path`` below this node and mark it; missing sections are made."""
+        """Set and mark the value at ``path`` below this node; create missing sections."""
         node = self
         for name in path[:-1]:
             if name not in node:
@@ -169,7 +169,7 @@ class CfgNode(YacsNode):
         setattr(node, path[-1], value)
 
     def _unknown(self, key: str) -> str:
-        """Word the refusal of an unknown key, with the nearest known one."""
+        """Return the error message for an unknown key, with the nearest known one."""
         known = [name for name, _ in _leaves(self)]
         if not known:
             return f"unknown key {key}"
@@ -192,7 +192,7 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _literal(text: str) -> Any:
-    """Read ``text`` as a Python literal; what is none stays text."""
+    """Parse ``text`` as a Python literal; return it unchanged if it is not one."""
     try:
         return literal_eval(text)
     except (ValueError, SyntaxError):
@@ -200,13 +200,13 @@ def _literal(text: str) -> Any:
 
 
 def _decoded_section(raw: Any) -> Any:
-    """Turn the text of a dictionary into one; leave everything else alone."""
+    """Parse the text of a dictionary; return everything else unchanged."""
     value = _literal(raw) if isinstance(raw, str) else raw
     return value if isinstance(value, Mapping) else raw
 
 
 def _coerced(key: str, raw: Any, types: tuple[type, ...]) -> Any:
-    """Convert a raw value (of YAML or of a command line) to one of ``types``, or raise."""
+    """Convert a raw value (from YAML or the command line) to one of ``types``, or raise."""
     value = _literal(raw) if isinstance(raw, str) else raw
     if str in types and isinstance(raw, str):
         return value if isinstance(value, str) else raw
@@ -227,5 +227,5 @@ def _coerced(key: str, raw: Any, types: tuple[type, ...]) -> Any:
 
 
 def _sequence(value: list[Any] | tuple[Any, ...], kind: type) -> Any:
-    """Convert a list or tuple, and the ones inside it, to ``kind``."""
+    """Convert a list or tuple, including nested ones, to ``kind``."""
     return kind(_sequence(item, kind) if isinstance(item, list | tuple) else item for item in value)

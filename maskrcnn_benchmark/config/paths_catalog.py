@@ -1,6 +1,6 @@
-"""Where data sets lie and where pretrained weights come from.
+"""Locations of data sets and pretrained weights.
 
-``PATHS_CATALOG`` may name another file of this form: a ``DatasetCatalog`` and a ``ModelCatalog``,
+``PATHS_CATALOG`` can name another file of this form: a ``DatasetCatalog`` and a ``ModelCatalog``,
 each with ``get(name)``. The model catalog may give the path of a local file too; an address may end
 in ``#sha256=<hex>``, which is then checked.
 """
@@ -21,7 +21,7 @@ def _voc_folder(split: str) -> str:
 
 
 class DatasetCatalog:
-    """Data set names with their files, relative to ``DATA_DIR``.
+    """Data set names and their files, relative to ``DATA_DIR``.
 
     ``DATASETS`` has the sets in COCO's format: folder of the images and annotation file. ``VOC``
     has PASCAL VOC with its XML: folder and split.
@@ -60,7 +60,7 @@ class DatasetCatalog:
 
     @classmethod
     def get(cls, name: str) -> dict[str, Any]:
-        """Look a data set up.
+        """Look up a data set.
 
         Returns:
             ``{"factory": class name in maskrcnn_benchmark.data.datasets, "args": its arguments}``.
@@ -117,7 +117,7 @@ class ModelCatalog:
     DETECTRON_FILE = (
         "output/train/coco_2014_train%3Acoco_2014_valminusminival/generalized_rcnn/model_final.pkl"
     )
-    # Model id and name -> time stamp and signature of the training run, part of the address.
+    # Model id and name -> time stamp and signature of the training run, part of the URL.
     DETECTRON = {
         "35857197/e2e_faster_rcnn_R-50-C4_1x": "01_33_49.iAX0mXvW",
         "35857345/e2e_faster_rcnn_R-50-FPN_1x": "01_36_30.cUF7QR7I",
@@ -131,7 +131,7 @@ class ModelCatalog:
 
     @classmethod
     def get(cls, name: str) -> str:
-        """Return the address of the weights called ``name`` (without ``catalog://``).
+        """Return the URL of the weights called ``name`` (without ``catalog://``).
 
         Raises:
             ValueError: the name is not in the catalog.
@@ -148,7 +148,7 @@ class ModelCatalog:
 
     @classmethod
     def _tables(cls) -> dict[str, dict[str, str]]:
-        """Return the tables of addresses below ``URL``, by the prefix of their names."""
+        """Return the tables of paths below ``URL``, by the prefix of their names."""
         detectron = {}
         for key, signature in cls.DETECTRON.items():
             model_id, model = key.split("/")

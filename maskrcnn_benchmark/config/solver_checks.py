@@ -1,4 +1,4 @@
-"""Validation of the keys of the training: SOLVER, DTYPE and SEED."""
+"""Validation of the training keys: SOLVER, DTYPE and SEED."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AR = tuple(f"AR{area}@{limit}" for limit in (10, 100, 1000) for area in ("", "s
 
 
 def check_solver(cfg: CfgNode) -> Iterator[str]:
-    """Check the rate, its schedule, and how a batch becomes an update."""
+    """Check the learning rate, its schedule and the optimization step."""
     solver = cfg.SOLVER
     yield from one_of(cfg, "SOLVER.WARMUP_METHOD", ("constant", "linear"))
     yield from one_of(cfg, "SOLVER.LR_SCHEDULER_NAME", LR_SCHEDULERS)
@@ -43,7 +43,7 @@ def check_solver(cfg: CfgNode) -> Iterator[str]:
 
 
 def check_train_only(cfg: CfgNode) -> Iterator[str]:
-    """Check that the part to train is there."""
+    """Check that the part to train exists."""
     part, parts = cfg.SOLVER.TRAIN_ONLY, ("rpn", "box", "mask", "maskiou")
     if part not in ("", *parts):
         yield f"SOLVER.TRAIN_ONLY is {part!r}; it is empty or one of {', '.join(parts)}"
@@ -57,7 +57,7 @@ def check_train_only(cfg: CfgNode) -> Iterator[str]:
 
 
 def check_validation(cfg: CfgNode) -> Iterator[str]:
-    """Check what is evaluated during the training."""
+    """Check the evaluation during training."""
     solver, model = cfg.SOLVER, cfg.MODEL
     if solver.TEST_PERIOD > 0 and not cfg.DATASETS.TEST:
         yield "SOLVER.TEST_PERIOD evaluates DATASETS.TEST, which is empty"
@@ -70,5 +70,5 @@ def check_validation(cfg: CfgNode) -> Iterator[str]:
 
 
 def check_precision(cfg: CfgNode) -> Iterator[str]:
-    """Check the arithmetic."""
+    """Check the precision."""
     yield from one_of(cfg, "DTYPE", DTYPES)

@@ -1,4 +1,4 @@
-"""Run a model over a test set, gather the predictions of all processes, evaluate."""
+"""Run a model on a test set, gather the predictions of all ranks, and evaluate them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SECONDS_FOR_A_FILE = 30
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put the model in evaluation mode without gradients, and back in its mode afterwards."""
+    """Put the model in evaluation mode without gradients; restore its mode afterwards."""
     was_training = model.training
     model.eval()
     try:
@@ -77,14 +77,14 @@ def compute_on_dataset(
 def gather_predictions(
     own: dict[int, BoxList], num_images: int, folder: Path | None
 ) -> list[BoxList] | None:
-    """Return all processes' predictions in the order of the data set; None but on the main one.
+    """Return the predictions of all ranks in the order of the data set; None except on rank 0.
 
-    Several processes hand them over as files, so that memory holds no pickled copies.
+    Ranks exchange predictions through files, which avoids pickled copies in memory.
 
     Args:
-        own: this process' predictions by the number of the image.
+        own: predictions of this rank by image index.
         num_images: of the data set.
-        folder: where the files lie for a moment; all processes must see the same folder.
+        folder: holds the files temporarily; all ranks must see the same folder.
 
     Raises:
         ValueError: there are several processes and no folder.
@@ -103,13 +103,13 @@ def gather_predictions(
 
 
 def _gather_through_files(own: dict[int, BoxList], folder: Path | None) -> dict[int, BoxList]:
-    """Return the predictions of all processes on the main one, and no matter what elsewhere."""
+    """Return the predictions of all ranks on rank 0, and an empty dict on the other ranks."""
     if folder is None:
         raise ValueError("inference by several processes needs an output_folder that all can see")
     folder.mkdir(parents=True, exist_ok=True)
     numbers = sorted(own)
     save_predictions([own[number] for number in numbers], _shard(folder, get_rank()))
-    numbers_by_rank = all_gather(numbers)  # after it all files are complete
+    numbers_by_rank = all_gather(numbers)  # acts as a barrier: now all files are complete
     if not is_main_process():
         return {}
     merged: dict[int, BoxList] = {}
@@ -123,7 +123,7 @@ def _shard(folder: Path, rank: int) -> Path:
 
 
 def _take_shard(folder: Path, rank: int) -> list[BoxList]:
-    """Read a process' file and delete it; a network drive may show it some seconds late."""
+    """Read and delete the file of one rank; on a network drive it may appear seconds late."""
     path = _shard(folder, rank)
     deadline = time.monotonic() + _SECONDS_FOR_A_FILE
     while not path.is_file():
@@ -155,15 +155,15 @@ def inference(
 
     Args:
         model: see ``compute_on_dataset``.
-        data_loader: of the test set, this process' part of it.
+        data_loader: of this rank's share of the test set.
         dataset_name: for the log.
         iou_types: ``bbox``, ``segm``.
         box_only: evaluate proposals (a model without box head).
         device: where the model is.
         masker: pastes the masks, see ``make_masker``; None: by the original's rule, at 0.5.
         expected_results: TEST.EXPECTED_RESULTS, checked and logged.
-        expected_results_sigma_tol: how many standard deviations are allowed.
-        output_folder: gets ``predictions.pth`` and the files of the evaluation; several
+        expected_results_sigma_tol: allowed deviation in standard deviations.
+        output_folder: receives ``predictions.pth`` and the evaluation files; several
             processes need it, and must share it.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Training figures on disk: ``metrics.jsonl`` and TensorBoard."""
+"""Training metrics on disk: ``metrics.jsonl`` and TensorBoard."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _FILE = "metrics.jsonl"
 
 
 class MetricsWriter:
-    """Appends the figures of an iteration to ``metrics.jsonl`` and to TensorBoard's event file.
+    """Writer of metrics to ``metrics.jsonl`` and to TensorBoard's event file.
 
     Args:
-        folder: OUTPUT_DIR; made if needed.
-        start_iteration: what an earlier run wrote about later iterations is discarded, so a
-            resumed run leaves the file of an uninterrupted one.
+        folder: OUTPUT_DIR; created if needed.
+        start_iteration: entries of an earlier run after this iteration are discarded, so a
+            resumed run produces the same file as an uninterrupted one.
     """
 
     def __init__(self, folder: str | Path, start_iteration: int = 0) -> None:
@@ -33,7 +33,7 @@ class MetricsWriter:
     def write(
         self, iteration: int, values: Mapping[str, float], *, group: str | None = None
     ) -> None:
-        """Record the figures of one iteration; they are on disk on return.
+        """Record the metrics of one iteration; they are on disk on return.
 
         Args:
             iteration: from 1.
@@ -53,7 +53,7 @@ class MetricsWriter:
             self._board.add_scalar(f"{heading}/{name}", value, iteration)
 
     def close(self) -> None:
-        """Finish both files."""
+        """Close both files."""
         self._lines.close()
         self._board.close()
 

@@ -1,4 +1,4 @@
-"""What a model found in one image, in the image's own pixels."""
+"""Detections of one image, in pixels of the original image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ATTRIBUTES = {"mask_score": "mask_scores", "score": "scores", "mask_iou": "mask
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Prediction:
-    """N detections of one image. What the model does not predict is None.
+    """N detections of one image. Attributes that the model does not predict are None.
 
     Attributes:
         size: (width, height) of the image.
@@ -41,7 +41,7 @@ class Prediction:
         soft_masks: [N, M, M] mask probabilities in the frame of the box; M is 28 with FPN.
         masker: pastes them into the image.
         pixel_offset: 1 for inclusive boxes, 0 for continuous ones (``MODEL.PIXEL_OFFSET``).
-        stored_rles: masks of detections that were read from a file, which has no soft ones.
+        stored_rles: masks of detections read from a file, which holds no soft masks.
     """
 
     size: tuple[int, int]
@@ -60,7 +60,7 @@ class Prediction:
     def from_boxes(
         cls, boxes: BoxList, class_names: Sequence[str], *, masker: Masker | None = None
     ) -> Prediction:
-        """Take the detections of a model.
+        """Create a prediction from the detections of a model.
 
         Args:
             boxes: in the image's own pixels, with the fields of ``GeneralizedRCNN.predict``.
@@ -90,13 +90,13 @@ class Prediction:
         return len(self.boxes)
 
     def __getitem__(self, index: slice | NDArray[Any] | Sequence[int]) -> Prediction:
-        """Return the detections of a slice, of a boolean mask or of a list of numbers."""
+        """Return the detections selected by a slice, a boolean mask or a list of indices."""
         rows = np.arange(len(self))[index]
 
         def taken(values: Any) -> Any:
             return None if values is None else values[rows]
 
-        known = self.__dict__.get("_rles", self.stored_rles)  # what was pasted stays pasted
+        known = self.__dict__.get("_rles", self.stored_rles)  # do not paste masks twice
         return replace(
             self,
             boxes=self.boxes[rows],
@@ -113,8 +113,8 @@ class Prediction:
         """Return the scores [N] of one kind.
 
         Args:
-            score_key: ``mask_score``, ``score`` or ``mask_iou``; None: the mask score of a model
-                that predicts one, else the class score.
+            score_key: ``mask_score``, ``score`` or ``mask_iou``; None: the mask score if the model
+                predicts one, else the class score.
 
         Raises:
             UserError: the model does not predict it, or there is no such kind.
@@ -131,11 +131,11 @@ class Prediction:
         return values
 
     def select(self, score_key: str | None = None, threshold: float | None = None) -> Prediction:
-        """Return the detections that reach a threshold, the best first.
+        """Return the detections at or above a threshold, in descending order of score.
 
         Args:
             score_key: what to rank and to compare by, see ``ranking``.
-            threshold: the least value that is kept; None keeps all, also negative ones.
+            threshold: lowest score to keep; None keeps all, including negative scores.
         """
         values = self.ranking(score_key)
         order = np.argsort(-values, kind="stable")
@@ -149,7 +149,7 @@ class Prediction:
         return self.masker.rles(torch.from_numpy(self.soft_masks)[:, None], boxes).dicts()
 
     def rles(self) -> list[Rle] | None:
-        """Return the masks as compressed COCO RLE (``counts`` as str); made at the first call."""
+        """Return the masks as compressed COCO RLE (``counts`` as str); cached."""
         return self._rles
 
     def masks(self) -> NDArray[np.bool_] | None:

@@ -28,11 +28,11 @@ _SCORES = {"score": "scores", "mask_iou": "mask_ious", "mask_score": "mask_score
 
 
 class PredictionFile:
-    """Collects predictions and writes them.
+    """A collection of predictions that can be written to a file.
 
     Args:
         class_names: name of each label, the first is the background's.
-        category_ids: what each label from 1 on is called in the file.
+        category_ids: category id in the file of each label, starting with label 1.
     """
 
     def __init__(self, class_names: Sequence[str], category_ids: Sequence[int]) -> None:
@@ -48,7 +48,7 @@ class PredictionFile:
         Args:
             file_name: of the image.
             prediction: all of its detections are written.
-            more: further plain values of the image, such as the number of a video's frame.
+            more: additional plain values of the image, such as the frame index of a video.
 
         Raises:
             ValueError: its boxes are of another convention than those before.
@@ -69,7 +69,7 @@ class PredictionFile:
             self._annotations.append(start | row)
 
     def write(self, path: Path) -> None:
-        """Write all that was added; at any moment the old or the new file is there, whole."""
+        """Write everything that was added; the file is replaced atomically."""
         offset = {} if self._pixel_offset is None else {"pixel_offset": self._pixel_offset}
         content = {
             "info": offset,
@@ -82,7 +82,7 @@ class PredictionFile:
 
 
 def _annotations(prediction: Prediction) -> list[dict[str, Any]]:
-    """Return the annotation of each detection, without its ids."""
+    """Return the annotation of each detection, without ids."""
     boxes = BoxList(prediction.boxes, prediction.size, pixel_offset=prediction.pixel_offset)
     rows: list[dict[str, Any]] = [
         {"bbox": box, "area": box[2] * box[3]} for box in boxes.convert("xywh").bbox.tolist()
@@ -101,7 +101,7 @@ def load_prediction_file(path: str | Path) -> list[tuple[dict[str, Any], Predict
 
     Returns:
         For each image its entry in the file (``file_name`` and more), and its prediction, with
-        masks as RLE. Of an image without detections nothing but their absence is known. A file
+        masks as RLE. An image without detections yields an empty prediction. A file
         without ``info`` holds inclusive boxes.
 
     Raises:

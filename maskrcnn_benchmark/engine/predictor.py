@@ -38,15 +38,15 @@ from .prediction import Prediction
 
 
 class Predictor:
-    """A model with the preparation of its images.
+    """A model together with the preprocessing of its images.
 
     Args:
         model: a detector with box head; its mode is restored after each call.
-        transforms: from an RGB PIL image to the model's normalised tensor ``[3, H, W]``.
+        transforms: map an RGB PIL image to the model's normalized tensor ``[3, H, W]``.
         classes: names and category ids of the labels.
         size_divisible: height and width of a batch become multiples of it.
         masker: pastes the masks; None: by the original's rule, at 0.5.
-        device: where to compute; None: on the GPU if there is one.
+        device: device to run on; None: the GPU if there is one.
 
     Raises:
         ValueError: ``device`` is a GPU and torch finds none.
@@ -82,13 +82,13 @@ class Predictor:
         classes: Classes | None = None,
         device: torch.device | str | None = None,
     ) -> Predictor:
-        """Wrap a model that is there already.
+        """Wrap an existing model.
 
         Args:
-            cfg: of the model; MODEL.DEVICE is not looked at.
+            cfg: config of the model; MODEL.DEVICE is ignored.
             model: as ``build_detection_model(cfg, paste_masks=False)`` makes it, with its weights.
-            classes: names and category ids of the labels, of which the last may be missing; None:
-                COCO's if there are as many, else "class 1", "class 2" and so on.
+            classes: names and category ids of the labels; the last ones may be missing; None:
+                COCO's if their number matches, else "class 1", "class 2" and so on.
             device: see the class.
 
         Raises:
@@ -113,16 +113,16 @@ class Predictor:
         class_names: Sequence[str] | None = None,
         device: torch.device | str | None = None,
     ) -> Predictor:
-        """Build the model that a file of weights belongs to, and load it.
+        """Build the model described by a checkpoint and load its weights.
 
         Args:
             path: a file, an address or a ``catalog://`` name (downloaded, and converted, to
                 MODEL.PRETRAINED_MODELS). A checkpoint of this project and a converted model hold
                 their config and class names; other weights (the original's ``.pth``, Detectron's
                 ``.pkl``, ...) need ``config_file``.
-            config_file: a YAML to take in place of the checkpoint's config.
-            opts: ``[key, value, ...]`` that go before either, such as INPUT.MIN_SIZE_TEST 400.
-            class_names: to take in place of the checkpoint's, without the background's.
+            config_file: a YAML to use instead of the checkpoint's config.
+            opts: ``[key, value, ...]`` overrides of either, such as INPUT.MIN_SIZE_TEST 400.
+            class_names: names to use instead of the checkpoint's, without the background.
             device: see the class.
 
         Raises:
@@ -177,7 +177,7 @@ class Predictor:
     def stream(self, images: Iterable[ImageSource], *, batch_size: int = 1) -> Iterator[Prediction]:
         """Yield the prediction of each image in turn; ``batch_size`` images are in memory at most.
 
-        Args and errors are those of a call.
+        Arguments and errors are those of ``__call__``.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
@@ -190,7 +190,7 @@ class Predictor:
         """Return the model's detections on RGB images; those of one padded shape are a batch.
 
         Returns:
-            Boxes on the CPU in each image's own pixels, with the fields that the model gives.
+            Boxes on the CPU in pixels of each original image, with the model's fields.
         """
         tensors = [self.transforms(image)[0] for image in images]
         batches: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -208,9 +208,9 @@ def draw(image: ImageSource, prediction: Prediction, **options: Any) -> Image.Im
     """Draw a prediction on its image.
 
     Args:
-        image: what the prediction was made of.
+        image: the image that was predicted on.
         prediction: all of its detections are drawn; see ``Prediction.select``.
-        options: of ``draw_instances``.
+        options: keyword arguments of ``draw_instances``.
     """
     picture = draw_instances(np.asarray(as_rgb(image)), prediction.instances(), **options)
     return Image.fromarray(picture)
@@ -228,7 +228,7 @@ def _make_local(weights: str | Path, config_file: str | Path | None, opts: Seque
 def _make_config(
     stored: str | None, config_file: str | Path | None, opts: Sequence[Any], *, weights: str | Path
 ) -> CfgNode:
-    """Return the config that weights belong to: that of the file, or else the one stored."""
+    """Return the config of some weights: from the given file, else the one stored with them."""
     cfg = make_default_config()
     if config_file is not None:
         cfg.merge_from_file(config_file)
@@ -244,7 +244,7 @@ def _make_config(
 
 
 def _complete(given: Classes | None, count: int) -> Classes:
-    """Return the classes of ``count`` labels, the background's included."""
+    """Return the classes of ``count`` labels, including the background."""
     if given is None:
         is_coco = count == len(COCO_CLASSES.class_names)
         given = COCO_CLASSES if is_coco else Classes([BACKGROUND], [])

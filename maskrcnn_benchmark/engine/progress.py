@@ -1,4 +1,4 @@
-"""The progress bar of a loop, on a terminal only."""
+"""Progress bars, shown on a terminal only."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from maskrcnn_benchmark.utils.comm import is_main_process
 def progress_bar(total: int, *, start: int = 0, unit: str = "it") -> Iterator[tqdm[Any]]:
     """Yield a bar to ``update()``; silent unless this is the main process on a terminal.
 
-    While it is shown the log's lines appear above it.
+    Log lines appear above the bar.
 
     Args:
         total: the count at the end.
-        start: the count at the beginning.
-        unit: what is counted.
+        start: the initial count.
+        unit: name of the counted items.
     """
     shown = is_main_process() and sys.stderr.isatty()
     with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C end a training after the step in progress, on all processes at once."""
+"""Stop training on SIGTERM or Ctrl-C after the current step, on all ranks together."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class TrainingStopped(SystemExit):
-    """A training was saved and stopped on request; uncaught it ends the program with code 0."""
+    """Training was saved and stopped on request; if uncaught, the program exits with code 0."""
 
 
 class StopRequest:
-    """While it is entered, SIGTERM and SIGINT are noted instead of ending the program.
+    """Context in which SIGTERM and SIGINT are recorded instead of ending the program.
 
     A second Ctrl-C interrupts at once. Outside the main thread, where Python allows no signal
     handlers, nothing changes.
@@ -56,7 +56,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        # a launcher and a scheduler may both send SIGTERM: only Ctrl-C is meant when repeated
+        # a launcher and a scheduler may both send SIGTERM: only a second Ctrl-C is deliberate
         if number == signal.SIGINT and self._name:
             signal.default_int_handler(number, None)
         self._name = signal.Signals(number).name

@@ -26,7 +26,7 @@ _LOWEST_SCALE = 1.0  # below it float16 holds less than without a scale: it is n
 
 
 class LossNotFiniteError(ArithmeticError):
-    """A loss became infinite or NaN; the message tells which one, and on which images."""
+    """A loss became infinite or NaN; the message names the loss and the images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +34,14 @@ class StepOptions:
     """Options of one optimization step; by default as in the original.
 
     Attributes:
-        accumulate: parts in which a batch passes through the model, one after the other, to save
-            memory. The gradient is the mean over the parts, weighted by their images.
-        clip_norm: greatest L2 norm of the gradient of all weights together; 0 for any.
-        clip_value: greatest absolute value of an element of the gradient; 0 for any.
-        scaler: keeps the small gradients of a float16 model from vanishing. While it is enabled a
-            loss or gradient that overflows costs the step, and halves the scale; below a scale of
-            1 the training ends.
-        averaged: gets the new weights averaged into its own after each step.
+        accumulate: number of parts in which a batch is processed, one after another, to save
+            memory. The gradient is the mean over the parts, weighted by their number of images.
+        clip_norm: maximum L2 norm of the gradient of all weights together; 0: no limit.
+        clip_value: maximum absolute value of a gradient element; 0: no limit.
+        scaler: scales the loss of a float16 model so that small gradients do not underflow. While
+            it is enabled, a loss or gradient that overflows skips the step and halves the scale;
+            below a scale of 1 the training ends.
+        averaged: moving average of the weights, updated after each step.
     """
 
     accumulate: int = 1
@@ -73,7 +73,7 @@ class StepOptions:
         return module
 
     def stateful(self) -> dict[str, Any]:
-        """Return what has a state that belongs into the checkpoints, by the name it has there."""
+        """Return the stateful parts to checkpoint, by their name in the checkpoint."""
         parts: dict[str, Any] = {"scaler": self.scaler} if self.scaler.is_enabled() else {}
         return parts | ({AVERAGED: self.averaged} if self.averaged is not None else {})
 
@@ -88,7 +88,7 @@ def train_step(
     dataset: Any = None,
     agree: Callable[[Tensor], bool] = any_process,
 ) -> dict[str, Tensor]:
-    """Update the weights by one batch.
+    """Update the weights with one batch.
 
     Args:
         model: maps ``(images, targets)`` to a dict of losses.
@@ -135,9 +135,9 @@ def train_step(
 
 
 def split_batch(batch: Batch, parts: int) -> list[Batch]:
-    """Cut a batch into at most ``parts`` parts of one or more images, the larger ones first.
+    """Split a batch into at most ``parts`` non-empty parts, the larger ones first.
 
-    Every part keeps the padding of the whole, so that each image gives what it gave there.
+    Every part keeps the padding of the whole batch, so the output of each image is the same.
     """
     images, targets, indices = batch
     split, start = [], 0
@@ -153,7 +153,7 @@ def split_batch(batch: Batch, parts: int) -> list[Batch]:
 def _keep_gradients_local(
     model: nn.Module, *, until_last: bool
 ) -> contextlib.AbstractContextManager[None]:
-    """Let processes exchange gradients only once, in the backward pass of the last part."""
+    """Synchronize gradients across ranks only in the backward pass of the last part."""
     if isinstance(model, DistributedDataParallel) and not until_last:
         return model.no_sync()
     return contextlib.nullcontext()
@@ -190,7 +190,7 @@ def _spoil_gradients(optimizer: Optimizer) -> None:
 
 
 def _clip(optimizer: Optimizer, options: StepOptions) -> dict[str, Tensor]:
-    """Clip the gradients as the options say; return the norm that they had if it was taken."""
+    """Clip the gradients; return their norm before clipping if it was computed."""
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     if options.clip_value:
         clip_grad_value_(weights, options.clip_value)
@@ -200,7 +200,7 @@ def _clip(optimizer: Optimizer, options: StepOptions) -> dict[str, Tensor]:
 
 
 def image_names(dataset: Any, indices: Sequence[int]) -> list[str]:
-    """Return ``"id (file name)"`` of each image, as far as the data set tells."""
+    """Return ``"id (file name)"`` of each image, as far as the data set knows them."""
     if not hasattr(dataset, "get_img_info"):
         return [f"number {index} of the data set" for index in indices]
     infos = [dataset.get_img_info(index) for index in indices]
@@ -210,7 +210,7 @@ def image_names(dataset: Any, indices: Sequence[int]) -> list[str]:
 def _describe(
     of_parts: Sequence[Mapping[str, Tensor]], indices: Sequence[Sequence[int]], dataset: Any
 ) -> str:
-    """Word the error; every process must call it, and gets the same text."""
+    """Return the error message; every rank must call this and gets the same text."""
     mine = "; ".join(
         f"{', '.join(bad)} on the images {', '.join(image_names(dataset, part))}"
         for losses, part in zip(of_parts, indices, strict=True)
@@ -226,6 +226,6 @@ def _describe(
 
 
 def _not_finite(losses: Mapping[str, Tensor]) -> list[str]:
-    """Return ``"loss_mask is nan"`` and the like; the sum is named only if it alone overflows."""
+    """Return e.g. ``"loss_mask is nan"``; the sum is named only if it alone overflows."""
     bad = [f"{name} is {loss.item()}" for name, loss in losses.items() if not loss.isfinite()]
     return bad[1:] or bad

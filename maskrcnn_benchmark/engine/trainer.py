@@ -30,9 +30,9 @@ _LOG = logging.getLogger("maskrcnn_benchmark.trainer")
 
 
 class StepHistory:
-    """Losses and times of the steps since the last look at them.
+    """Losses and times of the steps since the last ``drain``.
 
-    The losses stay on their device until ``drain``, so that no step waits for a transfer.
+    The losses stay on their device until then, so no step waits for a transfer.
     """
 
     def __init__(self) -> None:
@@ -40,12 +40,12 @@ class StepHistory:
         self._times: list[dict[str, float]] = []
 
     def add(self, losses: dict[str, Tensor], **times: float) -> None:
-        """Append a step: its losses (0-d tensors, the same names each time) and its seconds."""
+        """Append a step: its losses (0-d tensors, always the same names) and times in seconds."""
         self._losses.append(losses)
         self._times.append(times)
 
     def drain(self, meters: MetricLogger) -> None:
-        """Move all steps into ``meters``, the losses as means over the processes."""
+        """Move all steps into ``meters``; losses are averaged over the ranks."""
         if not self._losses:
             return
         series = {k: torch.stack([step[k] for step in self._losses]) for k in self._losses[0]}
@@ -81,12 +81,12 @@ def do_train(
         checkpointer: saves ``model_0000123.pth`` every ``checkpoint_period`` iterations.
         device: where the model is.
         checkpoint_period: see above.
-        arguments: saved in every checkpoint; ``iteration`` is kept up to date.
+        arguments: saved in every checkpoint; ``iteration`` is updated.
         options: see there.
 
     Raises:
         LossNotFiniteError: see ``train_step``.
-        TrainingStopped: SIGTERM or Ctrl-C came to any process; all have saved and stop.
+        TrainingStopped: any rank received SIGTERM or Ctrl-C; all ranks saved and stop.
     """
     options = options or TrainOptions()
     start, last = int(arguments.setdefault("iteration", 0)), len(data_loader)
@@ -145,7 +145,7 @@ def _steps(
 
 
 def _step(scheduler: LRScheduler) -> None:
-    """Step the scheduler without torch's warning: here it goes before the optimizer on purpose."""
+    """Step the scheduler before the optimizer, which is intended here, without torch's warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler.step\(\)`")
         scheduler.step()
@@ -156,7 +156,7 @@ def _duration(seconds: float) -> str:
 
 
 class _Log:
-    """Writes a line, and the means over the last iterations, every so often."""
+    """Periodic log lines, and records of the means over the last iterations."""
 
     def __init__(self, last: int, options: TrainOptions, device: torch.device) -> None:
         self._last, self._options, self._device = last, options, device
@@ -165,7 +165,7 @@ class _Log:
     def add(
         self, optimizer: Optimizer, iteration: int, losses: dict[str, Tensor], **times: float
     ) -> None:
-        """Take note of a step; report if it is time to."""
+        """Record a step; report if a report is due."""
         self._history.add(losses, **times)
         if iteration % self._options.log_period == 0 or iteration == self._last:
             self._history.drain(self._meters)

@@ -1,4 +1,4 @@
-"""Evaluation during the training, and which checkpoint was the best."""
+"""Evaluation during training, and selection of the best checkpoint."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ Evaluate = Callable[[StopRequest], Mapping[str, float]]
 
 
 class Validation:
-    """Evaluates the model every so often and remembers the best result.
+    """Periodic evaluation that keeps track of the best result.
 
-    Its state belongs into the checkpoints (``state_dict``), so that a resumed run does not take a
+    Its state is part of the checkpoints (``state_dict``), so that a resumed run does not take a
     worse model for the best, and repeats an evaluation that was broken off.
 
     Args:
-        evaluate: returns the figures by name, larger is better; every process calls it, and the
-            main process' figures count. Once the request that it gets is made it may raise
+        evaluate: returns the metrics by name, larger is better; every rank calls it, and the
+            metrics of rank 0 are used. Once the request that it gets is made it may raise
             ``TrainingStopped``, on all processes.
-        period: iterations between two evaluations; the last iteration is evaluated too.
-        metric: name of the figure to choose by.
+        period: iterations between two evaluations; the last iteration is always evaluated.
+        metric: name of the metric that selects the best model.
 
     Attributes:
         best: the best value of ``metric``, None before the first.
-        best_iteration: where it was reached; 0 before the first.
+        best_iteration: iteration of the best value; 0 before the first.
         iteration: the last that was evaluated; 0 before the first.
     """
 
@@ -53,14 +53,14 @@ class Validation:
         return regular and iteration != self.iteration
 
     def run(self, iteration: int, stop_request: StopRequest) -> tuple[dict[str, float], bool]:
-        """Evaluate; torch's random numbers go on as if nothing had happened.
+        """Evaluate without advancing torch's random number generators.
 
         Args:
             iteration: that the model is of.
             stop_request: see ``evaluate``; it knows where the model is.
 
         Returns:
-            The figures, the same on every process, and whether they are the best so far.
+            The metrics, identical on every rank, and whether they are the best so far.
 
         Raises:
             TrainingStopped: see ``evaluate``.
@@ -94,14 +94,14 @@ class Validation:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state; a best value of another metric is forgotten."""
+        """Restore a saved state; the best value of another metric is discarded."""
         if state["metric"] == self.metric:
             self.best, self.best_iteration = state["best"], state["best_iteration"]
         self.iteration = state.get("iteration", 0)  # older checkpoints do not tell
 
 
 def make_validation(cfg: CfgNode, evaluate: Evaluate) -> Validation | None:
-    """Return the validation that ``SOLVER.TEST_PERIOD`` asks for; None if it is 0."""
+    """Return the validation configured by ``SOLVER.TEST_PERIOD``; None if it is 0."""
     if not cfg.SOLVER.TEST_PERIOD:
         return None
     default = "segm_AP" if cfg.MODEL.MASK_ON else "bbox_AP"
@@ -111,11 +111,11 @@ def make_validation(cfg: CfgNode, evaluate: Evaluate) -> Validation | None:
 
 
 def figures(results: Mapping[str, COCOResults]) -> dict[str, float]:
-    """Return the figures of test sets as ``segm_AP``, fractions of 1.
+    """Return the metrics of the test sets, named as ``segm_AP``, as fractions of 1.
 
     Args:
         results: by name of the set. With several sets the names are ``<set>/segm_AP``, but for the
-            first set's, which is the one to choose by. What is not known (COCO's -1) is left out.
+            first set's, which selects the best model. Unknown values (COCO's -1) are omitted.
     """
     found: dict[str, float] = {}
     for number, (dataset, result) in enumerate(results.items()):

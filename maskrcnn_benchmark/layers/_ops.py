@@ -23,7 +23,7 @@ DISABLING_VARIABLE = "MASKRCNN_BENCHMARK_NO_EXTENSION"
 
 
 def has_extension(device_type: str = "cpu") -> bool:
-    """Tell whether the compiled operators are there for a kind of device ("cpu", "cuda")."""
+    """Return whether the compiled operators are available for a kind of device ("cpu", "cuda")."""
     return device_type in _served_devices
 
 
@@ -38,7 +38,7 @@ def _warn_once() -> None:
 
 
 def serves(tensor: Tensor, *, gradient_in_any_order: bool = False) -> bool:
-    """Tell whether the operators take this tensor; warn the first time that they do not.
+    """Return whether the operators take this tensor; warn the first time that they do not.
 
     Args:
         tensor: on the device in question.

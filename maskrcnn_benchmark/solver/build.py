@@ -1,4 +1,4 @@
-"""SGD and its schedule as the configuration asks for them."""
+"""Build the optimizer and the learning rate schedule from the config."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from maskrcnn_benchmark.solver.lr_scheduler import WarmupCosineLR, WarmupMultiSt
 
 
 def make_optimizer(cfg: CfgNode, model: nn.Module) -> SGD:
-    """Build SGD with one group for each trainable parameter, in the order of the model.
+    """Build SGD with one parameter group per trainable parameter, in model order.
 
-    A parameter with ``bias`` in its name learns at ``SOLVER.BIAS_LR_FACTOR`` times the rate and
-    decays by ``SOLVER.WEIGHT_DECAY_BIAS``.
+    A parameter with ``bias`` in its name has ``SOLVER.BIAS_LR_FACTOR`` times the learning rate and
+    the weight decay ``SOLVER.WEIGHT_DECAY_BIAS``.
 
     Raises:
         ValueError: the model has no trainable parameter.
@@ -34,7 +34,7 @@ def make_optimizer(cfg: CfgNode, model: nn.Module) -> SGD:
 
 
 def make_lr_scheduler(cfg: CfgNode, optimizer: Optimizer) -> WarmupMultiStepLR | WarmupCosineLR:
-    """Build the schedule that ``SOLVER.LR_SCHEDULER_NAME`` names, with its warm-up."""
+    """Build the schedule named by ``SOLVER.LR_SCHEDULER_NAME``, with its warm-up."""
     solver = cfg.SOLVER
     warmup = {
         "warmup_factor": solver.WARMUP_FACTOR,

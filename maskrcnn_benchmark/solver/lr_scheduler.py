@@ -1,4 +1,4 @@
-"""The learning rate of each iteration."""
+"""Learning rate schedules with warm-up."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 
 class _WarmupLR(LRScheduler):
-    """Warm-up, then whatever ``_decay`` says.
+    """Warm-up, followed by the schedule that ``_decay`` defines.
 
-    Iterations count from 1, and iteration ``i`` trains at the rate of ``last_epoch == i``: step the
+    Iterations count from 1, and iteration ``i`` uses the rate of ``last_epoch == i``: step the
     scheduler before the optimizer, as the original does. A checkpoint written after iteration ``i``
     then holds ``last_epoch == i``, the original's ones included.
     """
@@ -43,10 +43,10 @@ class _WarmupLR(LRScheduler):
 
     @abstractmethod
     def _decay(self) -> float:
-        """Return the share of the rate that is left at this iteration, the warm-up aside."""
+        """Return the decay factor of the learning rate at this iteration, without the warm-up."""
 
     def _warmup(self) -> float:
-        """Return the share of the rate that the warm-up allows at this iteration."""
+        """Return the warm-up factor of the learning rate at this iteration."""
         if self.last_epoch >= self.warmup_iters:
             return 1.0
         if self.warmup_method == "constant":
@@ -56,14 +56,14 @@ class _WarmupLR(LRScheduler):
 
 
 class WarmupMultiStepLR(_WarmupLR):
-    """Warm-up, then a drop by ``gamma`` at each milestone; step it before the optimizer.
+    """Warm-up, then a decay by ``gamma`` at each milestone; step it before the optimizer.
 
     Args:
         optimizer: each of its groups scales its own initial rate.
-        milestones: iterations from which on the rate is lower, in order.
-        gamma: factor of each drop.
-        warmup_factor: share of the rate at iteration 0.
-        warmup_iters: length of the warm-up.
+        milestones: iterations at which the rate decays, in ascending order.
+        gamma: factor of each decay.
+        warmup_factor: factor of the rate at iteration 0.
+        warmup_iters: length of the warm-up in iterations.
         warmup_method: ``"linear"`` rises to the full rate, ``"constant"`` stays low and jumps.
         last_epoch: iteration to start after; -1 for a new run.
 

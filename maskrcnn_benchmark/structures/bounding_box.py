@@ -78,7 +78,7 @@ class BoxList:
         return self.extra_fields[name]
 
     def has_field(self, name: str) -> bool:
-        """Tell whether there is a field ``name``."""
+        """Return whether there is a field ``name``."""
         return name in self.extra_fields
 
     def fields(self) -> list[str]:

@@ -1,7 +1,7 @@
-"""Pickles of NumPy arrays, read without running anything that the file names.
+"""Read pickles of NumPy arrays without executing anything that the file names.
 
-A pickle may name any importable object and have it called. The reader here knows the few names that
-NumPy's own pickling writes and answers them with code of this file; any other name is an error.
+A pickle can name any importable object and have it called. This reader knows the few names that
+NumPy's own pickling writes and maps them to code in this file; any other name is an error.
 ``torch_pickle.py`` reads torch's checkpoints in the same way.
 """
 
@@ -49,7 +49,7 @@ def _build(data: Any, dtype: _Dtype, shape: Any, order: str) -> np.ndarray[Any, 
 
 
 class _Array:
-    """An array in the making: pickles create it empty and set its content afterwards."""
+    """An array under construction: pickles create it empty and set its content afterwards."""
 
     def __init__(self, *_empty: Any) -> None:
         self.array: np.ndarray[Any, Any] | None = None
@@ -60,7 +60,7 @@ class _Array:
 
 
 def _scalar(dtype: _Dtype, data: Any) -> np.ndarray[Any, Any]:
-    """Return a NumPy number as an array of no dimensions."""
+    """Return a NumPy scalar as a 0-d array."""
     return _build(data, dtype, (), "C")
 
 
@@ -116,7 +116,7 @@ KNOWN = {name: Known(function) for name, function in _FUNCTIONS.items()}
 
 
 class _Unpickler(pickle.Unpickler):
-    """Finds the names that NumPy's pickles hold and no other."""
+    """Unpickler that resolves the names that occur in NumPy's pickles, and no others."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in KNOWN:

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def draft_path(path: Path) -> Path:
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file so that at any moment the old or the new content is there, whole.
+    """Write a file atomically: readers see the complete old or the complete new content.
 
     Args:
-        path: the file to make or to replace.
-        write: writes the content to the open binary file that it is given.
+        path: the file to create or replace.
+        write: called with an open binary file, writes the content to it.
     """
     draft = draft_path(path)
     with draft.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Weights of Detectron (Caffe2): names of its blobs -> names that our models' parameters end with.
+"""Weights of Detectron (Caffe2): maps its blob names to suffixes of our parameter names.
 
 ``res2_0_branch2a_w`` is the weight of the first convolution in the first block of the first stage,
 ``layer1.0.conv1.weight``. A batch norm there is a scale and a shift; the statistics are folded in.
@@ -36,12 +36,12 @@ _BRANCHES = {
 
 
 def is_caffe2(names: Iterable[str]) -> bool:
-    """Tell whether the names are those of a Detectron backbone or detector."""
+    """Return whether the names are those of a Detectron backbone or detector."""
     return any(name.startswith("res") and "_branch" in name for name in names)
 
 
 def _module(blob: str) -> str:
-    """Return the name of the module that ``blob``, without its ending, belongs to."""
+    """Return the name of the module that ``blob``, without its suffix, belongs to."""
     if block := _BLOCK.match(blob):
         stage, number, branch, norm = block.groups()
         return f"layer{int(stage) - 1}.{number}.{_BRANCHES[branch][norm is not None]}"
@@ -54,9 +54,9 @@ def _module(blob: str) -> str:
 
 
 def parameter_name(blob: str) -> str:
-    """Return the name that a blob's parameter has in our models, from the last modules on.
+    """Return the suffix of the name that a blob's parameter has in our models.
 
-    A blob of no known form keeps its name, but for the ending.
+    A blob of unknown form keeps its name, except for the suffix.
     """
     if blob[-2:] not in _ENDINGS:
         return blob
@@ -64,7 +64,7 @@ def parameter_name(blob: str) -> str:
 
 
 def convert_caffe2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors under our names; the momentum of their training is dropped.
+    """Return the tensors under our names, without the optimizer's momentum buffers.
 
     Each batch norm gets the statistics that leave its scale and shift as they are: mean 0, variance
     1. A group norm has none.

@@ -1,7 +1,7 @@
 """Checkpoints: ``model_0010000.pth``, ``model_final.pth`` and ``last_checkpoint``, which names one.
 
-A file is a dict of ``model``, ``optimizer``, ``scheduler``, ``iteration``, and beside them the
-states of the training's further parts, ``config`` (YAML text), ``class_names`` and
+A file is a dict of ``model``, ``optimizer``, ``scheduler``, ``iteration``, and in addition the
+states of other parts of the training, ``config`` (YAML text), ``class_names`` and
 ``category_ids``;
 ``torch.load(path, weights_only=True)`` reads it.
 """
@@ -34,30 +34,30 @@ _METADATA = ("config", "class_names", "category_ids")
 
 
 class Stateful(Protocol):
-    """A part of a training with a state of plain values and tensors."""
+    """A part of the training whose state consists of plain values and tensors."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state; every process calls it at the same point."""
+        """Return the state; every rank calls this at the same point."""
 
     def load_state_dict(self, state: dict[str, Any], /) -> Any:
-        """Take up a state that ``state_dict`` returned."""
+        """Restore a state that ``state_dict`` returned."""
 
 
 class Checkpointer:
-    """Saves a training's state to a folder and takes it up again.
+    """Saves the state of a training run to a folder and restores it.
 
     Args:
         model: the module; a DistributedDataParallel is saved and loaded as the module inside it.
         optimizer: saved and restored when given.
         scheduler: saved and restored when given.
         save_dir: folder of the files; empty: nothing is saved or resumed.
-        save_to_disk: whether ``save`` writes; None: on the main process only.
+        save_to_disk: whether ``save`` writes; None: on rank 0 only.
 
     Attributes:
-        metadata: further plain values that ``save`` stores in every file (``config``,
+        metadata: additional plain values that ``save`` stores in every file (``config``,
             ``class_names``, ``category_ids``); ``load`` does not return them, and compares its
             ``class_names`` with the file's.
-        parts: further parts of the training by name (``checkpointer.parts["scaler"] = scaler``,
+        parts: other parts of the training by name (``checkpointer.parts["scaler"] = scaler``,
             before ``load``); each is saved under its name and restored when a run is resumed.
     """
 
@@ -79,12 +79,12 @@ class Checkpointer:
         self.logger = logging.getLogger(__name__)
 
     def save(self, name: str, **extra: Any) -> None:
-        """Write ``<save_dir>/<name>.pth`` and make it the last checkpoint.
+        """Write ``<save_dir>/<name>.pth`` and record it as the last checkpoint.
 
-        Every process of a job must call it, those too that do not write.
+        Every rank must call this, including those that do not write.
 
         Args:
-            name: file name without its ending.
+            name: file name without its suffix.
             extra: plain values to store, such as ``iteration``; ``load`` returns them.
         """
         if not self.save_dir:
@@ -102,11 +102,11 @@ class Checkpointer:
     def load(
         self, path: str | Path | None = None, use_latest: bool = True, *, require_all: bool = False
     ) -> dict[str, Any]:
-        """Resume from the folder's last checkpoint, or else start from the weights at ``path``.
+        """Resume from the folder's last checkpoint, else start from the weights at ``path``.
 
-        Resuming restores the model wholly, the optimizer and the scheduler. Starting from a file
-        takes the model's weights alone, the averaged ones if there are such, those that fit by
-        name and shape; if the file names other classes, the layers that depend on them begin anew.
+        Resuming restores the whole model, the optimizer and the scheduler. Starting from a file
+        takes only the model's weights (the averaged ones if there are any) that match by
+        name and shape; if its classes differ, the layers that depend on them are re-initialized.
 
         Args:
             path: a file of weights (see ``read_weights``); empty or None: initial values stay.
@@ -140,7 +140,7 @@ class Checkpointer:
         if self.optimizer is None:
             self.logger.info(f"Loading {what}")
         else:
-            self.logger.info(f"Fine-tuning {what}: optimizer, schedule and iteration begin anew")
+            self.logger.info(f"Fine-tuning {what}: optimizer, schedule and iteration start over")
         differ = difference_of_classes(content.get("class_names"), self.metadata.get("class_names"))
         if differ and require_all:
             raise ValueError(f"{path} does not fit the data: {differ}")
@@ -155,13 +155,13 @@ class Checkpointer:
         return {}
 
     def get_checkpoint_file(self) -> Path | None:
-        """Return the file named by ``last_checkpoint``, None if there is no such note.
+        """Return the file named by ``last_checkpoint``; None if there is no such record.
 
-        In a folder that was moved the named path is gone; then the file of that name in the folder
-        is meant.
+        If the folder was moved, the named path is gone; then the file of that name in the folder
+        is returned instead.
 
         Raises:
-            FileNotFoundError: the file is in neither place.
+            FileNotFoundError: the file exists in neither place.
         """
         note = Path(self.save_dir) / _LAST
         if not self.save_dir or not note.is_file():
@@ -176,7 +176,7 @@ class Checkpointer:
         )
 
     def _all_parts(self) -> dict[str, Stateful]:
-        """Return what is saved and restored beside the model."""
+        """Return the parts that are saved and restored along with the model."""
         parts: dict[str, Stateful] = {}
         if self.optimizer is not None:
             parts["optimizer"] = self.optimizer
@@ -189,7 +189,7 @@ class Checkpointer:
         return Path(name)
 
     def _resume(self, path: Path) -> dict[str, Any]:
-        """Restore everything from ``path`` and return what is left."""
+        """Restore everything from ``path`` and return the remaining entries."""
         goes_on = ": optimizer, schedule and iteration go on" if self.optimizer is not None else ""
         self.logger.info(f"Resuming from the checkpoint {path}{goes_on}")
         content = self._read_whole(path)
@@ -211,7 +211,7 @@ class Checkpointer:
             if name in content:
                 self._restore(name, part, content[name])
             else:
-                self.logger.warning(f"{path} has no state of the {name}: it begins anew")
+                self.logger.warning(f"{path} has no state of the {name}: it starts from scratch")
         rest = {k: v for k, v in content.items() if k not in {"model", *parts, *_METADATA}}
         for name in [name for name, value in rest.items() if isinstance(value, Mapping)]:
             self.logger.warning(f"{path} has a state of the {name}, which this run does not use")
@@ -219,7 +219,7 @@ class Checkpointer:
         return rest
 
     def _read_whole(self, path: Path) -> dict[str, Any]:
-        """Read a checkpoint; if it is damaged, name the others."""
+        """Read a checkpoint; if it is damaged, list the others in the error."""
         try:
             return read_weights(path)
         except ValueError as error:
@@ -231,7 +231,7 @@ class Checkpointer:
             ) from error
 
     def _tell_changes(self, content: Mapping[str, Any]) -> None:
-        """Warn of settings that are not those which the checkpoint was made with."""
+        """Warn about settings that differ from those of the checkpoint."""
         if self.optimizer is None or not {"config"} <= content.keys() & self.metadata.keys():
             return
         changes = config_changes(content["config"], self.metadata["config"])
@@ -254,9 +254,9 @@ class Checkpointer:
 
 
 class DetectronCheckpointer(Checkpointer):
-    """A checkpointer that stores the config in every file and downloads what it is to load.
+    """A checkpointer that stores the config in every file and downloads weights as needed.
 
-    ``load`` takes ``http(s)://`` addresses and ``catalog://`` names of ``PATHS_CATALOG``'s
+    ``load`` accepts ``http(s)://`` URLs and ``catalog://`` names of ``PATHS_CATALOG``'s
     ``ModelCatalog``, published models of other projects too, which are converted; the files are
     kept in ``MODEL.PRETRAINED_MODELS``.
 
@@ -283,5 +283,5 @@ class DetectronCheckpointer(Checkpointer):
         self._cfg = cfg
 
     def _local_file(self, name: str) -> Path:
-        """Return the file that a path, an address or a catalog name stands for, downloaded."""
+        """Return the local file of a path, URL or catalog name, downloading it if needed."""
         return local_weights(name, self._cfg.MODEL.PRETRAINED_MODELS, self._cfg.PATHS_CATALOG)

@@ -9,11 +9,11 @@ _SHOWN = 20  # classes listed in a message
 
 
 def difference_of_classes(theirs: Sequence[str] | None, ours: Sequence[str] | None) -> str:
-    """Word how two lists of classes differ; "" if they agree, or one is not known.
+    """Describe how two lists of classes differ; "" if they agree or one is unknown.
 
     Args:
-        theirs: the name of each label in a file of weights, the background included.
-        ours: the same of the data.
+        theirs: the name of each label in a checkpoint, including the background.
+        ours: the name of each label in the data.
     """
     if not theirs or not ours or list(theirs) == list(ours):
         return ""

@@ -1,4 +1,4 @@
-"""What this machine and its libraries are: ``python -m maskrcnn_benchmark.utils.collect_env``."""
+"""Report machine and library versions: ``python -m maskrcnn_benchmark.utils.collect_env``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _version(package: str) -> str:
 
 
 def _tool_version(*command: str) -> str:
-    """Return the last line of a tool's version text that has a digit, or that it is missing."""
+    """Return the last line of a tool's version output with a digit, or say that it is missing."""
     if shutil.which(command[0]) is None:
         return "not found"
     result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -44,7 +44,7 @@ def _nvcc_version() -> str:
 
 
 def _extension() -> str:
-    """Tell whether the compiled operators are there."""
+    """Return a description of the compiled operators."""
     try:
         layers = importlib.import_module("maskrcnn_benchmark.layers")
     except ImportError as error:
@@ -70,7 +70,7 @@ def _gpus() -> list[tuple[str, str]]:
 
 
 def collect_env_info() -> str:
-    """Return a table of versions and devices, a line each; for the log and for bug reports."""
+    """Return a table of versions and devices, one per line, for logs and bug reports."""
     rows = [("platform", platform.platform()), ("python", sys.version.split()[0])]
     rows += [(package, _version(package)) for package in _PACKAGES]
     rows += [

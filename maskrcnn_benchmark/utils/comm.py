@@ -1,6 +1,6 @@
 """Processes of one job: rank, world size, barrier, gather, reduce.
 
-Every function works without ``init_process_group`` as in a job of one process.
+Without ``init_process_group``, every function behaves as in a job of one process.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ def is_main_process() -> bool:
 
 
 def synchronize() -> None:
-    """Wait until every process has come here."""
+    """Wait until every rank reaches this barrier."""
     if get_world_size() > 1:
         dist.barrier()
 
 
 def fresh_store(store: dist.Store, rank: int, world_size: int, *, timeout: timedelta) -> dist.Store:
-    """Return a part of ``store`` that the present processes of a job have for themselves.
+    """Return a part of ``store`` that belongs to the current processes of a job only.
 
     torchrun restarts a job on the same store (https://github.com/pytorch/pytorch/issues/135712).
-    The addresses of the former processes are still in it, and a process that comes before its
-    peers would connect to those. So rank 0 draws a name and tells it to whoever says hello, former
+    It still holds the addresses of the former processes, and a process that arrives before its
+    peers would connect to those. So rank 0 draws a name and sends it to whoever says hello, former
     processes too, until all have answered under that name.
 
     Args:
-        store: all processes can reach it; it may hold what former ones left.
+        store: reachable by all ranks; may hold entries of former processes.
         rank: of this process.
         world_size: number of processes.
         timeout: how long to wait for the others.
 
     Raises:
-        RuntimeError: some did not come in that time.
+        RuntimeError: some ranks did not arrive within that time.
     """
     store.set_timeout(timeout)
     own = uuid.uuid4().hex
@@ -80,7 +80,7 @@ def fresh_store(store: dist.Store, rank: int, world_size: int, *, timeout: timed
 
 
 def all_gather(data: T) -> list[T]:
-    """Return what every process passed in, by rank; ``data`` is any object that can be pickled."""
+    """Return ``data`` of every rank, in rank order; any picklable object is accepted."""
     world_size = get_world_size()
     if world_size == 1:
         return [data]
@@ -106,20 +106,20 @@ def any_of_each(flags: Tensor) -> list[bool]:
 
 
 def reduce_dict(values: dict[str, Tensor], average: bool = True) -> dict[str, Tensor]:
-    """Reduce tensors of equal shape to rank 0, in one exchange.
+    """Reduce tensors of equal shape to rank 0 in one collective call.
 
     Args:
-        values: the same names on every process; all tensors have one shape and one dtype.
-        average: the mean over processes if true, else the sum.
+        values: same names on every rank; all tensors share one shape and one dtype.
+        average: if true, the mean over the ranks, else the sum.
 
     Returns:
-        A dict with the same names in the same order. Only rank 0's numbers are meaningful.
+        A dict with the same names in the same order. Only the values on rank 0 are meaningful.
     """
     world_size = get_world_size()
     if world_size == 1 or not values:
         return values
     with torch.no_grad():
-        names = sorted(values)  # one order on every process
+        names = sorted(values)  # same order on every rank
         stacked = torch.stack([values[name] for name in names])
         dist.reduce(stacked, dst=0)
         if average and is_main_process():

@@ -59,7 +59,7 @@ def require_conventions(content: Mapping[str, Any], config: str, path: str | Pat
 
 
 def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield full keys and values of a tree."""
+    """Yield the full key and the value of each leaf of a tree."""
     if not isinstance(node, dict):
         yield path, node
         return

@@ -1,4 +1,4 @@
-"""A user's own set-up code, run before anything else."""
+"""User-provided setup code, run before anything else."""
 
 from __future__ import annotations
 

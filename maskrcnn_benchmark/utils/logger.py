@@ -12,11 +12,11 @@ _FORMAT = "%(asctime)s %(name)s %(levelname)s: %(message)s"
 def setup_logger(
     name: str, save_dir: str | Path | None, distributed_rank: int = 0, filename: str = "log.txt"
 ) -> logging.Logger:
-    """Return the logger ``name``, writing to stdout and to a file; a second call starts over.
+    """Return the logger ``name``, writing to stdout and a file; a second call reconfigures it.
 
     Args:
         name: of the logger; loggers below it (``name.part``) write through it.
-        save_dir: folder of the log file (made if needed); empty or None: stdout only.
+        save_dir: folder of the log file (created if needed); empty or None: stdout only.
         distributed_rank: only rank 0 writes anything.
         filename: the file, appended to.
     """

@@ -1,4 +1,4 @@
-"""Which images and videos a command is to read, and where what it makes of them goes."""
+"""Find the images and videos to read, and choose the output paths."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def image_endings() -> frozenset[str]:
 
 
 def is_video(path: Path) -> bool:
-    """Tell by its ending whether a file is a video."""
+    """Return whether a file is a video, by its suffix."""
     return path.suffix.lower() in VIDEO_ENDINGS
 
 
@@ -74,7 +74,7 @@ def find_media(inputs: Sequence[str], *, outside: Path) -> Media:
             command wrote before is not its input, unless the searched folder itself lies in it.
 
     Raises:
-        FileNotFoundError: an input is not there, or there is no image or video in it.
+        FileNotFoundError: an input does not exist, or holds no image or video.
     """
     media, files = Media(), []
     for name in inputs:
@@ -150,17 +150,17 @@ def _listed(endings: Counter[str]) -> str:
 
 
 def common_folder(files: Sequence[Path]) -> Path:
-    """Return the deepest folder that holds all files, absolute."""
+    """Return the deepest folder that contains all files, as an absolute path."""
     return Path(os.path.commonpath([path.absolute().parent for path in files]))
 
 
 def output_paths(
     files: Sequence[Path], folder: Path, *, searched: Iterable[Path] = ()
 ) -> list[Path]:
-    """Return where the picture (``.png``) or video (``.mp4``) of each file goes.
+    """Return the output path of each file: a ``.png`` image or an ``.mp4`` video.
 
-    Below ``folder`` the outputs lie as the files do below their common folder. They are named by
-    the stem; where two would meet, by the whole name (``a.jpg.png`` and ``a.tif.png``). A name too
+    The outputs mirror the layout of the files below their common folder. They are named by
+    the stem; where two would collide, by the full name (``a.jpg.png``, ``a.tif.png``). A name too
     long for the disk is cut, and a checksum of the whole name follows.
 
     Args:
@@ -180,7 +180,7 @@ def output_paths(
             place.with_name(fitted_name(place.name if keep else place.stem, ending))
             for place, ending, keep in zip(places, endings, whole, strict=True)
         ]
-        # some disks do not tell upper from lower case
+        # some file systems are not case-sensitive
         count = Counter(str(name).casefold() for name in named)
         meets = [count[str(name).casefold()] > 1 for name in named]
         if not any(meet and not keep for meet, keep in zip(meets, whole, strict=True)):

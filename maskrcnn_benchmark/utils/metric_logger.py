@@ -1,4 +1,4 @@
-"""Running figures of a training: ``name: median (global average)``."""
+"""Running metrics of a training: ``name: median (global average)``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch
 
 
 class SmoothedValue:
-    """A series of numbers: median and mean of the last ones, mean of all.
+    """A series of values: median and mean over a window, mean over all.
 
     Numbers that are not finite, from a step that overflowed, are left out. What is known of none is
     NaN.
 
     Args:
-        window_size: how many of the last values ``median`` and ``avg`` look at.
+        window_size: number of recent values used by ``median`` and ``avg``.
     """
 
     def __init__(self, window_size: int = 20) -> None:
@@ -33,7 +33,7 @@ class SmoothedValue:
 
     @property
     def median(self) -> float:
-        """Median of the window; of an even number of values the lower of the middle two."""
+        """Median of the window; for an even number of values, the lower middle one."""
         return torch.tensor(list(self.deque), dtype=torch.float32).median().item()
 
     @property
@@ -48,7 +48,7 @@ class SmoothedValue:
 
 
 class MetricLogger:
-    """Several smoothed values by name, in the order in which they first came.
+    """Several smoothed values by name, in the order of their first appearance.
 
     Args:
         delimiter: between the values in ``str()``.
@@ -59,7 +59,7 @@ class MetricLogger:
         self.delimiter = delimiter
 
     def update(self, **values: float) -> None:
-        """Append one value to each named series, making those that are new."""
+        """Append one value to each named series, creating new ones as needed."""
         for name, value in values.items():
             self.meters.setdefault(name, SmoothedValue()).update(float(value))
 

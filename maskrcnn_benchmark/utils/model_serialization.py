@@ -1,4 +1,4 @@
-"""Which loaded tensor goes into which parameter: matching of names by their longest common end."""
+"""Match loaded tensors to parameters by the longest common suffix of their names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 _SHOWN = 8  # names listed per line of the summary
-_FROM_CONFIG = re.compile(r"(^|\.)cell_anchors\.\d+$")  # buffers that no file needs to hold
+_FROM_CONFIG = re.compile(r"(^|\.)cell_anchors\.\d+$")  # buffers that follow from the config
 _CLASSIFIER = re.compile(r"(stem|conv1|bn1|layer\d)\.")  # how every name of a ResNet begins
 # the layers of the RoI heads with an output for each class
 _OF_CLASSES = re.compile(
@@ -23,14 +23,14 @@ _DEFORMABLE = (".conv2.conv.", ".conv2.")
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of every name when weights were loaded into a model.
+    """Outcome of loading weights into a model, by name.
 
     Attributes:
         matched: model name -> name in the file, for the tensors that were copied.
-        missing: model names that nothing was found for; they keep their values.
-        unexpected: names of the file that no parameter took.
+        missing: model names without a match; they keep their values.
+        unexpected: names in the file that match no parameter.
         mismatched: (model name, shape in the model, shape in the file); they keep their values.
-        of_classes: model names that were not loaded because the file's classes are others.
+        of_classes: model names that were not loaded because the file has other classes.
     """
 
     matched: dict[str, str]
@@ -41,17 +41,17 @@ class LoadReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every tensor of the model was loaded, but for what the config determines."""
+        """Whether every tensor of the model was loaded, except those determined by the config."""
         left = self.mismatched or self.of_classes
         return not left and all(_FROM_CONFIG.search(name) for name in self.missing)
 
     @property
     def backbone_only(self) -> bool:
-        """Whether all that was loaded is a classification ResNet's: there is no detector in it."""
+        """Whether only tensors of a classification ResNet were loaded, and no detector."""
         return bool(self.matched) and all(_CLASSIFIER.match(n) for n in self.matched.values())
 
     def require_complete(self, source: str | Path) -> None:
-        """Refuse a file that does not fill the whole model.
+        """Reject a file that does not fill the whole model.
 
         Args:
             source: the file, for the message.
@@ -67,10 +67,10 @@ class LoadReport:
         raise ValueError(f"{source} {short}: {self.summary()}")
 
     def require_frozen(self, model: nn.Module, source: str | Path) -> None:
-        """Refuse to start a training whose frozen parts would stay at random values for good.
+        """Refuse to train a model whose frozen parts would keep their random values.
 
         Args:
-            model: that was loaded; parameters that need no gradient are frozen.
+            model: the loaded model; parameters that need no gradient are frozen.
             source: the file, for the message.
 
         Raises:
@@ -85,7 +85,7 @@ class LoadReport:
             )
 
     def summary(self) -> str:
-        """Return the report in a few lines: a count each, and the first names."""
+        """Return the report in a few lines: counts and the first names of each kind."""
         left = len(self.missing) + len(self.mismatched) + len(self.of_classes)
         total = len(self.matched) + left
         lines = [f"loaded {len(self.matched)} of the model's {total} tensors"]
@@ -95,14 +95,14 @@ class LoadReport:
             shapes = [f"{name} {model} != {loaded}" for name, model, loaded in self.mismatched]
             lines.append(f"of another shape, left as they are: {_names(shapes)}")
         if self.of_classes:
-            lines.append(f"of other classes, begun anew: {_names(self.of_classes)}")
+            lines.append(f"of other classes, re-initialized: {_names(self.of_classes)}")
         if self.unexpected:
             lines.append(f"in the file but not used: {_names(self.unexpected)}")
         return "\n  ".join(lines)
 
 
 def _names(names: list[str]) -> str:
-    """Return ``"3: a, b, c"``, cut after the first few."""
+    """Return ``"3: a, b, c"``, truncated after the first few."""
     more = ", ..." if len(names) > _SHOWN else ""
     return f"{len(names)}: {', '.join(names[:_SHOWN])}{more}"
 
@@ -118,11 +118,11 @@ def strip_module_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def match_suffixes(
     model_names: Iterable[str], loaded_names: Iterable[str]
 ) -> dict[str, str | None]:
-    """Return for each model name the longest loaded name that it ends with, or None.
+    """Return, for each model name, the longest loaded name that is a suffix of it, or None.
 
-    The end may begin anywhere in the name, not only after a dot, as in maskrcnn-benchmark; so
+    As in maskrcnn-benchmark, the suffix may begin anywhere in the name, not only after a dot; so
     ``backbone.body.layer1.0.conv1.weight`` takes ``layer1.0.conv1.weight`` before ``conv1.weight``.
-    A deformable ``conv2.conv.weight`` for which there is none takes ``conv2.weight``.
+    A deformable ``conv2.conv.weight`` without a match takes ``conv2.weight``.
     """
     loaded = set(loaded_names)
 
@@ -143,10 +143,10 @@ def load_state_dict(
     Args:
         model: changed in place; tensors without a match, or of another shape, keep their values.
         loaded: name -> tensor.
-        same_classes: False: those that have a row for each class keep their values too.
+        same_classes: if False, tensors with a row per class keep their values too.
 
     Raises:
-        ValueError: not a single tensor could be loaded.
+        ValueError: no tensor could be loaded.
     """
     loaded = strip_module_prefix(loaded)
     own = model.state_dict()

@@ -1,4 +1,4 @@
-"""Files of weights from the web: downloaded once, taken up where they broke off, checked."""
+"""Download weights: once, resumable, and verified by sha256."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _HOSTS_WITH_HASHES = (
 
 
 def is_url(name: str) -> bool:
-    """Tell whether ``name`` is an address (``scheme://...``) rather than a path."""
+    """Return whether ``name`` is a URL (``scheme://...``) rather than a path."""
     return "://" in name
 
 
 def expected_sha256(url: str) -> str | None:
-    """Return the sha256, or its first digits, that the address itself tells; None if it does not.
+    """Return the sha256, or its first digits, given in the URL itself; None if there is none.
 
     Any address may end in ``#sha256=<hex digits>``; download.pytorch.org and download.openmmlab.com
     put the first eight digits into the file's name.
 
     Raises:
-        ValueError: what follows ``#`` is not that.
+        ValueError: the part after ``#`` is something else.
     """
     parts = urlsplit(url)
     if parts.fragment:
@@ -56,7 +56,7 @@ def expected_sha256(url: str) -> str | None:
 
 
 def path_for_url(url: str) -> Path:
-    """Return where the file of an address is kept: ``<host>/<path>``, relative.
+    """Return the relative path at which the file of a URL is cached: ``<host>/<path>``.
 
     Raises:
         ValueError: it is not an http or https address of a file.
@@ -73,17 +73,17 @@ def path_for_url(url: str) -> Path:
 
 
 def fetch(url: str, target: Path) -> Path:
-    """Return ``target`` after downloading ``url`` to it, if it is not there already.
+    """Download ``url`` to ``target``, unless it exists, and return ``target``.
 
-    In a job of several processes the main one downloads while the others wait.
+    In a distributed job, rank 0 downloads while the others wait.
 
     Args:
         url: an http or https address; ``#sha256=<hex>`` at its end is checked.
-        target: where the file is kept; it appears there only when it is whole.
+        target: path of the file; it appears there only once it is complete.
 
     Raises:
-        OSError: the file cannot be had; the message says what to do.
-        ValueError: the file is not the one that the sha256 belongs to.
+        OSError: the download failed; the message says what to do.
+        ValueError: the sha256 of the file does not match.
     """
     once_per_job(lambda: download(url, target), target)
     return target
@@ -106,7 +106,7 @@ def once_per_job(make: Callable[[], None], target: Path) -> None:
             make()
         except (OSError, ValueError) as error:
             problem = error
-    problem = all_gather(problem)[0]  # the others wait here, and end if the main process must
+    problem = all_gather(problem)[0]  # a barrier; if rank 0 failed, all ranks raise its error
     if problem is not None:
         raise problem
     if not target.is_file():
@@ -145,7 +145,7 @@ def download(url: str, target: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Return in a few words what went wrong with a connection."""
+    """Return a short description of a connection error."""
     if isinstance(error, HTTPError):
         return f"the server answers {error.code} {error.reason}"
     return str(error.reason if isinstance(error, URLError) else error) or type(error).__name__
@@ -160,7 +160,7 @@ def _sha256(path: Path) -> str:
 
 
 def _tag_file(part: Path) -> Path:
-    """Return the file that notes which version of the remote file ``part`` is a piece of."""
+    """Return the file that records which version of the remote file ``part`` belongs to."""
     return part.with_name(f"{part.name}.tag")
 
 
@@ -169,7 +169,7 @@ def _size(path: Path) -> int:
 
 
 def _download(url: str, part: Path) -> None:
-    """Complete ``part``, connecting anew as long as each connection brings more of the file."""
+    """Complete ``part``, reconnecting as long as each connection makes progress."""
     while True:
         before = _size(part)
         problem: Exception | None = None
@@ -188,7 +188,7 @@ def _download(url: str, part: Path) -> None:
 
 
 def _transfer(url: str, part: Path) -> int | None:
-    """Append to ``part`` what one connection brings; return the size of the whole if told."""
+    """Append the data of one connection to ``part``; return the total size if known."""
     start, tag = _size(part), _tag_file(part)
     request = Request(url, headers={"User-Agent": "maskrcnn_benchmark"})
     if start:
@@ -226,7 +226,7 @@ def _number(text: str) -> int | None:
 
 
 def _note_version(headers: Message, tag: Path) -> None:
-    """Keep what tells this version of the remote file from another, for ``If-Range``."""
+    """Record the version (ETag or date) of the remote file for ``If-Range``."""
     etag = headers.get("ETag", "")
     version = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
     if version:
@@ -236,7 +236,7 @@ def _note_version(headers: Message, tag: Path) -> None:
 
 
 def _copy(source: HTTPResponse, file: IO[bytes], start: int, total: int | None) -> None:
-    """Write the answer's body to ``file``, with a progress bar if a terminal watches."""
+    """Write the response body to ``file``, with a progress bar on a terminal."""
     with tqdm(total=total, initial=start, unit="B", unit_scale=True, disable=None) as bar:
         while block := source.read(_BLOCK):
             file.write(block)

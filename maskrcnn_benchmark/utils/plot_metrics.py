@@ -1,4 +1,4 @@
-"""Curves of training runs, out of the ``metrics.jsonl`` that each leaves in its folder."""
+"""Plot training curves from the ``metrics.jsonl`` of each run."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ Run = dict[str, Curve]
 
 
 def read_metrics(folder: str | Path) -> Run:
-    """Read the figures of a run.
+    """Read the metrics of a run.
 
-    A last line that is cut off, as a crash leaves it, is passed over; so is what is not a number.
+    A truncated last line, as left by a crash, is skipped, and so are values that are not numbers.
 
     Args:
         folder: OUTPUT_DIR of the run.
 
     Returns:
-        The curve of each key, by iteration; empty for an empty file. Not every key has a value at
+        The curve of each key by iteration; empty for an empty file. Not every key has a value at
         every iteration.
 
     Raises:
@@ -68,13 +68,13 @@ def read_metrics(folder: str | Path) -> Run:
 
 
 def plot_runs(folders: Sequence[str | Path], path: str | Path, *, keys: str = DEFAULT_KEYS) -> None:
-    """Draw losses, learning rate and AP over the iterations, of several runs in one colour each.
+    """Plot losses, learning rate and AP over the iterations, in one color per run.
 
-    Each key has its panel; evaluation figures of one name (``bbox_AP``, ``segm_AP``) share one.
+    Each key has its panel; evaluation metrics of one name (``bbox_AP``, ``segm_AP``) share one.
 
     Args:
         folders: OUTPUT_DIR of each run. One whose file is empty is named in a warning.
-        path: picture to write; its suffix tells the format (png, pdf, svg).
+        path: image to write; its suffix selects the format (png, pdf, svg).
         keys: regular expression that a key must match as a whole to be drawn.
 
     Raises:
@@ -104,7 +104,7 @@ def plot_runs(folders: Sequence[str | Path], path: str | Path, *, keys: str = DE
 
 
 def _names(folders: Sequence[str | Path]) -> list[str]:
-    """Return the shortest ends of the paths that tell the runs apart."""
+    """Return the shortest path suffixes that distinguish the runs."""
     parts = [Path(folder).resolve().parts for folder in folders]
     for length in range(1, max(map(len, parts), default=1) + 1):
         names = ["/".join(p[-length:]) for p in parts]
@@ -132,7 +132,7 @@ def _draw_panels(panels: Mapping[str, list[str]], runs: Mapping[str, Run]) -> Fi
 
 
 def _draw_panel(axes: Axes, title: str, keys: list[str], runs: Mapping[str, Run]) -> None:
-    """Draw the curves of some keys, a line style for each: a colour a run, or a key if alone."""
+    """Draw the curves of some keys, one line style per key, one color per run (or per key)."""
     for number, (name, run) in enumerate(runs.items()):
         for style, key in enumerate(keys):
             if key not in run:
@@ -159,7 +159,7 @@ def _draw_panel(axes: Axes, title: str, keys: list[str], runs: Mapping[str, Run]
 def _draw_curve(
     axes: Axes, curve: Curve, *, color: str, style: int, label: str, smooth: bool
 ) -> None:
-    """Draw a curve; a long one to smooth is drawn thinly, its running mean on top."""
+    """Draw a curve; a long one to be smoothed is thin, with its running mean on top."""
     iterations, values = np.array(curve[0]), np.array(curve[1])
     line: dict[str, Any] = {
         "color": color,

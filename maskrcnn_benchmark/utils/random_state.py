@@ -1,7 +1,7 @@
-"""The random generators of a training.
+"""Random number generators of a training run.
 
-All draws of a step are a function of the run's seed, the iteration and the rank, because the
-generators are seeded anew before each step. So a step can be repeated, whatever was drawn before.
+All draws of a step are a function of the seed, the iteration and the rank, because the
+generators are re-seeded before each step. A step can be repeated, whatever was drawn before.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from .comm import all_gather, get_rank, get_world_size
 
 
 def seed_generators(seed: int) -> None:
-    """Seed Python's, NumPy's and torch's generators, on all devices, with 0 <= seed < 2**32."""
+    """Seed the generators of Python, NumPy and torch (all devices) with 0 <= seed < 2**32."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 users' transforms may draw from it
     torch.manual_seed(seed)
 
 
 def step_seed(seed: int, iteration: int, rank: int) -> int:
-    """Return the seed, below 2**32, of what a process draws in an iteration of a run."""
+    """Return the seed, below 2**32, of one rank in one iteration of a run."""
     return int(np.random.SeedSequence((seed, iteration, rank)).generate_state(1)[0])
 
 
 class RandomStates:
-    """The states of all processes' generators, as a part of a checkpoint.
+    """Generator states of all ranks, as part of a checkpoint.
 
-    Steps do not need them (see ``seed_generators``); they are for what draws between two steps.
+    Steps do not need them (see ``seed_generators``); they cover draws between two steps.
 
     Args:
         device: where the model is.
@@ -41,7 +41,7 @@ class RandomStates:
         self._device = torch.device(device)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return ``{"ranks": [...]}``: tensors, numbers and tuples; all processes must call it."""
+        """Return ``{"ranks": [...]}``: tensors, numbers and tuples; every rank must call this."""
         numpy: dict[str, Any] = np.random.get_state(legacy=False)  # type: ignore[assignment]  # noqa: NPY002
         numpy["state"]["key"] = tuple(numpy["state"]["key"].tolist())
         own = {
@@ -53,7 +53,7 @@ class RandomStates:
         return {"ranks": all_gather(own)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore this process' generators; with another number of processes, say what it means."""
+        """Restore the generators of this rank; warn if the number of processes changed."""
         ranks = state["ranks"]
         if len(ranks) != get_world_size():
             logging.getLogger(__name__).warning(

@@ -1,4 +1,4 @@
-"""Classification ResNets with torchvision's names, timm's too, as backbones of ours."""
+"""Use classification ResNets of torchvision and timm as backbones."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _STEM = {"conv1.": "stem.conv1.", "bn1.": "stem.bn1."}
 
 
 def is_torchvision_resnet(state: Mapping[str, Tensor]) -> bool:
-    """Tell whether the names are those of a torchvision or timm ResNet or ResNeXt."""
+    """Return whether the names are those of a torchvision or timm ResNet or ResNeXt."""
     stems = {"conv1.weight", _DEEP_STEM}
     return "layer1.0.conv1.weight" in state and not stems.isdisjoint(state)
 
 
 def convert_torchvision_resnet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors under the names that our backbones end with.
+    """Return the tensors under the names that our backbones use as suffixes.
 
     ``conv1`` and ``bn1`` become ``stem.conv1`` and ``stem.bn1``; ``layerN.*`` stay (on FPN they all
     go to ``backbone.body``, on C4 ``layer4`` goes to the box head). Our FrozenBatchNorm2d has no
-    epsilon, so torch's is added to ``running_var`` here. The classifier ``fc`` and the counters
-    ``num_batches_tracked`` have no place in a detector and are dropped.
+    epsilon, so torch's epsilon is added to ``running_var``. The classifier ``fc`` and the counters
+    ``num_batches_tracked`` are not part of a detector and are dropped.
 
     Args:
         state: torchvision's names -> tensors; not changed.

@@ -1,4 +1,4 @@
-"""Frames of videos and cameras, and videos of frames. Frames are uint8 RGB ``[H, W, 3]``.
+"""Read frames from videos and cameras; write videos. Frames are uint8 RGB ``[H, W, 3]``.
 
 Files need PyAV, the optional package ``av``.
 """
@@ -30,7 +30,7 @@ _MOST_TICKS_OF_MPEG4 = 65_535  # by its standard
 
 
 class VideoError(UserError):
-    """A video file is none, or is broken."""
+    """A file is not a video, or is broken."""
 
 
 def load_av() -> Any:
@@ -48,12 +48,12 @@ def load_av() -> Any:
 
 @dataclass(frozen=True)
 class VideoReader:
-    """A video file. Iterating decodes it, turned upright as the camera noted.
+    """A video file. Iterating decodes it and applies the rotation noted by the camera.
 
     Attributes:
         path: the file.
         fps: frames per second, on average.
-        num_frames: as the file says; 0 if it does not.
+        num_frames: as stated by the file; 0 if unknown.
     """
 
     path: Path
@@ -81,7 +81,7 @@ class VideoReader:
 
 
 def open_video(path: Path) -> VideoReader:
-    """Look into a video file.
+    """Open a video file.
 
     Raises:
         MissingFileError: there is no such file.
@@ -103,7 +103,7 @@ def open_video(path: Path) -> VideoReader:
 
 
 def camera_frames(number: int) -> Iterator[Frame]:
-    """Yield the newest frame of a camera, again and again.
+    """Yield the latest frame of a camera, repeatedly.
 
     Raises:
         UserError: there is no such camera, or it has stopped.
@@ -121,9 +121,9 @@ def camera_frames(number: int) -> Iterator[Frame]:
 
 
 def until_interrupt(frames: Iterable[Frame]) -> Iterator[tuple[Frame, float]]:
-    """Yield frames with the seconds since the first was asked for; Ctrl-C ends them.
+    """Yield frames with the seconds since the first was requested; Ctrl-C ends the iteration.
 
-    So whatever uses a frame is finished before the end. Works in the main thread only.
+    The consumer finishes its current frame first. Works in the main thread only.
     """
     stop = threading.Event()
     handler = signal.signal(signal.SIGINT, lambda *_: stop.set())
@@ -138,10 +138,10 @@ def until_interrupt(frames: Iterable[Frame]) -> Iterator[tuple[Frame, float]]:
 
 
 class VideoWriter:
-    """Writes an MP4 file. It is there when the ``with`` block ends without an error, or not at all.
+    """Writer of an MP4 file, which appears only if the ``with`` block ends without an error.
 
     Args:
-        path: of the file; folders are made.
+        path: path of the file; its folder is created if needed.
         fps: frames per second on average; the time of frames that are written without one.
     """
 
@@ -166,7 +166,7 @@ class VideoWriter:
         return self
 
     def write(self, frame: Frame, seconds: float | None = None) -> None:
-        """Append a frame; all have the size of the first.
+        """Append a frame; all frames have the size of the first.
 
         Args:
             frame: the picture; an odd side is extended by a pixel, as the format needs.

@@ -1,4 +1,4 @@
-"""Reading files of weights, and finding the model's tensors in what they hold."""
+"""Read weight files and find the model's tensors in them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _read_pickle(path: Path) -> dict[str, Any]:
 
 
 def _with_tensors(value: Any) -> Any:
-    """Return ``value`` with the arrays in its dicts turned into tensors."""
+    """Return ``value`` with the arrays in its dicts converted to tensors."""
     if isinstance(value, Mapping):
         return {str(name): _with_tensors(item) for name, item in value.items()}
     return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
@@ -78,17 +78,17 @@ _READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
 
 
 def check_ending(path: str | Path) -> None:
-    """Refuse a file that ``read_weights`` would not know how to read.
+    """Reject a file that ``read_weights`` cannot read.
 
     Raises:
-        ValueError: the path ends in something else than a kind of file of weights.
+        ValueError: the suffix is not that of a weight file.
     """
     if Path(path).suffix.lower() not in _READERS:
         raise ValueError(f"{path}: weights must be a file ending in {', '.join(_READERS)}")
 
 
 def read_weights(path: str | Path) -> dict[str, Any]:
-    """Return what a file of weights holds, on the CPU. Nothing in a file is ever executed.
+    """Return the content of a weight file, on the CPU. Nothing in the file is executed.
 
     Args:
         path: ``.pth`` or ``.pt`` (torch; objects of other programs are left out), ``.pkl``
@@ -115,18 +115,18 @@ _HOLDERS = (
 
 
 def model_tensors(content: Mapping[str, Any], *, averaged: bool = True) -> dict[str, Tensor]:
-    """Return the model's tensors out of a file's content, under names that suit our models.
+    """Return the model's tensors from the content of a file, renamed to suit our models.
 
-    Takes a bare state dict or one under ``model``, ``state_dict`` or ``blobs``, with or without
+    Accepts a bare state dict or one under ``model``, ``state_dict`` or ``blobs``, with or without
     ``module.`` before every name; a torchvision or timm ResNet and Detectron's blobs are renamed.
 
     Args:
         content: see ``read_weights``.
         averaged: take the averaged weights where a training (``SOLVER.EMA_DECAY``) stored them
-            beside its own.
+            alongside the raw ones.
 
     Raises:
-        ValueError: it holds things other than tensors, or a ResNet of another build.
+        ValueError: it holds objects other than tensors, or an unsupported ResNet variant.
     """
     if averaged and has_averaged(content):
         average = content[AVERAGED]
@@ -147,5 +147,5 @@ def model_tensors(content: Mapping[str, Any], *, averaged: bool = True) -> dict[
 
 
 def has_averaged(content: Mapping[str, Any]) -> bool:
-    """Tell whether a file's content is a checkpoint of ours with averaged weights."""
+    """Return whether the content is one of our checkpoints with averaged weights."""
     return isinstance(content.get(AVERAGED), Mapping) and "n_averaged" in content[AVERAGED]

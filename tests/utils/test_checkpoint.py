@@ -101,7 +101,7 @@ def test_parts_that_come_or_go_are_told(tmp_path, log):
     second.parts["ema"] = Counter(1)
     assert second.load() == {"iteration": 4}  # a stale state is not handed on
     assert second.parts["ema"].value == 1
-    assert "model_0000004.pth has no state of the ema: it begins anew" in log.text
+    assert "model_0000004.pth has no state of the ema: it starts from scratch" in log.text
     assert "has a state of the scaler, which this run does not use" in log.text
 
 
@@ -189,7 +189,7 @@ def test_classes_are_stored_and_compared(tmp_path, caplog):
     with caplog.at_level("INFO"):
         assert cows.load(path) == {}
     assert "Fine-tuning for other classes: it is of 2 classes (cat, dog)" in caplog.text
-    assert "begun anew: 2: roi_heads.predictor.cls_score.weight" in caplog.text
+    assert "re-initialized: 2: roi_heads.predictor.cls_score.weight" in caplog.text
     for name, tensor in cows.model.state_dict().items():
         expected = before if "cls_score" in name else content["model"]
         assert torch.equal(tensor, expected[name])
@@ -302,7 +302,7 @@ def test_the_log_says_what_happens(tmp_path, log):
     assert "Settings changed since the checkpoint: SOLVER.MAX_ITER 9 -> 10." in log.text
     log.clear()
     parts(tmp_path / "new").load(path)
-    anew = f"Fine-tuning the weights in {path}: optimizer, schedule and iteration begin anew"
+    anew = f"Fine-tuning the weights in {path}: optimizer, schedule and iteration start over"
     assert anew in log.messages
     log.clear()
     Checkpointer(nn.Linear(3, 2)).load(path)

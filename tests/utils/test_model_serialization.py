@@ -118,7 +118,7 @@ def test_layers_of_other_classes_begin_anew():
     kept = {f"roi_heads.{n}.{n}.{end}" for n in layers for end in ("weight", "bias")}
     assert set(report.of_classes) == kept
     assert not report.complete
-    assert "of other classes, begun anew: 8: roi_heads.cls_score" in report.summary()
+    assert "of other classes, re-initialized: 8: roi_heads.cls_score" in report.summary()
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, (before if name in kept else saved)[name]), name
     assert load_state_dict(model, saved).complete

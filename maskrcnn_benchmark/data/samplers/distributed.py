@@ -27,7 +27,7 @@ class DistributedSampler(Sampler[int]):
         dataset: what to sample from; only its length matters.
         num_replicas: number of processes.
         rank: of this process.
-        shuffle: draw the order anew in each epoch; otherwise it is that of the data set.
+        shuffle: draw another order in each epoch; otherwise keep the order of the data set.
         seed: another seed gives other orders.
 
     Raises:

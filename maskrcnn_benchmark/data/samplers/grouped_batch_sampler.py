@@ -13,7 +13,7 @@ class GroupedBatchSampler(Sampler[list[int]]):
     Each group keeps the sampler's order; batches come in the order of their first samples.
 
     Args:
-        sampler: yields sample numbers, anew in each pass.
+        sampler: yields the sample indices of each pass.
         group_ids: group of each sample of the data set.
         batch_size: samples in a batch; the last of each group may be smaller.
         drop_uneven: leave those smaller ones out.

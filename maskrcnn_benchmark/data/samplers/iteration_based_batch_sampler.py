@@ -20,7 +20,7 @@ class IterationBasedBatchSampler(Sampler[list[int]]):
 
     Processes whose samples fall into groups differently form unequal numbers of batches. A pass
     lasts as long as the longest of them needs, and the others repeat their first batches, so that
-    all begin the next pass, which is shared out anew, at the same iteration. (In the original they
+    all begin the next pass, which is divided again, at the same iteration. (In the original they
     drifted apart, and after the first pass no longer divided the data.)
 
     Args:

@@ -1,4 +1,4 @@
-"""Pictures with instances, for papers and for looking at results. Plain arrays in, pictures out."""
+"""Draw instances on images, for papers and for inspection. Plain arrays in, images out."""
 
 from .coco_files import load_detections
 from .draw import draw_instances

@@ -1,4 +1,4 @@
-"""Reads what an evaluation wrote, to draw it."""
+"""Read the result files of an evaluation for drawing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 def _instances(rows: list[tuple[Row, Row]], names: Mapping[int, str]) -> Instances:
-    """The detections of one picture from their rows in `bbox.json` and `segm.json`."""
+    """Return the detections of one image from their rows in `bbox.json` and `segm.json`."""
     xywh = np.array([box["bbox"] for box, _ in rows], np.float64)
     scores = np.array([box["score"] for box, _ in rows], np.float64)
     mask_scores = np.array([mask["score"] for _, mask in rows], np.float64)
@@ -33,20 +33,20 @@ def _instances(rows: list[tuple[Row, Row]], names: Mapping[int, str]) -> Instanc
 def load_detections(
     folder: str | Path, names: Mapping[int, str], *, min_score: float = 0.5
 ) -> dict[int, Instances]:
-    """Detections of a model with a MaskIoU head, by image id.
+    """Return the detections of a model with a MaskIoU head, by image id.
 
     Args:
         folder: holds `bbox.json` (class scores) and `segm.json` (mask scores), whose rows belong
             together, as `inference` writes them.
         names: class name of each category id, in the order of the annotation file.
-        min_score: detections with a class score below are left out.
+        min_score: detections with a lower class score are omitted.
 
     Returns:
-        Only images that have a detection; in each the highest class score comes first.
+        Only images with detections; each sorted by descending class score.
 
     Raises:
         FileNotFoundError: there is no evaluation in the folder.
-        ValueError: the two files have not the same rows.
+        ValueError: the rows of the two files do not match.
     """
     boxes, masks = (
         json.loads((Path(folder) / f).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Colours that stay apart, also for most colour-blind readers."""
+"""Distinguishable colors, also for most color-blind readers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _PALETTE_SIZE = 96  # COCO's category ids go to 90
-_LINEAR_TO_LMS = np.array(  # Ottosson 2020, the OKLab colour space
+_LINEAR_TO_LMS = np.array(  # Ottosson 2020, the OKLab color space
     [
         [0.4122214708, 0.5363325363, 0.0514459929],
         [0.2119034982, 0.6806995451, 0.1073969566],
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 
 def _to_linear(rgb: Floats) -> Floats:
-    """Linear light of sRGB in [0, 1]."""
+    """Return linear RGB of sRGB values in [0, 1]."""
     return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
 
 
@@ -43,19 +43,19 @@ def _linear_to_oklab(linear: Floats) -> Floats:
 
 
 def oklab(rgb: NDArray[np.uint8]) -> Floats:
-    """OKLab of sRGB [..., 3] in 0-255; its distances are close to seen differences."""
+    """Return OKLab of sRGB [..., 3] in 0-255; its distances are close to perceived differences."""
     return _linear_to_oklab(_to_linear(np.asarray(rgb, np.float64) / 255))
 
 
 def oklab_deuteranopia(rgb: NDArray[np.uint8]) -> Floats:
-    """Like `oklab`, as the most common strong colour blindness sees it."""
+    """Return `oklab` as seen with the most common strong color blindness."""
     linear = _to_linear(np.asarray(rgb, np.float64) / 255) @ _DEUTERANOPIA.T
     return _linear_to_oklab(np.clip(linear, 0, 1))
 
 
 @lru_cache(maxsize=1)
 def palette() -> NDArray[np.uint8]:
-    """[96, 3] RGB colours, each as far as can be from all before it: any prefix is a palette."""
+    """Return [96, 3] RGB colors, each as far as possible from all before it."""
     levels = np.linspace(0, 255, 16).round().astype(np.uint8)
     candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
     seen = oklab(candidates)
@@ -74,10 +74,10 @@ def palette() -> NDArray[np.uint8]:
 
 
 def colors_for(keys: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """[N, 3] RGB colours of N whole numbers; a number has the same colour in every picture."""
+    """Return [N, 3] RGB colors of N integers; an integer has the same color in every image."""
     return palette()[np.asarray(keys, np.int64) % _PALETTE_SIZE]
 
 
 def ink_on(color: NDArray[np.uint8]) -> tuple[int, int, int]:
-    """Black or white, whichever can be read on a background colour [3]."""
+    """Return black or white, whichever is legible on a background color [3]."""
     return (0, 0, 0) if float(oklab(color)[0]) > 0.68 else (255, 255, 255)

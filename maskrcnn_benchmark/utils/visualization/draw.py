@@ -1,4 +1,4 @@
-"""Draws instances on pictures: smooth contours, clear fills, labels that never cover each other.
+"""Draw instances on images: smooth contours, translucent fills, labels that never overlap.
 
 Everything is drawn at output resolution, to which small pictures are enlarged first, so that thin
 contours and text stay sharp. In a crowd the text shrinks first, down to 11 pixels; then the labels
@@ -36,7 +36,7 @@ def _checked(image: Picture) -> Picture:
 
 
 def _enlarge(image: Picture, long_side: int) -> tuple[Picture, float]:
-    """The picture with a long side of at least `long_side` pixels, and the factor."""
+    """Return the image enlarged to a long side of at least `long_side` pixels, and the factor."""
     height, width = image.shape[:2]
     factor = max(1.0, long_side / max(height, width))
     if factor == 1.0:
@@ -46,7 +46,7 @@ def _enlarge(image: Picture, long_side: int) -> tuple[Picture, float]:
 
 
 def _importance(outlines: Sequence[Outline], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """[H, W] how much a label would hide: small instances count most, their edges too."""
+    """Return [H, W] the cost of hiding each pixel: highest for small instances and edges."""
     total = np.zeros(shape, np.float64)
     for outline in outlines:
         total[outline.window] += outline.coverage * min(1.0, 0.25 + 60 / np.sqrt(outline.area + 1))
@@ -54,7 +54,7 @@ def _importance(outlines: Sequence[Outline], shape: tuple[int, int]) -> NDArray[
 
 
 def _font_size(texts: Sequence[str], shape: tuple[int, int]) -> int:
-    """The largest size at which all labels together leave most of the picture free."""
+    """Return the largest font size at which all labels leave most of the image free."""
     smallest, largest = max(11, max(shape) // 110), max(13, max(shape) // 68)
     for size in range(largest, smallest, -1):
         area = sum(w * h for w, h in (label_size(t, size) for t in texts))
@@ -66,7 +66,7 @@ def _font_size(texts: Sequence[str], shape: tuple[int, int]) -> int:
 def _leader(
     draw: ImageDraw.ImageDraw, rectangle: NDArray[Any], outline: Outline, ink: Any, width: int
 ) -> None:
-    """A line from a label [4] xyxy to the next point of its instance, when the two do not meet."""
+    """Return a line from a label [4] xyxy to its instance, if the two do not touch."""
     points = np.concatenate(outline.contours)
     away = np.hypot(*np.maximum(np.maximum(points - rectangle[2:], rectangle[:2] - points), 0).T)
     nearest = int(np.argmin(away))
@@ -91,7 +91,7 @@ class Label:
 def layout_labels(
     texts: Sequence[str], boxes: NDArray[np.float64], importance: NDArray[np.float64]
 ) -> tuple[list[Label | None], int]:
-    """Choose font size and places of labels; earlier ones matter more.
+    """Choose the font size and the positions of labels; earlier ones have priority.
 
     Args:
         texts: N texts; an empty one gets no label.
@@ -118,7 +118,7 @@ def layout_labels(
 def _draw_labels(
     canvas: Picture, outlines: list[Outline], texts: list[str], colors: Picture
 ) -> Picture:
-    """The canvas with leader lines and labels; rows of the arguments belong together."""
+    """Return the canvas with leader lines and labels; the arguments are aligned by row."""
     boxes = np.array([o.box for o in outlines]).reshape(-1, 4)
     labels, size = layout_labels(texts, boxes, _importance(outlines, canvas.shape[:2]))
     picture = Image.fromarray(canvas)
@@ -149,7 +149,7 @@ def draw_instances(
     long_side: int = 1200,
     opacity: float = 0.42,
 ) -> Picture:
-    """Draw instances with their labels on a picture.
+    """Draw instances with their labels on an image.
 
     Instances without a visible mask are not drawn. Labels never cover each other. In a crowd their
     text shrinks, down to 11 pixels; what would still cover more than a fifth of the picture is left

@@ -1,4 +1,4 @@
-"""What is drawn on a picture: plain arrays, one row an instance."""
+"""Instances to draw on an image: plain arrays, one row per instance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Masks = NDArray[np.bool_] | Sequence[NDArray[np.bool_] | Mapping[str, Any]]
 
 
 def _to_bool(mask: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """One mask [H, W], given as an array or as COCO RLE."""
+    """Return one mask [H, W], given as an array or as COCO RLE."""
     if isinstance(mask, Mapping):
         rle = dict(mask)
         if isinstance(rle["counts"], list):
@@ -29,7 +29,7 @@ def _to_bool(mask: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Instances:
-    """N instances of one picture, in the picture's pixels. What is not known stays None.
+    """N instances of one image, in pixels of the image. Unknown attributes are None.
 
     Attributes:
         masks: bool [N, H, W], or a sequence of bool [H, W] arrays and COCO RLE.
@@ -66,7 +66,7 @@ class Instances:
         return self._size
 
     def mask(self, index: int, size: tuple[int, int]) -> NDArray[np.bool_]:
-        """Mask of an instance, bool [H, W]; without masks its filled box."""
+        """Return the mask of an instance, bool [H, W]; without masks, its filled box."""
         if self.masks is not None:
             return _to_bool(self.masks[index], size)
         assert self.boxes is not None
@@ -76,14 +76,14 @@ class Instances:
         return filled
 
     def box(self, index: int, size: tuple[int, int]) -> NDArray[np.float64]:
-        """Edges of a box, [4] left, top, right, bottom; without boxes those of the mask."""
+        """Return the edges of a box, [4] left, top, right, bottom; without boxes, of the mask."""
         if self.boxes is not None:
             return np.asarray(self.boxes[index], np.float64) + (0, 0, 1, 1)
         x, y, w, h = cv2.boundingRect(self.mask(index, size).view(np.uint8))
         return np.array([x, y, x + w, y + h], np.float64)
 
     def text(self, index: int) -> str:
-        """What the label says: "person cls 0.98 · mask 0.71", or the parts of it that are known."""
+        """Return the label text: "person cls 0.98 · mask 0.71", or the known parts of it."""
         name = self.names[index] if self.names is not None else ""
         if self.is_crowd is not None and self.is_crowd[index]:
             name = f"{name} (crowd)"
@@ -96,7 +96,7 @@ class Instances:
 
 
 def labels_of(category_ids: Sequence[int], names: Mapping[int, str]) -> NDArray[np.int64]:
-    """[N] labels that a model of these categories gives, so that colours by class are its own."""
+    """Return [N] labels as a model of these categories predicts them, for matching colors."""
     label_of = {category_id: label for label, category_id in enumerate(names, 1)}
     return np.array([label_of[category_id] for category_id in category_ids], np.int64)
 
@@ -104,7 +104,7 @@ def labels_of(category_ids: Sequence[int], names: Mapping[int, str]) -> NDArray[
 def from_coco_annotations(
     annotations: Sequence[Mapping[str, Any]], names: Mapping[int, str], size: tuple[int, int]
 ) -> Instances:
-    """Ground truth of one picture.
+    """Return the ground truth of one image.
 
     Args:
         annotations: entries of a COCO file; polygons, compressed or uncompressed RLE.

@@ -1,18 +1,18 @@
-"""Finds places for labels so that none covers another."""
+"""Place labels so that they do not overlap."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-GRID = 4  # labels sit on a grid of so many pixels
-_COVER = 60  # cells that a label goes further to not hide what matters
+GRID = 4  # labels are placed on a grid of this many pixels
+_COVER = 60  # extra cells that a label moves to avoid hiding important pixels
 
 Floats = NDArray[np.float64]
 
 
 def _window_sums(values: Floats, rows: int, columns: int) -> Floats:
-    """Sum of every window of `rows` x `columns` cells; result [H-rows+1, W-columns+1]."""
+    """Return the sum over each window of `rows` x `columns` cells: [H-rows+1, W-columns+1]."""
     total = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     return (
         total[rows:, columns:]
@@ -23,14 +23,14 @@ def _window_sums(values: Floats, rows: int, columns: int) -> Floats:
 
 
 def _shrink(values: Floats) -> Floats:
-    """Mean over each cell of the grid; pixels beyond the last whole cell are left out."""
+    """Return the mean over each grid cell; pixels beyond the last full cell are ignored."""
     height, width = values.shape[0] // GRID, values.shape[1] // GRID
     cells = values[: height * GRID, : width * GRID].reshape(height, GRID, width, GRID)
     return cells.mean(axis=(1, 3), dtype=np.float64)
 
 
 def _distance(shape: tuple[int, int], label: tuple[int, int], box: Floats) -> Floats:
-    """Way (in cells) from each place of a label to its best place: above or below its box.
+    """Return the distance (in cells) of each label position from the best one, beside its box.
 
     Args:
         shape: (rows, columns) of places.
@@ -50,7 +50,7 @@ def _distance(shape: tuple[int, int], label: tuple[int, int], box: Floats) -> Fl
 
 
 def place_labels(sizes: NDArray[np.int64], boxes: Floats, importance: Floats) -> NDArray[np.int64]:
-    """Give each label a free rectangle near its object, the first labels first.
+    """Assign each label a free rectangle near its object, in the order of the labels.
 
     Args:
         sizes: [N, 2] (width, height) of the labels in pixels.
@@ -58,7 +58,7 @@ def place_labels(sizes: NDArray[np.int64], boxes: Floats, importance: Floats) ->
         importance: [H, W] how much is lost where a label covers the picture, about 0 to 1.
 
     Returns:
-        [N, 2] top-left corners (x, y); (-1, -1) for a label that found no free place.
+        [N, 2] top-left corners (x, y); (-1, -1) for a label without a free position.
     """
     cost_of_cover = _shrink(importance)
     taken = np.zeros_like(cost_of_cover)

@@ -1,4 +1,4 @@
-"""Smooth outlines of masks at output resolution, and how they are painted.
+"""Smooth mask outlines at output resolution, and their rendering.
 
 The contour of the pixels is smoothed along itself, not the mask: the stairs of the pixels go, and a
 mask of one pixel, or a line one pixel wide, stays.
@@ -33,7 +33,7 @@ class Outline:
 
 
 def _smoothed(contour: Floats, steps_per_pixel: int) -> Floats:
-    """A closed contour [n, 2] with a Gaussian run along it; small ones are smoothed less."""
+    """Return a closed contour [n, 2] smoothed by a Gaussian; small ones are smoothed less."""
     sigma = min(_SMOOTHING * steps_per_pixel, len(contour) / 16)
     radius = int(3 * sigma)
     if radius < 1:
@@ -45,12 +45,12 @@ def _smoothed(contour: Floats, steps_per_pixel: int) -> Floats:
 
 
 def _fixed(contours: list[Floats], origin: tuple[int, int] = (0, 0)) -> list[NDArray[np.int32]]:
-    """Contours in the fixed-point numbers of OpenCV, relative to a pixel (x, y)."""
+    """Return contours in OpenCV's fixed-point format, relative to a pixel (x, y)."""
     return [np.rint((c - origin) * 2**_SHIFT).astype(np.int32) for c in contours]
 
 
 def outline(mask: NDArray[np.bool_], factor: float, shape: tuple[int, int]) -> Outline | None:
-    """Outline of a mask on an enlarged picture.
+    """Return the outline of a mask on an enlarged image.
 
     Args:
         mask: bool [H, W].
@@ -89,14 +89,14 @@ def outline(mask: NDArray[np.bool_], factor: float, shape: tuple[int, int]) -> O
 
 
 def fill(canvas: Picture, shape: Outline, color: NDArray[np.uint8], opacity: float) -> None:
-    """Blend a colour [3] into the canvas where the instance is, in place."""
+    """Blend a color [3] into the canvas over the instance, in place."""
     view = canvas[shape.window]
     weight = shape.coverage[..., None] * opacity
     view[:] = np.rint(view * (1 - weight) + color.astype(np.float32) * weight).astype(np.uint8)
 
 
 def stroke(canvas: Picture, shape: Outline, color: NDArray[Any], width: int) -> None:
-    """Draw the contour in a colour on a dark, thinly showing one, in place."""
+    """Draw the contour in a color over a slightly wider dark one, in place."""
     points = _fixed(shape.contours)
     dark = tuple(int(0.25 * c) for c in color)
     for rgb, thickness in ((dark, width + 2), (tuple(int(c) for c in color), width)):

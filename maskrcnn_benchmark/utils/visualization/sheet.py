@@ -1,4 +1,4 @@
-"""Several pictures on one sheet."""
+"""Contact sheets: several images in one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Picture = NDArray[np.uint8]  # [H, W, 3] RGB
 
 
 def _fitted(picture: Picture, width: int, height: int) -> Picture:
-    """The picture scaled to fit, centred on white: [height, width, 3]."""
+    """Return the image scaled to fit, centered on white: [height, width, 3]."""
     scale = min(width / picture.shape[1], height / picture.shape[0])
     size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -32,17 +32,17 @@ def contact_sheet(
     cell_size: tuple[int, int] = (640, 480),
     gap: int = 8,
 ) -> Picture:
-    """Pictures of any sizes in a grid on white, in reading order, each under its title.
+    """Arrange images of any size in a grid on white, in reading order, with titles above.
 
     Args:
         pictures: uint8 RGB pictures, at least one.
         titles: one line for each picture.
-        columns: cells in a row, at most.
+        columns: maximum number of cells per row.
         cell_size: (width, height) that each picture is scaled to fit.
         gap: white pixels between cells.
 
     Raises:
-        ValueError: there is no picture.
+        ValueError: there is no image.
     """
     if not pictures:
         raise ValueError("a contact sheet needs at least one picture")

@@ -46,7 +46,7 @@ def draw_line(
 
 
 def label_size(text: str, size: int) -> tuple[int, int]:
-    """(width, height) in pixels of a label with a text, its margin included."""
+    """Return (width, height) in pixels of a label, including its margin."""
     length = sum(_face(file, size).getlength(part) for file, part in runs(one_line(text)))
     return round(length) + 2 * _PADDING[0], sum(_metrics(size)) + 2 * _PADDING[1]
 
@@ -71,7 +71,7 @@ def draw_label(
 
 
 def title_bar(text: str, width: int, size: int) -> NDArray[np.uint8]:
-    """A white strip [H, width, 3] with a centred dark text, cut at the border when too long."""
+    """Return a white strip [H, width, 3] with centered dark text, truncated if too long."""
     height = label_size(text, size)[1] + 4
     strip = Image.new("RGB", (width, height), (255, 255, 255))
     left = max((width - label_size(text, size)[0]) // 2, 0)

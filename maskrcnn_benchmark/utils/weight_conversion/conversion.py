@@ -1,4 +1,4 @@
-"""From another project's state dict to ours."""
+"""Convert another project's state dict to ours."""
 
 from __future__ import annotations
 
@@ -191,11 +191,11 @@ def _reordered(name: str, tensor: Tensor, source: Source, *, classes: int, is_co
     """Return the rows of a tensor in our order of the classes, with background 0.
 
     Args:
-        name: of the tensor.
+        name: name of the tensor.
         tensor: ``[classes, ...]``, of box offsets ``[classes * 4, ...]``, without the background
             where nothing is predicted for it.
-        source: where it comes from.
-        classes: that the model scores, background included.
+        source: project of origin.
+        classes: number of classes that the model scores, including the background.
         is_coco: whether torchvision's rows are numbered by COCO's category ids.
     """
     width = 4 if name.startswith(_BOX_OFFSETS) else 1

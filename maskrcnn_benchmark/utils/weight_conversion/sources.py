@@ -27,7 +27,7 @@ class Rule:
     shift: int = 0
 
     def apply(self, name: str) -> str | None:
-        """Return our name of the tensor, None if the rule is not about it."""
+        """Return our name of the tensor; None if the rule does not apply."""
         match = re.fullmatch(self.pattern + _ENDING, name)
         if match is None:
             return None
@@ -43,12 +43,12 @@ class Source:
 
     Attributes:
         name: of the project.
-        marker: a name that every state dict of its Mask R-CNNs has.
-        rules: names; the first rule that fits counts.
+        marker: a name present in every state dict of its Mask R-CNNs.
+        rules: renaming rules; the first match wins.
         dropped: pattern of the names that have no place in our models.
         background_last: whether the background's class score is the last, and nothing but class
             scores is predicted for it; otherwise it is class 0 everywhere, as with us.
-        coco_classes: the classes of its models of COCO, the background included.
+        coco_classes: number of classes of its COCO models, including the background.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Source:
     coco_classes: int
 
     def our_name(self, name: str) -> str | None:
-        """Return our name of a tensor; None if the project's Mask R-CNNs have no such tensor."""
+        """Return our name of a tensor; None if no rule of this project applies."""
         return next((ours for rule in self.rules if (ours := rule.apply(name))), None)
 
 
