@@ -28,7 +28,7 @@ from pycocotools.coco import COCO
 from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.utils.file_names import name_on_disk
 from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
-from maskrcnn_benchmark.utils.visualization import (
+from maskrcnn_benchmark.visualization import (
     Instances,
     contact_sheet,
     draw_instances,

@@ -1,6 +1,6 @@
 """``COCODemo``: maskrcnn-benchmark's class for trying a model on OpenCV images.
 
-A thin layer over ``maskrcnn_benchmark.engine.predictor``, which new code should use instead. Images
+A thin layer over ``maskrcnn_benchmark.predict.predictor``, which new code should use. Images
 are BGR uint8 ``[H, W, 3]``, in and out.
 """
 
@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
 from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.data.datasets.images import as_rgb
-from maskrcnn_benchmark.engine.predictor import Predictor
 from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.predict.predictor import Predictor
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import make_masker
-from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
-from maskrcnn_benchmark.utils.visualization import Instances, draw_instances
-from maskrcnn_benchmark.utils.visualization.colors import colors_for
-from maskrcnn_benchmark.utils.visualization.text import draw_line
+from maskrcnn_benchmark.visualization import Instances, draw_instances
+from maskrcnn_benchmark.visualization.colors import colors_for
+from maskrcnn_benchmark.visualization.text import draw_line
 
 Picture = NDArray[np.uint8]  # [H, W, 3] BGR
 

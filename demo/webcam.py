@@ -17,10 +17,9 @@ import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 
-from maskrcnn_benchmark.engine.prediction import SCORE_KEYS
-from maskrcnn_benchmark.engine.predictor import Predictor, draw
-from maskrcnn_benchmark.utils.user_error import UserError, failures_named, user_errors
-from maskrcnn_benchmark.utils.video import (
+from maskrcnn_benchmark.predict.prediction import SCORE_KEYS
+from maskrcnn_benchmark.predict.predictor import Predictor, draw
+from maskrcnn_benchmark.predict.video import (
     Frame,
     TimedFrame,
     VideoWriter,
@@ -28,6 +27,7 @@ from maskrcnn_benchmark.utils.video import (
     open_video,
     until_interrupt,
 )
+from maskrcnn_benchmark.utils.user_error import UserError, failures_named, user_errors
 
 WINDOW = "Mask Scoring R-CNN"
 CAMERA_FPS = Fraction(30)

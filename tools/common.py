@@ -17,6 +17,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.checkpoint.convert import config_file
+from maskrcnn_benchmark.checkpoint.convert.published import is_published, local_weights
 from maskrcnn_benchmark.config import cfg, check_config
 from maskrcnn_benchmark.config.linear_scaling import scale_to_batch
 from maskrcnn_benchmark.data import make_data_loader
@@ -30,8 +32,6 @@ from maskrcnn_benchmark.utils.env import setup_environment
 from maskrcnn_benchmark.utils.logger import setup_logger
 from maskrcnn_benchmark.utils.random_state import seed_generators
 from maskrcnn_benchmark.utils.user_error import user_errors
-from maskrcnn_benchmark.utils.weight_conversion import config_file
-from maskrcnn_benchmark.utils.weight_conversion.published import is_published, local_weights
 
 LOGGER = "maskrcnn_benchmark"
 _WAIT = datetime.timedelta(hours=1)  # for another process; a dead one is noticed at once

@@ -19,11 +19,7 @@ from pathlib import Path
 
 import torch
 
-from maskrcnn_benchmark.config import check_config, make_default_config
-from maskrcnn_benchmark.modeling.detector import build_detection_model
-from maskrcnn_benchmark.utils.model_serialization import load_state_dict
-from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
-from maskrcnn_benchmark.utils.weight_conversion import (
+from maskrcnn_benchmark.checkpoint.convert import (
     STYLES,
     Conversion,
     Options,
@@ -31,6 +27,10 @@ from maskrcnn_benchmark.utils.weight_conversion import (
     convert_file,
     write_conversion,
 )
+from maskrcnn_benchmark.checkpoint.loading import load_state_dict
+from maskrcnn_benchmark.config import check_config, make_default_config
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 
 
 def read_class_names(path: str) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from maskrcnn_benchmark.utils.plot_metrics import DEFAULT_KEYS, plot_runs
 from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
+from maskrcnn_benchmark.visualization.curves import DEFAULT_KEYS, plot_runs
 
 
 @failures_named()

@@ -23,21 +23,21 @@ from PIL import Image
 from tqdm import tqdm
 
 from maskrcnn_benchmark.data.datasets.images import read_image
-from maskrcnn_benchmark.engine.prediction import SCORE_KEYS, Prediction
-from maskrcnn_benchmark.engine.prediction_file import PredictionFile
-from maskrcnn_benchmark.engine.predictor import Predictor, draw
-from maskrcnn_benchmark.engine.progress import progress_bar
-from maskrcnn_benchmark.utils.atomic_file import write_atomically
-from maskrcnn_benchmark.utils.file_names import fitted_name, name_in_text
-from maskrcnn_benchmark.utils.media_files import common_folder, find_media, is_video, output_paths
-from maskrcnn_benchmark.utils.user_error import UserError, failures_named, user_errors
-from maskrcnn_benchmark.utils.video import (
+from maskrcnn_benchmark.predict.media import common_folder, find_media, is_video, output_paths
+from maskrcnn_benchmark.predict.prediction import SCORE_KEYS, Prediction
+from maskrcnn_benchmark.predict.predictor import Predictor, draw
+from maskrcnn_benchmark.predict.results_file import PredictionFile
+from maskrcnn_benchmark.predict.video import (
     TimedFrame,
     VideoWriter,
     camera_frames,
     open_video,
     until_interrupt,
 )
+from maskrcnn_benchmark.utils.atomic_file import write_atomically
+from maskrcnn_benchmark.utils.file_names import fitted_name, name_in_text
+from maskrcnn_benchmark.utils.progress import progress_bar
+from maskrcnn_benchmark.utils.user_error import UserError, failures_named, user_errors
 
 Item = TypeVar("Item")
 CAMERA = re.compile(r"webcam:(\d+)")

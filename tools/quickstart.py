@@ -20,7 +20,7 @@ from train_net import run
 from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
 from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
-from maskrcnn_benchmark.utils.visualization import (
+from maskrcnn_benchmark.visualization import (
     Instances,
     contact_sheet,
     draw_instances,

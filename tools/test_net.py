@@ -13,9 +13,9 @@ from common import (
 from torch.distributed.elastic.multiprocessing.errors import record
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
 from maskrcnn_benchmark.data import make_classes
 from maskrcnn_benchmark.modeling.detector import build_detection_model
-from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
 from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 
 

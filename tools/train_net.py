@@ -33,6 +33,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
 from maskrcnn_benchmark.data import make_classes, make_data_loader
 from maskrcnn_benchmark.engine.metrics_writer import MetricsWriter
 from maskrcnn_benchmark.engine.stop_request import StoppableLoader, StopRequest, TrainingStopped
@@ -41,11 +42,10 @@ from maskrcnn_benchmark.engine.trainer import TrainOptions, do_train
 from maskrcnn_benchmark.engine.validation import figures, make_validation
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_lr_scheduler, make_optimizer
-from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
 from maskrcnn_benchmark.utils.comm import get_world_size, is_main_process
-from maskrcnn_benchmark.utils.plot_metrics import plot_runs
 from maskrcnn_benchmark.utils.random_state import RandomStates
 from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
+from maskrcnn_benchmark.visualization.curves import plot_runs
 
 
 class Training(NamedTuple):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +25,10 @@ from maskrcnn_benchmark.utils.comm import (
     is_main_process,
     synchronize,
 )
-
-from .progress import progress_bar
+from maskrcnn_benchmark.utils.evaluation_mode import evaluating
+from maskrcnn_benchmark.utils.progress import progress_bar
 
 _SECONDS_FOR_A_FILE = 30
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put the model in evaluation mode without gradients; restore its mode afterwards."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(was_training)
 
 
 def compute_on_dataset(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any, NoReturn
 
-from maskrcnn_benchmark.utils.checkpoint import Checkpointer
-
-from .stop_request import StopRequest, TrainingStopped
-from .train_options import TrainOptions
+from maskrcnn_benchmark.checkpoint.checkpointer import Checkpointer
+from maskrcnn_benchmark.engine.stop_request import StopRequest, TrainingStopped
+from maskrcnn_benchmark.engine.train_options import TrainOptions
 
 _LOGGER = "maskrcnn_benchmark.trainer"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .metrics_writer import MetricsWriter
-from .train_step import StepOptions
-from .validation import Validation
+from maskrcnn_benchmark.engine.metrics_writer import MetricsWriter
+from maskrcnn_benchmark.engine.train_step import StepOptions
+from maskrcnn_benchmark.engine.validation import Validation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,10 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.checkpoint.readers import AVERAGED
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.image_list import ImageList
 from maskrcnn_benchmark.utils.comm import all_gather, any_process
-from maskrcnn_benchmark.utils.weight_files import AVERAGED
 
 Batch = tuple[ImageList, Sequence[BoxList], Sequence[int]]
 _LOWEST_SCALE = 1.0  # below it float16 holds less than without a scale: it is not the scale

@@ -15,16 +15,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
-from maskrcnn_benchmark.utils.checkpoint import Checkpointer
+from maskrcnn_benchmark.checkpoint.checkpointer import Checkpointer
+from maskrcnn_benchmark.engine.milestones import Milestones
+from maskrcnn_benchmark.engine.stop_request import StopRequest
+from maskrcnn_benchmark.engine.train_options import TrainOptions
+from maskrcnn_benchmark.engine.train_step import train_step
 from maskrcnn_benchmark.utils.comm import get_rank, reduce_dict
 from maskrcnn_benchmark.utils.metric_logger import MetricLogger
+from maskrcnn_benchmark.utils.progress import progress_bar
 from maskrcnn_benchmark.utils.random_state import seed_generators, step_seed
-
-from .milestones import Milestones
-from .progress import progress_bar
-from .stop_request import StopRequest
-from .train_options import TrainOptions
-from .train_step import train_step
 
 _LOG = logging.getLogger("maskrcnn_benchmark.trainer")
 

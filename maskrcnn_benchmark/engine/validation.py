@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.engine.stop_request import StopRequest
 from maskrcnn_benchmark.evaluation import COCOResults
 from maskrcnn_benchmark.utils.comm import all_gather
-
-from .stop_request import StopRequest
 
 _LOGGER = "maskrcnn_benchmark.validation"
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from .coco_eval import evaluate_coco
-from .coco_results import COCOResults
-from .voc_eval import evaluate_voc
+from maskrcnn_benchmark.evaluation.coco_eval import evaluate_coco
+from maskrcnn_benchmark.evaluation.coco_results import COCOResults
+from maskrcnn_benchmark.evaluation.voc_eval import evaluate_voc
 
 # by the ``metric`` of a data set
 EVALUATIONS: dict[str, Callable[..., COCOResults]] = {"coco": evaluate_coco, "voc": evaluate_voc}

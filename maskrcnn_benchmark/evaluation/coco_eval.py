@@ -14,11 +14,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from maskrcnn_benchmark.structures import fields
-from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.structures.mask_paste import Masker
-
-from .coco_format import (
+from maskrcnn_benchmark.evaluation.coco_format import (
     CocoStyleDataset,
     Row,
     bbox_rows,
@@ -26,17 +22,24 @@ from .coco_format import (
     ranked_by_class_score,
     segm_rows,
 )
-from .coco_results import (
+from maskrcnn_benchmark.evaluation.coco_results import (
     AP_METRICS,
     PROPOSAL_AREAS,
     PROPOSAL_LIMITS,
     SEGM_BY_CLASS_SCORE,
     COCOResults,
 )
-from .ground_truth import GroundTruth, log_what_is_evaluated, number_ground_truth
-from .mask_quality import mask_quality
-from .proposal_recall import evaluate_box_proposals
-from .results_files import publish
+from maskrcnn_benchmark.evaluation.ground_truth import (
+    GroundTruth,
+    log_what_is_evaluated,
+    number_ground_truth,
+)
+from maskrcnn_benchmark.evaluation.mask_quality import mask_quality
+from maskrcnn_benchmark.evaluation.proposal_recall import evaluate_box_proposals
+from maskrcnn_benchmark.evaluation.results_files import publish
+from maskrcnn_benchmark.structures import fields
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.mask_paste import Masker
 
 _NO_DETECTIONS = (
     "There is not a single detection, so every AP is 0. Usual causes: weights that were not "

@@ -7,11 +7,14 @@ from typing import Any, Protocol
 
 from pycocotools.coco import COCO
 
+from maskrcnn_benchmark.evaluation.original_frame import (
+    SizedDataset,
+    original_size,
+    to_original_frame,
+)
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
-
-from .original_frame import SizedDataset, original_size, to_original_frame
 
 Row = dict[str, Any]
 Found = tuple[int, BoxList]  # image id, detections in the original image

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as mask_util
 from pycocotools.coco import COCO
 
-from .coco_format import Row
-from .ground_truth import has_mask
+from maskrcnn_benchmark.evaluation.coco_format import Row
+from maskrcnn_benchmark.evaluation.ground_truth import has_mask
 
 Floats = NDArray[np.float64]
 Quality = dict[str, dict[str, float]]

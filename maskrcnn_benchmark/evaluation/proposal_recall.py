@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from maskrcnn_benchmark.evaluation.coco_format import CocoStyleDataset
+from maskrcnn_benchmark.evaluation.original_frame import original_size
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.boxlist_ops import boxlist_iou
-
-from .coco_format import CocoStyleDataset
-from .original_frame import original_size
 
 # name -> area of a ground truth in square pixels, both ends included
 AREAS: dict[str, tuple[float, float]] = {

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from .coco_results import COCOResults, check_expected_results
+from maskrcnn_benchmark.evaluation.coco_results import COCOResults, check_expected_results
 
 
 def publish(

@@ -10,12 +10,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from maskrcnn_benchmark.evaluation.coco_results import VOC_METRIC, COCOResults
+from maskrcnn_benchmark.evaluation.results_files import publish
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.box_ops import box_iou
-
-from .coco_results import VOC_METRIC, COCOResults
-from .results_files import publish
 
 Floats = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .comm import all_gather, get_rank, get_world_size
+from maskrcnn_benchmark.utils.comm import all_gather, get_rank, get_world_size
 
 
 def seed_generators(seed: int) -> None:

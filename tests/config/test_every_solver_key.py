@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.checkpoint.checkpointer import Checkpointer
 from maskrcnn_benchmark.config.linear_scaling import scale_to_batch
 from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.engine.stop_request import StopRequest
@@ -19,7 +20,6 @@ from maskrcnn_benchmark.engine.trainer import do_train
 from maskrcnn_benchmark.engine.validation import make_validation
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_lr_scheduler, make_optimizer
-from maskrcnn_benchmark.utils.checkpoint import Checkpointer
 from tests.data.helpers import square, write_coco
 from tests.engine.stand_ins import TinyDataset, TinyModel, collate, tiny_loader
 from tests.helpers.every_key import Case, all_keys, assert_complete

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from demo import webcam
-from maskrcnn_benchmark.engine.predictor import Predictor, draw
-from maskrcnn_benchmark.utils.video import camera_frames, open_video
+from maskrcnn_benchmark.predict.predictor import Predictor, draw
+from maskrcnn_benchmark.predict.video import camera_frames, open_video
 from tests.helpers.tiny_detector import save_checkpoint, tiny_config
 from tests.tools.toy import tool
 

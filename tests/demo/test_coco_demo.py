@@ -8,10 +8,10 @@ import torch
 
 from demo.predictor import COCODemo
 from maskrcnn_benchmark.data.datasets.images import as_rgb
-from maskrcnn_benchmark.engine.predictor import Predictor
+from maskrcnn_benchmark.predict.predictor import Predictor
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
-from maskrcnn_benchmark.utils.visualization.colors import colors_for
+from maskrcnn_benchmark.visualization.colors import colors_for
 from tests.helpers.tiny_detector import save_checkpoint, tiny_config
 
 IMAGE = np.random.default_rng(0).integers(256, size=(80, 100, 3), dtype=np.uint8)

@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
-from maskrcnn_benchmark.utils.visualization import load_detections
+from maskrcnn_benchmark.visualization import load_detections
 
 SCRIPT = Path(__file__).parents[2] / "demo" / "make_figure.py"
 

@@ -13,9 +13,9 @@ import pytest
 from matplotlib.backend_bases import KeyEvent
 
 from demo import webcam
-from maskrcnn_benchmark.engine.predictor import Predictor, draw
+from maskrcnn_benchmark.predict.predictor import Predictor, draw
+from maskrcnn_benchmark.predict.video import VideoWriter, open_video, until_interrupt
 from maskrcnn_benchmark.utils.user_error import UserError
-from maskrcnn_benchmark.utils.video import VideoWriter, open_video, until_interrupt
 from tests.helpers.tiny_detector import save_checkpoint, tiny_config
 
 FRAMES = np.random.default_rng(0).integers(256, size=(3, 80, 100, 3), dtype=np.uint8)

@@ -10,7 +10,6 @@ import torch.multiprocessing as mp
 from maskrcnn_benchmark.engine import inference as inference_module
 from maskrcnn_benchmark.engine.inference import (
     compute_on_dataset,
-    evaluating,
     gather_predictions,
     inference,
 )
@@ -18,6 +17,7 @@ from maskrcnn_benchmark.evaluation.predictions_file import load_predictions
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
 from maskrcnn_benchmark.structures.rle_masks import RleMasks
+from maskrcnn_benchmark.utils.evaluation_mode import evaluating
 from tests.engine.stand_ins import TinyDataset, TinyModel, tiny_loader
 from tests.evaluation.dataset import StandInDataset, square
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from maskrcnn_benchmark.checkpoint.checkpointer import Checkpointer
 from maskrcnn_benchmark.config import cfg
 from maskrcnn_benchmark.engine.metrics_writer import MetricsWriter
 from maskrcnn_benchmark.engine.stop_request import StopRequest
 from maskrcnn_benchmark.engine.trainer import TrainOptions, do_train
 from maskrcnn_benchmark.engine.validation import Validation, figures, make_validation
 from maskrcnn_benchmark.evaluation import COCOResults
-from maskrcnn_benchmark.utils.checkpoint import Checkpointer
 from tests.engine.stand_ins import TinyModel, tiny_loader
 from tests.helpers.ranks import on_ranks
 from tests.tools.test_resume import assert_equal

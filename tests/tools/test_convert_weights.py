@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
 from maskrcnn_benchmark.config import check_config, make_default_config
 from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.modeling.detector import build_detection_model
-from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
+from tests.checkpoint.convert.test_naming import synthetic
 from tests.helpers.pickles import python2_pickle
 from tests.helpers.torchvision_detector import torchvision_detector
-from tests.utils.weight_conversion.test_naming import synthetic
 
 TOOLS = Path(__file__).parents[2] / "tools"
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn_benchmark.engine.prediction_file import load_prediction_file
-from maskrcnn_benchmark.utils.video import VideoWriter, open_video
+from maskrcnn_benchmark.predict.results_file import load_prediction_file
+from maskrcnn_benchmark.predict.video import VideoWriter, open_video
 from tests.helpers.films import variable_rate
 from tests.helpers.tiny_detector import save_checkpoint, tiny_config
 

@@ -18,18 +18,18 @@ import torch.multiprocessing as mp
 import yaml
 from PIL import Image
 
+from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
+from maskrcnn_benchmark.checkpoint.convert import output, published
+from maskrcnn_benchmark.checkpoint.convert.published import local_weights
 from maskrcnn_benchmark.config import check_config, make_default_config
 from maskrcnn_benchmark.config.paths_catalog import ModelCatalog
-from maskrcnn_benchmark.engine.predictor import Predictor
 from maskrcnn_benchmark.modeling.detector import build_detection_model
-from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
+from maskrcnn_benchmark.predict.predictor import Predictor
 from maskrcnn_benchmark.utils.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
-from maskrcnn_benchmark.utils.weight_conversion import output, published
-from maskrcnn_benchmark.utils.weight_conversion.published import local_weights
+from tests.checkpoint.convert.test_naming import synthetic, with_classes
+from tests.checkpoint.convert.test_styles import calibrated
 from tests.helpers.file_server import serve
 from tests.helpers.pickles import python2_pickle
-from tests.utils.weight_conversion.test_naming import synthetic, with_classes
-from tests.utils.weight_conversion.test_styles import calibrated
 
 ROOT = Path(__file__).parents[2]
 NAME = "mmdetection/ms-rcnn_r50-caffe_fpn_1x"

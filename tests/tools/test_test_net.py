@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
 from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.structures.mask_paste import Masker
-from maskrcnn_benchmark.utils.checkpoint import DetectronCheckpointer
 
 TOOLS = Path(__file__).parent.parent.parent / "tools"
 

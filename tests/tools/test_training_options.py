@@ -8,9 +8,9 @@ import os
 import pytest
 import torch
 
+from maskrcnn_benchmark.checkpoint.checkpointer import Checkpointer
 from maskrcnn_benchmark.config import cfg
 from maskrcnn_benchmark.engine.stop_request import StoppableLoader, StopRequest
-from maskrcnn_benchmark.utils.checkpoint import Checkpointer
 from tests.engine.stand_ins import TinyModel, tiny_loader
 from tests.tools.test_resume import assert_equal, final, leave_as_killed_half_way
 from tests.tools.toy import FEW, draw_data, tool, toy_config, train

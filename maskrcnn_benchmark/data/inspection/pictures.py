@@ -16,12 +16,12 @@ from maskrcnn_benchmark.data.coco_json.problems import Entry
 from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.inspection.inspect import Inspection
 from maskrcnn_benchmark.utils.file_names import name_on_disk
-from maskrcnn_benchmark.utils.visualization import (
+from maskrcnn_benchmark.visualization import (
     contact_sheet,
     draw_instances,
     from_coco_annotations,
 )
-from maskrcnn_benchmark.utils.visualization.fonts import one_line, plain_text
+from maskrcnn_benchmark.visualization.fonts import one_line, plain_text
 
 _CELLS = 12  # pictures on a sheet
 _CELL = (640, 480)  # width, height

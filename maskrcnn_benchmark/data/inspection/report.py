@@ -16,7 +16,7 @@ from maskrcnn_benchmark.data.inspection.pictures import (
     draw_overlays,
     draw_problems,
 )
-from maskrcnn_benchmark.utils.visualization.fonts import one_line
+from maskrcnn_benchmark.visualization.fonts import one_line
 
 _SHOWN_IDS = 10
 _MARKUP = re.compile(r"[\\`*_\[\]<>&$|~#]")  # of Markdown, HTML and formulas

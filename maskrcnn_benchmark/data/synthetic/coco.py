@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
-from .scene import SUPERSAMPLING, Instance, sample_scene
-from .shapes import CLASS_NAMES
+from maskrcnn_benchmark.data.synthetic.scene import SUPERSAMPLING, Instance, sample_scene
+from maskrcnn_benchmark.data.synthetic.shapes import CLASS_NAMES
 
 _SPLITS = ("train", "val")
 _MIN_PART_PIXELS = 6  # smaller splinters of a mask are not annotated, as a person would not

@@ -16,8 +16,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .shapes import CLASS_NAMES, Shape, sample_shape
-from .textures import Field, Ground, Image, fractal_noise, mark_colour, smoothstep
+from maskrcnn_benchmark.data.synthetic.shapes import CLASS_NAMES, Shape, sample_shape
+from maskrcnn_benchmark.data.synthetic.textures import (
+    Field,
+    Ground,
+    Image,
+    fractal_noise,
+    mark_colour,
+    smoothstep,
+)
 
 SUPERSAMPLING = 4
 _SHIFT = 4  # sub-pixel bits of cv2.fillPoly

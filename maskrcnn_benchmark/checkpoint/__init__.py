@@ -1,0 +1,1 @@
+"""Weights and checkpoints: reading, loading, saving, downloading, converting."""

@@ -1,0 +1,231 @@
+"""Convert another project's state dict to ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maskrcnn_benchmark.checkpoint.convert.file_config import FileConfig, read_file_config
+from maskrcnn_benchmark.checkpoint.convert.settings import (
+    change_settings,
+    legacy_roi_align,
+    lvis_limits,
+    make_settings,
+)
+from maskrcnn_benchmark.checkpoint.convert.sources import (
+    DETECTRON2,
+    TORCHVISION,
+    Source,
+    find_source,
+)
+from maskrcnn_benchmark.checkpoint.convert.style import (
+    STYLES,
+    Style,
+    choose_style,
+    style_of_buffers,
+)
+from maskrcnn_benchmark.utils.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
+
+_BN_EPS = 1e-5  # of batch norms in all three projects
+
+_CLASS_SCORES = "roi_heads.box.predictor.cls_score."
+_BOX_OFFSETS = "roi_heads.box.predictor.bbox_pred."
+_MASK_LOGITS = "roi_heads.mask.predictor.mask_fcn_logits."
+_PER_CLASS = (
+    _CLASS_SCORES,
+    _BOX_OFFSETS,
+    _MASK_LOGITS,
+    "roi_heads.maskiou.predictor.maskiou.",
+)
+_NORM = re.compile(r"backbone\.body\.(.*\.)?(bn\d|downsample\.1)\.weight")
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A converted model.
+
+    Attributes:
+        source: name of the project that it comes from.
+        state: our names -> float32 tensors; without a MaskIoU head if there was none.
+        settings: the keys of the config that differ from the defaults, as a tree.
+        class_names: without the background; None: not known.
+        is_coco: whether the classes are COCO's 80 in the order of the category ids.
+        assumed: what was taken for granted or read from the file, in a line.
+    """
+
+    source: str
+    state: dict[str, Tensor]
+    settings: dict[str, Any]
+    class_names: list[str] | None
+    is_coco: bool
+    assumed: str
+
+    @property
+    def has_maskiou(self) -> bool:
+        """Whether the model predicts the quality of its masks."""
+        return bool(self.settings["MODEL"]["MASKIOU_ON"])
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user, or a table of published models, says of a file.
+
+    Attributes:
+        style: ``"pytorch"`` (RGB, stride in the 3x3 convolutions), ``"caffe"`` (BGR, stride in the
+            1x1 convolutions) or ``"x101-32x8d"`` (BGR with std, stride in the 3x3 convolutions);
+            None: as the file tells.
+        bn_eps: epsilon of the batch norms, which our FrozenBatchNorm2d has in its variances; None:
+            0 for torchvision's published COCO weights, else 1e-5.
+        class_names: without the background; None: as the file tells, or COCO's if there are 80.
+        legacy_roi_align: pool as detectron2's ``noaug`` models: not aligned, 2 samples a bin.
+    """
+
+    style: str | None = None
+    bn_eps: float | None = None
+    class_names: Sequence[str] | None = None
+    legacy_roi_align: bool = False
+
+
+def convert_detector(
+    state: Mapping[str, Tensor], options: Options | None = None, *, meta: Any = None
+) -> Conversion:
+    """Convert a Mask R-CNN, or Mask Scoring R-CNN, with ResNe(X)t-50 or 101 and FPN.
+
+    Args:
+        state: state dict of torchvision's ``maskrcnn_resnet50_fpn``, of detectron2 or mmdetection.
+        options: what is known beside the file.
+        meta: what a file of mmdetection holds under that name.
+
+    Raises:
+        ValueError: the weights are of another kind of model, or an option is missing or contradicts
+            the file; the message names what is in the way.
+    """
+    options = options or Options()
+    source = find_source(state)
+    renamed = _renamed(state, source)
+    for needed in (f"{_CLASS_SCORES}weight", f"{_MASK_LOGITS}weight"):
+        if needed not in renamed:
+            raise ValueError(f"this {source.name} model has no mask head: {needed} is missing")
+    classes = len(renamed[f"{_CLASS_SCORES}weight"])
+    file = read_file_config(meta)
+    names = file.class_names if options.class_names is None else list(options.class_names)
+    is_coco = classes == source.coco_classes and names in (None, COCO_NAMES)
+    names = COCO_NAMES if is_coco else names
+    eps = options.bn_eps
+    if eps is None:
+        eps = 0.0 if is_coco and _is_published_torchvision(state, source) else _BN_EPS
+    _complete_norms(renamed, eps)
+    for name in renamed:
+        if name.startswith(_PER_CLASS):
+            rows = _reordered(name, renamed[name], source, classes=classes, is_coco=is_coco)
+            renamed[name] = rows
+    foreground = len(renamed[f"{_CLASS_SCORES}weight"]) - 1
+    if names is not None and len(names) != foreground:
+        raise ValueError(f"{len(names)} class names for a model of {foreground} classes")
+    style, origin = _find_style(state, source, options, file)
+    settings = make_settings(renamed, source, style, is_coco=is_coco)
+    change_settings(settings, lvis_limits(foreground) | file.settings)
+    if options.legacy_roi_align:
+        change_settings(settings, legacy_roi_align())
+    found = f"{origin}: {style}; {_facts(settings, is_coco)}, batch norm epsilon {eps:g}"
+    return Conversion(source.name, renamed, settings, names, is_coco, found)
+
+
+def _find_style(
+    state: Mapping[str, Tensor], source: Source, options: Options, file: FileConfig
+) -> tuple[Style, str]:
+    """Return the style and where it is from; see ``choose_style``."""
+    if source is TORCHVISION:
+        told = STYLES["pytorch"]  # it has no other
+    else:
+        told = style_of_buffers(state) if source is DETECTRON2 else file.style
+    return choose_style(options.style, told)
+
+
+def _facts(settings: Mapping[str, Any], is_coco: bool) -> str:
+    """Return in words what a user should look at before relying on a converted model."""
+    model = settings["MODEL"]
+    count = model["ROI_BOX_HEAD"]["NUM_CLASSES"] - 1
+    limits = lvis_limits(count)
+    kind = " (COCO's)" if is_coco else " (LVIS's by their number)" if limits else ""
+    pooler, heads = model["ROI_BOX_HEAD"], model["ROI_HEADS"]
+    body, nets = model["BACKBONE"]["CONV_BODY"], model["RESNETS"]
+    groups = f" with {nets['NUM_GROUPS']} groups of {nets['WIDTH_PER_GROUP']}"
+    return (
+        f"{body}{groups if nets['NUM_GROUPS'] > 1 else ''}, {count} classes{kind}, RoIAlign "
+        f"{'aligned' if pooler['POOLER_ALIGNED'] else 'not aligned'} with "
+        f"{pooler['POOLER_SAMPLING_RATIO'] or 'adaptive'} samples, "
+        f"{heads.get('DETECTIONS_PER_IMG', 100)} detections above {heads.get('SCORE_THRESH', 0.05)}"
+    )
+
+
+def _renamed(state: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
+    """Return copies of the tensors under our names."""
+    renamed, unknown = {}, []
+    for name, tensor in state.items():
+        ours = source.our_name(name)
+        if ours is not None:
+            renamed[ours] = tensor.float().clone()
+        elif not re.fullmatch(source.dropped, name):
+            unknown.append(name)
+    if unknown:
+        raise ValueError(
+            f"this {source.name} model has parts that a Mask R-CNN with ResNe(X)t-50/101 and FPN "
+            f"does not have, {len(unknown)} tensors: {', '.join(unknown[:5])}"
+        )
+    return renamed
+
+
+def _is_published_torchvision(state: Mapping[str, Tensor], source: Source) -> bool:
+    """Return whether norms are frozen ones, as in torchvision's COCO weights.
+
+    torchvision sets their epsilon to 0 when it loads those. A model that was built with trainable
+    norms counts its batches.
+    """
+    return source is TORCHVISION and not any(n.endswith("num_batches_tracked") for n in state)
+
+
+def _complete_norms(state: dict[str, Tensor], bn_eps: float) -> None:
+    """Add epsilon to the variances; a norm without statistics gets mean 0 and variance 1."""
+    for name in [n for n in state if _NORM.fullmatch(n)]:
+        norm = name.removesuffix("weight")
+        if f"{norm}running_var" in state:
+            state[f"{norm}running_var"] += bn_eps
+        else:
+            state[f"{norm}running_mean"] = torch.zeros_like(state[name])
+            state[f"{norm}running_var"] = torch.ones_like(state[name])
+
+
+def _reordered(name: str, tensor: Tensor, source: Source, *, classes: int, is_coco: bool) -> Tensor:
+    """Return the rows of a tensor in our order of the classes, with background 0.
+
+    Args:
+        name: name of the tensor.
+        tensor: ``[classes, ...]``, of box offsets ``[classes * 4, ...]``, without the background
+            where nothing is predicted for it.
+        source: project of origin.
+        classes: number of classes that the model scores, including the background.
+        is_coco: whether torchvision's rows are numbered by COCO's category ids.
+    """
+    width = 4 if name.startswith(_BOX_OFFSETS) else 1
+    scores_alone = source.background_last and not name.startswith(_CLASS_SCORES)
+    expected = (classes - scores_alone) * width
+    if len(tensor) != expected:
+        raise ValueError(
+            f"{name} has {len(tensor)} rows; {expected} are expected for {classes} class scores "
+            "(models whose boxes or masks are the same for all classes cannot be converted)"
+        )
+    rows = tensor.unflatten(0, (-1, width))
+    if scores_alone:
+        rows = torch.cat([torch.zeros_like(rows[:1]), rows])
+    elif source.background_last:
+        rows = rows.roll(1, dims=0)
+    elif is_coco:
+        # torchvision numbers its COCO classes by category id
+        rows = rows[[0, *COCO_CATEGORY_IDS]]
+    return rows.flatten(0, 1)

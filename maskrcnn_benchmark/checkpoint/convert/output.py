@@ -1,0 +1,55 @@
+"""A conversion as files: a checkpoint of ours, and its config as YAML beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from maskrcnn_benchmark.checkpoint.convert.conversion import Conversion, Options, convert_detector
+from maskrcnn_benchmark.checkpoint.readers import model_tensors, read_weights
+from maskrcnn_benchmark.utils.atomic_file import write_atomically
+from maskrcnn_benchmark.utils.class_names import BACKGROUND
+from maskrcnn_benchmark.utils.coco_names import COCO_CATEGORY_IDS
+
+
+def convert_file(path: Path, options: Options | None = None) -> Conversion:
+    """Convert a file of another project; see ``convert_detector``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it cannot be read or converted; the message names it.
+    """
+    content = read_weights(path)
+    try:
+        return convert_detector(model_tensors(content), options, meta=content.get("meta"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def config_file(checkpoint: Path) -> Path:
+    """Return where the config of a converted checkpoint stands."""
+    return checkpoint.with_suffix(".yaml")
+
+
+def write_conversion(found: Conversion, target: Path, *, origin: str) -> None:
+    """Write a conversion; the checkpoint comes last, so that where it is everything is.
+
+    Args:
+        found: to write.
+        target: the checkpoint; its folder is made.
+        origin: the file that it was converted from, for a comment.
+    """
+    text = f"# Converted from {found.source}'s {origin}\n# {found.assumed}\n"
+    text += yaml.safe_dump(found.settings, sort_keys=False, default_flow_style=None)
+    content: dict[str, Any] = {"model": found.state, "config": text}
+    content["converted_from"] = found.source
+    if found.class_names is not None:
+        content["class_names"] = [BACKGROUND, *found.class_names]
+    if found.is_coco:
+        content["category_ids"] = list(COCO_CATEGORY_IDS)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(config_file(target), lambda file: file.write(text.encode()))
+    write_atomically(target, lambda file: torch.save(content, file))

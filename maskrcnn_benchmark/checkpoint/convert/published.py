@@ -1,0 +1,116 @@
+"""Published models of other projects by their ``catalog://`` names: fetched, converted, kept."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskrcnn_benchmark.checkpoint.convert.conversion import Options
+from maskrcnn_benchmark.checkpoint.convert.output import config_file, convert_file, write_conversion
+from maskrcnn_benchmark.checkpoint.download import (
+    download,
+    fetch,
+    is_url,
+    once_per_job,
+    path_for_url,
+)
+from maskrcnn_benchmark.checkpoint.readers import check_ending
+from maskrcnn_benchmark.utils.folder_lock import one_at_a_time
+from maskrcnn_benchmark.utils.imports import import_file
+
+CATALOG = "catalog://"
+_TABLE = Path(__file__).parents[2] / "config" / "model_zoo.json"
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """A row of ``config/model_zoo.json``.
+
+    Attributes:
+        project: mmdetection, detectron2 or torchvision.
+        name: of the model there.
+        family: ms_rcnn or mask_rcnn.
+        backbone: such as R-50.
+        style: see ``Options``.
+        url: of the file.
+        box_ap: as its authors published it, on COCO val2017.
+        mask_ap: likewise.
+        sha256_prefix: first digits of the file's sha256; "" if they are not published.
+        legacy_roi_align: see ``Options``.
+    """
+
+    project: str
+    name: str
+    family: str
+    backbone: str
+    style: str
+    url: str
+    box_ap: float
+    mask_ap: float
+    sha256_prefix: str = ""
+    legacy_roi_align: bool = False
+
+
+def published_models() -> dict[str, PublishedModel]:
+    """Return the published models by their names ``<project>/<name>``."""
+    table = json.loads(_TABLE.read_text(encoding="utf-8"))
+    models = [PublishedModel(**row) for row in table["models"]]
+    return {f"{model.project}/{model.name}": model for model in models}
+
+
+def is_published(weights: str) -> bool:
+    """Return whether a value of ``MODEL.WEIGHT`` is the ``catalog://`` name of such a model."""
+    return weights.startswith(CATALOG) and weights.removeprefix(CATALOG) in published_models()
+
+
+def local_weights(name: str, folder: str | Path, catalog_file: str | Path) -> Path:
+    """Return the file that a path, an address or a ``catalog://`` name stands for.
+
+    What is not there yet is downloaded, and a published model of another project converted to a
+    checkpoint of ours with its config beside it. In a job of several processes the main one does
+    that while the others wait; all of them must call this.
+
+    Args:
+        name: as in ``MODEL.WEIGHT``.
+        folder: ``MODEL.PRETRAINED_MODELS``.
+        catalog_file: ``PATHS_CATALOG``; its ``ModelCatalog`` tells the addresses.
+
+    Raises:
+        OSError: a file cannot be had.
+        ValueError: the name is unknown, or the file is not the right one.
+    """
+    folder = Path(folder)
+    if not is_url(name):
+        return Path(name)
+    if not name.startswith(CATALOG):
+        target = path_for_url(name)
+        check_ending(target)
+        return fetch(name, folder / target)
+    entry = name.removeprefix(CATALOG)
+    location = import_file("PATHS_CATALOG", catalog_file).ModelCatalog.get(entry)
+    model = published_models().get(entry)
+    if model is None:
+        if not is_url(location):
+            return Path(location)
+        return fetch(location, folder / (entry + path_for_url(location).suffix))
+    target = folder / f"{entry}.pth"
+    once_per_job(lambda: _make(model, location, folder, target), target)
+    assumed = config_file(target).read_text(encoding="utf-8").splitlines()[1].removeprefix("# ")
+    logging.getLogger(__name__).info(f"{name}: {assumed}. It is at {target}, beside its config")
+    return target
+
+
+def _make(model: PublishedModel, location: str, folder: Path, target: Path) -> None:
+    """Write the converted model and its config unless they are there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(target.parent):
+        if target.is_file() and config_file(target).is_file():
+            return
+        source = Path(location)
+        if is_url(location):
+            source = folder / path_for_url(location)
+            download(location, source)
+        options = Options(style=model.style, legacy_roi_align=model.legacy_roi_align)
+        write_conversion(convert_file(source, options), target, origin=model.name)

@@ -1,0 +1,169 @@
+"""The config that a converted model needs: what its project computes, and its sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from maskrcnn_benchmark.checkpoint.convert.sources import MMDETECTION, TORCHVISION, Source
+from maskrcnn_benchmark.checkpoint.convert.style import Style
+
+_STRIDES = [4, 8, 16, 32, 64]
+_SCALES = [1 / stride for stride in _STRIDES[:4]]
+_LVIS = (1203, 1230)  # classes of its versions 1 and 0.5
+_DEPTHS = {(3, 4, 6, 3): "R-50", (3, 4, 23, 3): "R-101"}  # blocks of the stages
+# The original's rate and decay; the schedule suits SOLVER.TRAIN_ONLY "maskiou" and is a guess
+_SOLVER = {
+    "BASE_LR": 0.02,
+    "WEIGHT_DECAY": 0.0001,
+    "STEPS": [12000, 16000],
+    "MAX_ITER": 18000,
+    "CHECKPOINT_PERIOD": 3000,
+}
+
+
+def make_settings(
+    state: Mapping[str, Tensor], source: Source, style: Style, *, is_coco: bool
+) -> dict[str, Any]:
+    """Return the keys that differ from the defaults, as a tree of plain values.
+
+    Args:
+        state: the converted tensors under our names; they tell the sizes.
+        source: the project, whose conventions are chosen.
+        style: known in all its parts.
+        is_coco: name COCO's data sets.
+
+    Raises:
+        ValueError: the backbone is not one of ours, or a tensor is missing.
+    """
+    assert style.pixels is not None
+    is_torchvision = source is TORCHVISION
+    try:
+        model = {
+            "MASK_ON": True,
+            "MASKIOU_ON": any(name.startswith("roi_heads.maskiou.") for name in state),
+            "PIXEL_OFFSET": 0.0,
+            "BOX_CODER_CLIP_BELOW": source is MMDETECTION,
+            **_backbone(state, stride_in_1x1=bool(style.stride_in_1x1)),
+            **_proposals(source),
+            **_heads(state, source),
+        }
+    except KeyError as error:
+        raise ValueError(f"the model lacks what is called {error} here") from error
+    inputs = {**style.pixels.settings(), "SIZE_ROUNDING": "down" if is_torchvision else "nearest"}
+    settings = {"MODEL": model, "INPUT": inputs, "SOLVER": dict(_SOLVER)}
+    settings["DATALOADER"] = {"SIZE_DIVISIBILITY": 32}
+    if is_coco:
+        settings["DATASETS"] = {"TRAIN": ["coco_2017_train"], "TEST": ["coco_2017_val"]}
+    return settings
+
+
+def change_settings(settings: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Set keys such as ``"MODEL.RPN.NMS_THRESH"`` in a tree."""
+    for key, value in changes.items():
+        *sections, name = key.split(".")
+        node = settings
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[name] = value
+
+
+def legacy_roi_align() -> dict[str, Any]:
+    """Return the keys of detectron2's first RoIAlign: not aligned, 2 samples a bin and axis."""
+    return {
+        f"MODEL.ROI_{head}_HEAD.{key}": value
+        for head in ("BOX", "MASK")
+        for key, value in (("POOLER_ALIGNED", False), ("POOLER_SAMPLING_RATIO", 2))
+    }
+
+
+def lvis_limits(classes: int) -> dict[str, Any]:
+    """Return the keys of a model of LVIS, which a number of classes tells, else none."""
+    if classes not in _LVIS:
+        return {}
+    return {"MODEL.ROI_HEADS.SCORE_THRESH": 1e-4, "MODEL.ROI_HEADS.DETECTIONS_PER_IMG": 300}
+
+
+def _backbone(state: Mapping[str, Tensor], *, stride_in_1x1: bool) -> dict[str, Any]:
+    body = "backbone.body"
+    width = len(state[f"{body}.layer1.0.conv1.weight"])
+    blocks = tuple(
+        len({n.split(".")[3] for n in state if n.startswith(f"{body}.layer{stage}.")})
+        for stage in (1, 2, 3, 4)
+    )
+    groups = width // state[f"{body}.layer1.0.conv2.weight"].shape[1]
+    if blocks not in _DEPTHS or f"{body}.layer1.0.conv3.weight" not in state:
+        raise ValueError(
+            f"the backbone has stages of {blocks} blocks; ResNets and ResNeXts of 50 and 101 "
+            "layers can be converted"
+        )
+    return {
+        "BACKBONE": {
+            "CONV_BODY": f"{_DEPTHS[blocks]}-FPN",
+            "OUT_CHANNELS": len(state["backbone.fpn.fpn_layer1.bias"]),
+        },
+        "RESNETS": {
+            "STRIDE_IN_1X1": stride_in_1x1,
+            "STEM_OUT_CHANNELS": len(state[f"{body}.stem.conv1.weight"]),
+            "RES2_OUT_CHANNELS": len(state[f"{body}.layer1.0.conv3.weight"]),
+            "NUM_GROUPS": groups,
+            "WIDTH_PER_GROUP": width // groups,
+        },
+    }
+
+
+def _proposals(source: Source) -> dict[str, Any]:
+    is_torchvision = source is TORCHVISION
+    return {
+        "RPN": {
+            "USE_FPN": True,
+            "ANCHOR_STRIDE": _STRIDES,
+            "ANCHOR_RULE": "torchvision" if is_torchvision else "centred",
+            "STRADDLE_THRESH": -1,
+            # the others keep every side above 0
+            "MIN_SIZE": 1e-3 if is_torchvision else 1e-6,
+            "PRE_NMS_TOP_N_TRAIN": 2000,
+            "PRE_NMS_TOP_N_TEST": 1000,
+            "POST_NMS_TOP_N_TRAIN": 2000,
+            "POST_NMS_TOP_N_TEST": 1000,
+            "FPN_POST_NMS_TOP_N_TRAIN": 2000 if is_torchvision else 1000,
+            "FPN_POST_NMS_TOP_N_TEST": 1000,
+            "FPN_POST_NMS_PER_BATCH": False,
+        }
+    }
+
+
+def _heads(state: Mapping[str, Tensor], source: Source) -> dict[str, Any]:
+    is_torchvision = source is TORCHVISION
+    pooler = {
+        "POOLER_SAMPLING_RATIO": 2 if is_torchvision else 0,
+        "POOLER_ALIGNED": not is_torchvision,
+    }
+    masks = "roi_heads.mask.feature_extractor.mask_fcn"
+    widths = {n: len(tensor) for n, tensor in state.items() if n.startswith(masks)}
+    layers = [widths[f"{masks}{i}.bias"] for i in range(1, len(widths) // 2 + 1)]
+    return {
+        "ROI_HEADS": {"USE_FPN": True, "MIN_SIZE": 0.01 if is_torchvision else 0.0},
+        "ROI_BOX_HEAD": {
+            **pooler,
+            "POOLER_SCALES": list(_SCALES),
+            "POOLER_RESOLUTION": 7,
+            "FEATURE_EXTRACTOR": "FPN2MLPFeatureExtractor",
+            "PREDICTOR": "FPNPredictor",
+            "NUM_CLASSES": len(state["roi_heads.box.predictor.cls_score.weight"]),
+            "MLP_HEAD_DIM": len(state["roi_heads.box.feature_extractor.fc6.weight"]),
+        },
+        "ROI_MASK_HEAD": {
+            **pooler,
+            "PASTE_ALIGNED": not is_torchvision,
+            "POOLER_SCALES": list(_SCALES),
+            "POOLER_RESOLUTION": 14,
+            "RESOLUTION": 28,
+            "SHARE_BOX_FEATURE_EXTRACTOR": False,
+            "FEATURE_EXTRACTOR": "MaskRCNNFPNFeatureExtractor",
+            "PREDICTOR": "MaskRCNNC4Predictor",
+            "CONV_LAYERS": layers,
+        },
+    }

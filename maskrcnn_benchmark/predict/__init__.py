@@ -1,0 +1,1 @@
+"""From images and videos to detections, pictures and files."""

@@ -1,0 +1,254 @@
+"""Predict on images: from a checkpoint to boxes, masks and their scores in three lines.
+
+``predictor = Predictor.from_checkpoint("output/demo/model_final.pth")``
+``prediction = predictor("photo.jpg").select("mask_score", 0.5)``
+``draw("photo.jpg", prediction).save("photo_with_masks.png")``
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.checkpoint.convert.published import local_weights
+from maskrcnn_benchmark.checkpoint.loading import load_state_dict
+from maskrcnn_benchmark.checkpoint.readers import model_tensors, read_weights
+from maskrcnn_benchmark.config import check_config, make_default_config
+from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
+from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
+from maskrcnn_benchmark.data.datasets.images import ImageSource, as_rgb
+from maskrcnn_benchmark.data.transforms import Compose, build_transforms
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.predict.prediction import Prediction
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.image_list import padded_shape, to_image_list
+from maskrcnn_benchmark.structures.mask_paste import Masker, make_masker
+from maskrcnn_benchmark.utils.evaluation_mode import evaluating
+from maskrcnn_benchmark.visualization import draw_instances
+
+
+class Predictor:
+    """A model together with the preprocessing of its images.
+
+    Args:
+        model: a detector with box head; its mode is restored after each call.
+        transforms: map an RGB PIL image to the model's normalized tensor ``[3, H, W]``.
+        classes: names and category ids of the labels.
+        size_divisible: height and width of a batch become multiples of it.
+        masker: pastes the masks; None: by the original's rule, at 0.5.
+        device: device to run on; None: the GPU if there is one.
+
+    Raises:
+        ValueError: ``device`` is a GPU and torch finds none.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        transforms: Compose,
+        *,
+        classes: Classes,
+        size_divisible: int = 0,
+        masker: Masker | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        if device is None:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(device)
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(f"the device is to be {device}, but torch finds no GPU here: take cpu")
+        self.model = model.to(self.device)
+        self.transforms = transforms
+        self.classes = classes
+        self.size_divisible = size_divisible
+        self.masker = Masker() if masker is None else masker
+
+    @classmethod
+    def from_cfg(
+        cls,
+        cfg: CfgNode,
+        model: nn.Module,
+        *,
+        classes: Classes | None = None,
+        device: torch.device | str | None = None,
+    ) -> Predictor:
+        """Wrap an existing model.
+
+        Args:
+            cfg: config of the model; MODEL.DEVICE is ignored.
+            model: as ``build_detection_model(cfg, paste_masks=False)`` makes it, with its weights.
+            classes: names and category ids of the labels; the last ones may be missing; None:
+                COCO's if their number matches, else "class 1", "class 2" and so on.
+            device: see the class.
+
+        Raises:
+            ValueError: there are more names than classes in the model.
+        """
+        return cls(
+            model,
+            build_transforms(cfg, is_train=False),
+            classes=_complete(classes, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES),
+            size_divisible=cfg.DATALOADER.SIZE_DIVISIBILITY,
+            masker=make_masker(cfg),
+            device=device,
+        )
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        *,
+        config_file: str | Path | None = None,
+        opts: Sequence[Any] = (),
+        class_names: Sequence[str] | None = None,
+        device: torch.device | str | None = None,
+    ) -> Predictor:
+        """Build the model described by a checkpoint and load its weights.
+
+        Args:
+            path: a file, an address or a ``catalog://`` name (downloaded, and converted, to
+                MODEL.PRETRAINED_MODELS). A checkpoint of this project and a converted model hold
+                their config and class names; other weights (the original's ``.pth``, Detectron's
+                ``.pkl``, ...) need ``config_file``.
+            config_file: a YAML to use instead of the checkpoint's config.
+            opts: ``[key, value, ...]`` overrides of either, such as INPUT.MIN_SIZE_TEST 400.
+            class_names: names to use instead of the checkpoint's, without the background.
+            device: see the class.
+
+        Raises:
+            OSError: a file is not there, or could not be downloaded.
+            ValueError: a file cannot be read, there is no config, or the weights do not fill the
+                model that it describes.
+        """
+        path = _make_local(path, config_file, opts)
+        content = read_weights(path)
+        config = _make_config(content.get("config"), config_file, opts, weights=path)
+        model = build_detection_model(config, paste_masks=False)
+        load_state_dict(model, model_tensors(content)).require_complete(path)
+        classes = None
+        if class_names is not None:
+            classes = Classes([BACKGROUND, *class_names], [])
+        elif "class_names" in content:
+            classes = Classes(content["class_names"], content.get("category_ids", []))
+        return cls.from_cfg(config, model, classes=classes, device=device)
+
+    @overload  # a str is a Sequence[str] too; as a path it goes first
+    def __call__(  # type: ignore[overload-overlap]
+        self, images: ImageSource, *, batch_size: int = 1
+    ) -> Prediction: ...
+
+    @overload
+    def __call__(
+        self, images: Sequence[ImageSource], *, batch_size: int = 1
+    ) -> list[Prediction]: ...
+
+    def __call__(
+        self, images: ImageSource | Sequence[ImageSource], *, batch_size: int = 1
+    ) -> Prediction | list[Prediction]:
+        """Predict on an image, or on a list of images of any sizes.
+
+        Args:
+            images: paths, PIL images or RGB arrays, see ``as_rgb``.
+            batch_size: images that are read, and computed at once as far as they are padded to
+                the same shape: each image gets the padding that it has alone, as another one would
+                move the numbers.
+
+        Returns:
+            A prediction for an image, a list of them for a list.
+
+        Raises:
+            FileNotFoundError: an image is not there.
+            ValueError: an image cannot be read, or ``batch_size`` is below 1.
+        """
+        if isinstance(images, str | Path | Image.Image | np.ndarray):
+            return next(self.stream([images]))
+        return list(self.stream(images, batch_size=batch_size))
+
+    def stream(self, images: Iterable[ImageSource], *, batch_size: int = 1) -> Iterator[Prediction]:
+        """Yield the prediction of each image in turn; ``batch_size`` images are in memory at most.
+
+        Arguments and errors are those of ``__call__``.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        remaining = iter(images)
+        while batch := [as_rgb(source) for source in islice(remaining, batch_size)]:
+            for boxes in self.detections(batch):
+                yield Prediction.from_boxes(boxes, self.classes.class_names, masker=self.masker)
+
+    def detections(self, images: Sequence[Image.Image]) -> list[BoxList]:
+        """Return the model's detections on RGB images; those of one padded shape are a batch.
+
+        Returns:
+            Boxes on the CPU in pixels of each original image, with the model's fields.
+        """
+        tensors = [self.transforms(image)[0] for image in images]
+        batches: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, tensor in enumerate(tensors):
+            batches[padded_shape([tensor.shape[1:]], self.size_divisible)].append(index)
+        found: dict[int, BoxList] = {}
+        with evaluating(self.model):
+            for batch in batches.values():
+                padded = to_image_list([tensors[i] for i in batch], self.size_divisible)
+                found.update(zip(batch, self.model(padded.to(self.device)), strict=True))
+        return [found[index].to("cpu").resize(image.size) for index, image in enumerate(images)]
+
+
+def draw(image: ImageSource, prediction: Prediction, **options: Any) -> Image.Image:
+    """Draw a prediction on its image.
+
+    Args:
+        image: the image that was predicted on.
+        prediction: all of its detections are drawn; see ``Prediction.select``.
+        options: keyword arguments of ``draw_instances``.
+    """
+    picture = draw_instances(np.asarray(as_rgb(image)), prediction.instances(), **options)
+    return Image.fromarray(picture)
+
+
+def _make_local(weights: str | Path, config_file: str | Path | None, opts: Sequence[Any]) -> Path:
+    """Return the file of weights, downloaded if need be to where the settings say."""
+    cfg = make_default_config()
+    if config_file is not None:
+        cfg.merge_from_file(config_file)
+    cfg.merge_from_list(opts)
+    return local_weights(str(weights), cfg.MODEL.PRETRAINED_MODELS, cfg.PATHS_CATALOG)
+
+
+def _make_config(
+    stored: str | None, config_file: str | Path | None, opts: Sequence[Any], *, weights: str | Path
+) -> CfgNode:
+    """Return the config of some weights: from the given file, else the one stored with them."""
+    cfg = make_default_config()
+    if config_file is not None:
+        cfg.merge_from_file(config_file)
+    elif stored is not None:
+        cfg.merge_from_text(stored, source=f"the config in {weights}")
+    else:
+        raise ValueError(f"{weights} does not hold its config: give the config file it belongs to")
+    cfg.merge_from_list(opts)
+    check_config(cfg)
+    if cfg.MODEL.RPN_ONLY:
+        raise ValueError(f"{weights} is of an RPN alone (MODEL.RPN_ONLY): it detects no objects")
+    return cfg
+
+
+def _complete(given: Classes | None, count: int) -> Classes:
+    """Return the classes of ``count`` labels, including the background."""
+    if given is None:
+        is_coco = count == len(COCO_CLASSES.class_names)
+        given = COCO_CLASSES if is_coco else Classes([BACKGROUND], [])
+    names, ids = given
+    if len(names) > count:
+        raise ValueError(f"{len(names) - 1} class names for a model of {count - 1}: {names[1:]}")
+    names = [*names, *(f"class {label}" for label in range(len(names), count))]
+    return Classes(names, list(ids) if len(ids) == count - 1 else list(range(1, count)))

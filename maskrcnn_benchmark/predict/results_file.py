@@ -1,0 +1,150 @@
+"""Predictions as a COCO json: ``images``, ``categories`` and ``annotations`` with three scores.
+
+``info`` tells the convention of the model's boxes (``pixel_offset``, see ``box_ops``).
+
+An annotation has ``bbox``, ``segmentation`` (RLE) and ``area`` as in a file of ground truth, and
+``score`` (of the class), ``mask_iou`` and ``mask_score`` as far as the model predicts them. So
+``pycocotools.coco.COCO`` opens the file, and ``COCO.loadRes`` takes its ``annotations``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from maskrcnn_benchmark.predict.prediction import Prediction
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
+from maskrcnn_benchmark.utils.atomic_file import write_atomically
+
+_SCORES = {"score": "scores", "mask_iou": "mask_ious", "mask_score": "mask_scores"}
+
+
+class PredictionFile:
+    """A collection of predictions that can be written to a file.
+
+    Args:
+        class_names: name of each label, the first is the background's.
+        category_ids: category id in the file of each label, starting with label 1.
+    """
+
+    def __init__(self, class_names: Sequence[str], category_ids: Sequence[int]) -> None:
+        named = zip(category_ids, class_names[1:], strict=True)
+        self._categories = [{"id": i, "name": name} for i, name in named]
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+        self._pixel_offset: float | None = None
+
+    def add(self, file_name: str, prediction: Prediction, **more: Any) -> None:
+        """Add an image.
+
+        Args:
+            file_name: of the image.
+            prediction: all of its detections are written.
+            more: additional plain values of the image, such as the frame index of a video.
+
+        Raises:
+            ValueError: its boxes are of another convention than those before.
+        """
+        if self._pixel_offset not in (None, prediction.pixel_offset):
+            raise ValueError(
+                f"{file_name}: boxes of pixel offset {prediction.pixel_offset} in a file of those "
+                f"of {self._pixel_offset}"
+            )
+        self._pixel_offset = prediction.pixel_offset
+        image_id = len(self._images) + 1
+        width, height = prediction.size
+        entry = {"id": image_id, "file_name": file_name, "width": width, "height": height}
+        self._images.append({**entry, **more})
+        for label, row in zip(prediction.labels.tolist(), _annotations(prediction), strict=True):
+            number, category = len(self._annotations) + 1, self._categories[label - 1]["id"]
+            start = {"id": number, "image_id": image_id, "category_id": category, "iscrowd": 0}
+            self._annotations.append(start | row)
+
+    def write(self, path: Path) -> None:
+        """Write everything that was added; the file is replaced atomically."""
+        offset = {} if self._pixel_offset is None else {"pixel_offset": self._pixel_offset}
+        content = {
+            "info": offset,
+            "images": self._images,
+            "categories": self._categories,
+            "annotations": self._annotations,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda file: file.write(json.dumps(content).encode()))
+
+
+def _annotations(prediction: Prediction) -> list[dict[str, Any]]:
+    """Return the annotation of each detection, without ids."""
+    boxes = BoxList(prediction.boxes, prediction.size, pixel_offset=prediction.pixel_offset)
+    rows: list[dict[str, Any]] = [
+        {"bbox": box, "area": box[2] * box[3]} for box in boxes.convert("xywh").bbox.tolist()
+    ]
+    for row, rle in zip(rows, prediction.rles() or (), strict=False):
+        row |= {"segmentation": rle, "area": float(coco_mask.area(rle))}
+    for key, attribute in _SCORES.items():
+        values = getattr(prediction, attribute)
+        for row, value in zip(rows, () if values is None else values.tolist(), strict=False):
+            row[key] = value
+    return rows
+
+
+def load_prediction_file(path: str | Path) -> list[tuple[dict[str, Any], Prediction]]:
+    """Read what ``PredictionFile`` wrote.
+
+    Returns:
+        For each image its entry in the file (``file_name`` and more), and its prediction, with
+        masks as RLE. An image without detections yields an empty prediction. A file
+        without ``info`` holds inclusive boxes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is another kind of file.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        offset = float(content.get("info", {}).get("pixel_offset", PIXEL_OFFSET))
+        categories = enumerate(content["categories"], 1)
+        labels = {category["id"]: (label, category["name"]) for label, category in categories}
+        rows = defaultdict(list)
+        for annotation in content["annotations"]:
+            rows[annotation["image_id"]].append(annotation)
+        return [
+            (entry, _prediction(entry, rows[entry["id"]], labels, offset))
+            for entry in content["images"]
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a json of predictions: {error!r}") from error
+
+
+def _prediction(
+    entry: dict[str, Any],
+    rows: list[dict[str, Any]],
+    labels: dict[int, tuple[int, str]],
+    pixel_offset: float,
+) -> Prediction:
+    size = (entry["width"], entry["height"])
+    boxes = BoxList([row["bbox"] for row in rows], size, "xywh", pixel_offset=pixel_offset)
+
+    def column(key: str) -> Any:
+        known = not rows or key in rows[0]
+        return np.array([row[key] for row in rows], np.float32) if known else None
+
+    has_masks = not rows or "segmentation" in rows[0]
+    return Prediction(
+        size=size,
+        boxes=boxes.xyxy().numpy(),
+        labels=np.array([labels[row["category_id"]][0] for row in rows], np.int64),
+        names=[labels[row["category_id"]][1] for row in rows],
+        scores=column("score"),
+        mask_ious=column("mask_iou"),
+        mask_scores=column("mask_score"),
+        pixel_offset=pixel_offset,
+        stored_rles=[row["segmentation"] for row in rows] if has_masks else None,
+    )

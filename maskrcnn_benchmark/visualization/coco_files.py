@@ -1,0 +1,65 @@
+"""Read the result files of an evaluation for drawing."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskrcnn_benchmark.visualization.instances import Instances, labels_of
+
+Row = dict[str, Any]
+
+
+def _instances(rows: list[tuple[Row, Row]], names: Mapping[int, str]) -> Instances:
+    """Return the detections of one image from their rows in `bbox.json` and `segm.json`."""
+    xywh = np.array([box["bbox"] for box, _ in rows], np.float64)
+    scores = np.array([box["score"] for box, _ in rows], np.float64)
+    mask_scores = np.array([mask["score"] for _, mask in rows], np.float64)
+    return Instances(
+        masks=[mask["segmentation"] for _, mask in rows],
+        boxes=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:] - 1], axis=1),
+        labels=labels_of([box["category_id"] for box, _ in rows], names),
+        names=[names[box["category_id"]] for box, _ in rows],
+        scores=scores,
+        mask_ious=mask_scores / np.maximum(scores, 1e-12),
+    )
+
+
+def load_detections(
+    folder: str | Path, names: Mapping[int, str], *, min_score: float = 0.5
+) -> dict[int, Instances]:
+    """Return the detections of a model with a MaskIoU head, by image id.
+
+    Args:
+        folder: holds `bbox.json` (class scores) and `segm.json` (mask scores), whose rows belong
+            together, as `inference` writes them.
+        names: class name of each category id, in the order of the annotation file.
+        min_score: detections with a lower class score are omitted.
+
+    Returns:
+        Only images with detections; each sorted by descending class score.
+
+    Raises:
+        FileNotFoundError: there is no evaluation in the folder.
+        ValueError: the rows of the two files do not match.
+    """
+    boxes, masks = (
+        json.loads((Path(folder) / f).read_text(encoding="utf-8"))
+        for f in ("bbox.json", "segm.json")
+    )
+    if len(boxes) != len(masks):
+        raise ValueError(f"{folder}: bbox.json has {len(boxes)} rows, segm.json {len(masks)}")
+    rows: defaultdict[int, list[tuple[Row, Row]]] = defaultdict(list)
+    for box, mask in zip(boxes, masks, strict=True):
+        if (box["image_id"], box["category_id"]) != (mask["image_id"], mask["category_id"]):
+            raise ValueError(f"{folder}: the rows of bbox.json and segm.json differ in their order")
+        if box["score"] >= min_score:
+            rows[box["image_id"]].append((box, mask))
+    for of_image in rows.values():
+        of_image.sort(key=lambda row: -row[0]["score"])
+    return {image_id: _instances(of_image, names) for image_id, of_image in rows.items()}

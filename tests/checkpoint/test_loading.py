@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from maskrcnn_benchmark.checkpoint.loading import (
+    LoadReport,
+    load_state_dict,
+    match_suffixes,
+    strip_module_prefix,
+)
+from tests.helpers.vectors import load_vector
+
+CASES = load_vector("suffix_matching")[0]["data"]["cases"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["why"] for case in CASES])
+def test_matches_names_as_recorded(case):
+    loaded = strip_module_prefix({name: torch.zeros(1) for name in case["loaded_keys"]})
+    assert match_suffixes(case["model_keys"], loaded) == case["loaded_from"]
+
+
+def test_equals_trying_every_pair():
+    generator = torch.Generator().manual_seed(3)
+    parts = ["a", "b", "ab", "conv", "weight"]
+
+    def name() -> str:
+        count = int(torch.randint(1, 5, (1,), generator=generator))
+        return ".".join(parts[i] for i in torch.randint(5, (count,), generator=generator))
+
+    model, loaded = [name() for _ in range(200)], [name() for _ in range(50)]
+    for key, match in match_suffixes(model, loaded).items():
+        ends = [other for other in loaded if key.endswith(other)]
+        assert match == (max(ends, key=len) if ends else None)
+
+
+def tiny() -> nn.Module:
+    return nn.ModuleDict({"body": nn.Linear(2, 3), "head": nn.Linear(3, 2)})
+
+
+def test_copies_what_fits_and_reports_the_rest():
+    model = tiny()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    loaded = {
+        "module.body.weight": torch.ones(3, 2),
+        "module.head.weight": torch.ones(4, 3),
+        "module.extra": torch.ones(1),
+        "module.head.bias": torch.full((2,), 7.0),
+    }
+    report = load_state_dict(model, loaded)
+    assert report.matched == {"body.weight": "body.weight", "head.bias": "head.bias"}
+    assert report.missing == ["body.bias"]
+    assert report.unexpected == ["extra"]
+    assert report.mismatched == [("head.weight", (2, 3), (4, 3))]
+    assert not report.complete
+    after = model.state_dict()
+    assert torch.equal(after["body.weight"], torch.ones(3, 2))
+    assert torch.equal(after["head.bias"], torch.full((2,), 7.0))
+    assert torch.equal(after["head.weight"], before["head.weight"])
+    assert torch.equal(after["body.bias"], before["body.bias"])
+    for part in ("2 of the model's 4", "1: body.bias", "1: extra", "head.weight (2, 3) != (4, 3)"):
+        assert part in report.summary()
+
+
+def test_nothing_that_fits_is_an_error_that_names_both_sides():
+    with pytest.raises(ValueError, match=r"none of the 1 loaded.*other.thing.*body.weight"):
+        load_state_dict(tiny(), {"other.thing": torch.zeros(1)})
+
+
+def test_an_empty_file_is_an_error():
+    with pytest.raises(ValueError, match="no tensors"):
+        load_state_dict(tiny(), {})
+
+
+def test_deformable_convolutions_start_from_plain_ones_and_resume_from_their_own():
+    ours = ["layer2.0.conv2.conv.weight", "layer2.0.conv2.offset.weight", "rpn.head.conv.weight"]
+    plain = match_suffixes(ours, ["conv1.weight", "layer2.0.conv2.weight", "layer3.0.conv2.weight"])
+    assert plain == {ours[0]: "layer2.0.conv2.weight", ours[1]: None, ours[2]: None}
+    assert match_suffixes(ours, [*ours, "layer2.0.conv2.weight"]) == {name: name for name in ours}
+
+
+def report(*, matched=(), missing=(), mismatched=()):
+    return LoadReport({name: name for name in matched}, list(missing), [], list(mismatched))
+
+
+def test_complete_means_all_but_what_the_config_determines():
+    anchors = "rpn.anchor_generator.cell_anchors.0"
+    assert report(matched=["a"], missing=[anchors]).complete
+    assert not report(matched=["a"], missing=[anchors, "b"]).complete
+    assert not report(matched=["a"], missing=["cell_anchors.weight"]).complete
+    assert not report(matched=["a"], mismatched=[(anchors, (1, 4), (3, 4))]).complete
+
+
+def test_a_backbone_is_told_from_a_detector():
+    resnet = ["stem.conv1.weight", "layer1.0.bn1.bias"]
+    assert report(matched=resnet).backbone_only
+    assert report(matched=["conv1.weight", "bn1.weight"]).backbone_only
+    assert not report(matched=[*resnet, "rpn.head.conv.weight"]).backbone_only
+    assert not report(matched=["backbone.body.stem.conv1.weight"]).backbone_only
+    assert not report().backbone_only
+
+
+def test_layers_of_other_classes_begin_anew():
+    class Heads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rpn, self.roi_heads = nn.ModuleDict(), nn.ModuleDict()
+            self.rpn["bbox_pred"] = nn.Linear(1, 1)
+            for name in ("cls_score", "bbox_pred", "mask_fcn_logits", "maskiou", "conv5_mask"):
+                self.roi_heads[name] = nn.ModuleDict({name: nn.Linear(1, 1)})
+            self.roi_heads["maskiou"]["maskiou_fc1"] = nn.Linear(1, 1)
+
+    model, saved = Heads(), Heads().state_dict()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    report = load_state_dict(model, saved, same_classes=False)
+    layers = ("cls_score", "bbox_pred", "mask_fcn_logits", "maskiou")
+    kept = {f"roi_heads.{n}.{n}.{end}" for n in layers for end in ("weight", "bias")}
+    assert set(report.of_classes) == kept
+    assert not report.complete
+    assert "of other classes, re-initialized: 8: roi_heads.cls_score" in report.summary()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, (before if name in kept else saved)[name]), name
+    assert load_state_dict(model, saved).complete
