@@ -148,7 +148,7 @@ class CfgNode(YacsNode):
         node, path = self, key.split(".")
         if BASE_KEY in path:
             raise ValueError(
-                f"{key} cannot be merged: only a file has {BASE_KEY}, at its top level"
+                f"{key} cannot be merged: {BASE_KEY} is a top-level key of a YAML file"
             )
         while len(path) > 1:
             child = node.get(path[0])

@@ -64,6 +64,6 @@ def _base_path(path: Path, value: Any) -> Path:
     base = path.parent / value
     if not base.is_file():
         raise FileNotFoundError(
-            f"{path}: there is no {base}; {BASE_KEY} {value!r} must be relative to the file it is in"
+            f"{path}: {BASE_KEY} {value!r}, relative to this file, is {base}, which does not exist"
         )
     return base
