@@ -8,8 +8,9 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-import yaml
 from yacs.config import CfgNode as YacsNode
+
+from maskrcnn_benchmark.config.yaml_files import BASE_KEY, parse_yaml, read_with_bases
 
 _SET_NAMES = "__set_names__"
 _WIDER_TYPES = "__wider_types__"
@@ -83,30 +84,28 @@ class CfgNode(YacsNode):
         return name in node.__dict__[_SET_NAMES]
 
     def merge_from_file(self, cfg_filename: str | Path) -> None:
-        """Merge a YAML file.
+        """Merge a YAML file over its base, if it names one by ``_BASE_`` (relative to the file).
+
+        Keys of the base count as set, too.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: it is not YAML, or holds unknown keys or values of a wrong type.
+            FileNotFoundError: there is no such file, or no such base.
+            ValueError: a file is not YAML, or holds unknown keys or values of a wrong type; or
+                the bases form a cycle.
         """
-        path = Path(cfg_filename)
-        if not path.is_file():
-            raise FileNotFoundError(f"config file {path} does not exist")
-        self.merge_from_text(path.read_text(encoding="utf-8"), source=str(path))
+        layers = read_with_bases(Path(cfg_filename))
+        self._merge([(source, list(_leaves(tree))) for source, tree in layers])
 
     def merge_from_text(self, text: str, *, source: str = "configuration text") -> None:
-        """Merge YAML text, such as the output of ``dump()``; ``source`` names it in errors."""
-        try:
-            tree = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(f"{source} is not valid YAML: {error}") from error
-        if not isinstance(tree, Mapping | None):
-            raise ValueError(f"{source} must hold sections like 'MODEL:', got {tree!r:.80}")
-        self._merge(list(_leaves(tree or {})), source)
+        """Merge YAML text, such as the output of ``dump()``; ``source`` names it in errors.
+
+        Text has no folder, so it cannot have a ``_BASE_``.
+        """
+        self._merge([(source, list(_leaves(parse_yaml(text, source))))])
 
     def merge_from_other_cfg(self, cfg_other: Mapping[str, Any]) -> None:
         """Merge another tree; every key in it counts as set."""
-        self._merge(list(_leaves(cfg_other)), "the given configuration")
+        self._merge([("the given configuration", list(_leaves(cfg_other)))])
 
     def merge_from_list(self, cfg_list: Sequence[Any]) -> None:
         """Merge ``[key, value, key, value, ...]``, the trailing arguments of a command.
@@ -121,27 +120,36 @@ class CfgNode(YacsNode):
             )
         pairs = zip(cfg_list[0::2], cfg_list[1::2], strict=True)
         flat = [leaf for key, raw in pairs for leaf in _leaves({key: _decoded_section(raw)})]
-        self._merge(flat, "the options")
+        self._merge([("the options", flat)])
 
-    def _merge(self, leaves: list[tuple[str, Any]], source: str) -> None:
-        """Check all of ``(full key, raw value)``, then assign all of them."""
+    def _merge(self, layers: list[tuple[str, list[tuple[str, Any]]]]) -> None:
+        """Check all ``(full key, raw value)`` of all sources, then assign all in that order."""
         if self.is_frozen():
+            source = layers[-1][0]
             raise AttributeError(f"{source} cannot be merged: the configuration is frozen")
         renamed = self.__dict__[YacsNode.RENAMED_KEYS]
-        changes, problems = [], []
-        for key, raw in leaves:
-            try:
-                changes += self._change(renamed.get(key, key), raw)
-            except ValueError as error:  # noqa: PERF203 - all problems at once
-                problems.append(str(error))
-        if problems:
-            raise ValueError(f"{source}: " + "\n  ".join(["", *problems]).strip())
+        changes, messages = [], []
+        for source, leaves in layers:
+            problems = []
+            for key, raw in leaves:
+                try:
+                    changes += self._change(renamed.get(key, key), raw)
+                except ValueError as error:  # noqa: PERF203 - all problems at once
+                    problems.append(str(error))
+            if problems:
+                messages.append(f"{source}: " + "\n  ".join(["", *problems]).strip())
+        if messages:
+            raise ValueError("\n".join(messages))
         for node, path, value in changes:
             node._assign(path, value)
 
     def _change(self, key: str, raw: Any) -> list[tuple[CfgNode, list[str], Any]]:
         """Resolve one leaf to the assignments it asks for: none (an empty section) or one."""
         node, path = self, key.split(".")
+        if BASE_KEY in path:
+            raise ValueError(
+                f"{key} cannot be merged: {BASE_KEY} is a top-level key of a YAML file"
+            )
         while len(path) > 1:
             child = node.get(path[0])
             if not isinstance(child, CfgNode):

@@ -2,15 +2,14 @@
 
 import itertools
 import re
-from pathlib import Path
 
 import pytest
+import yaml
 
 from maskrcnn_benchmark.config import cfg, check_config
 from tests.helpers.recorded_configs import FORK, UPSTREAM, recorded
+from tests.helpers.shipped_configs import BASES, CONFIGS, SHIPPED, yaml_tree
 
-CONFIGS = Path(__file__).parents[2] / "configs"
-SHIPPED = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml"))
 SCRATCH = "gn_baselines/scratch_e2e_ms_rcnn_R_50_FPN_3x_gn.yaml"
 
 
@@ -22,6 +21,87 @@ def expected(name):
         config.INPUT.MIN_SIZE_TRAIN = 800  # recorded as a tuple of one
     config.MODEL.MASKIOU_ON = name == SCRATCH
     return config
+
+
+IMAGENET_RGB = {
+    "INPUT.TO_BGR255": False,
+    "INPUT.PIXEL_MEAN": [0.485, 0.456, 0.406],
+    "INPUT.PIXEL_STD": [0.229, 0.224, 0.225],
+    "MODEL.RESNETS.RES2_OUT_CHANNELS": 64,
+}
+RESNET_18 = IMAGENET_RGB | {
+    "MODEL.BACKBONE.CONV_BODY": "R-18-FPN",
+    "MODEL.WEIGHT": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+}
+RESNET_34 = IMAGENET_RGB | {
+    "MODEL.BACKBONE.CONV_BODY": "R-34-FPN",
+    "MODEL.WEIGHT": "https://download.pytorch.org/models/resnet34-b627a593.pth",
+}
+SMALL_IMAGES = {
+    f"INPUT.{side}_SIZE_{mode}": pixels
+    for side, pixels in (("MIN", 600), ("MAX", 1000))
+    for mode in ("TRAIN", "TEST")
+}
+PAPER = {
+    "MODEL.ROI_HEADS.SOFT_NMS.ENABLED": True,
+    "SOLVER.STEPS": (103501, 125680),
+    "SOLVER.MAX_ITER": 133073,
+}
+DCN = {"MODEL.RESNETS.STAGE_WITH_DCN": (False, True, True, True)}
+MASKIOU = {"MODEL.MASKIOU_ON": True}
+MS_R_50, MS_R_101 = "e2e_ms_rcnn_R_50_FPN_1x.yaml", "e2e_ms_rcnn_R_101_FPN_1x.yaml"
+OURS = {  # a recorded file, and all that ours changes in it
+    "e2e_ms_rcnn_R_18_FPN_1x.yaml": (MS_R_50, RESNET_18),
+    "e2e_ms_rcnn_R_34_FPN_1x.yaml": (MS_R_50, RESNET_34),
+    "e2e_ms_rcnn_R_50_C4_1x.yaml": ("e2e_mask_rcnn_R_50_C4_1x.yaml", MASKIOU),
+    "e2e_ms_rcnn_X_101_32x8d_FPN_1x.yaml": ("e2e_mask_rcnn_X_101_32x8d_FPN_1x.yaml", MASKIOU),
+    "paper/ms_rcnn_R_18_FPN_18e.yaml": (MS_R_50, RESNET_18 | SMALL_IMAGES | PAPER),
+    "paper/ms_rcnn_R_50_FPN_18e.yaml": (MS_R_50, PAPER),
+    "paper/ms_rcnn_R_101_FPN_18e.yaml": (MS_R_101, PAPER),
+    "paper/ms_rcnn_R_101_DCN_FPN_18e.yaml": (MS_R_101, PAPER | DCN),
+}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_yaml_changes_a_recorded_one_in_what_it_is_for(name):
+    recorded_name, changes = OURS[name]
+    wanted = recorded(FORK[recorded_name])
+    wanted.merge_from_list([part for pair in changes.items() for part in pair])
+    config = cfg.clone()
+    config.merge_from_file(CONFIGS / name)
+    assert config == wanted
+
+
+def test_bases_are_these_and_cannot_train():
+    assert BASES == ["Base-Mask-RCNN-FPN.yaml", "Base-RCNN-FPN.yaml"]
+    for name in BASES:
+        config = cfg.clone()
+        config.merge_from_file(CONFIGS / name)
+        assert not config.DATASETS.TRAIN
+        assert not config.is_set("SOLVER")
+        assert not config.is_set("MODEL.WEIGHT")
+
+
+def repeated(base, own, prefix=""):
+    """Return the keys that ``own`` sets to what ``base`` has set already."""
+    found = []
+    for name, value in own.items():
+        if isinstance(value, dict):
+            found += repeated(base.get(name, {}), value, f"{prefix}{name}.")
+        elif name in base and base[name] == value:
+            found.append(prefix + name)
+    return found
+
+
+@pytest.mark.parametrize("name", [*SHIPPED, *BASES])
+def test_yaml_holds_only_its_differences(name):
+    own = yaml.safe_load((CONFIGS / name).read_text())
+    if "_BASE_" in own:
+        base = CONFIGS / name / ".." / own.pop("_BASE_")
+        assert base.resolve().is_relative_to(CONFIGS)
+        assert repeated(yaml_tree(base.resolve()), own) == []
+    else:
+        assert own["MODEL"].get("BACKBONE") is None or name in BASES  # the rest of FPN has a base
 
 
 @pytest.mark.parametrize("name", [n for n in SHIPPED if n in FORK or n.startswith(("gn_", "dcn/"))])

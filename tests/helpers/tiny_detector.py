@@ -6,20 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
 from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.modeling.detector import build_detection_model
+from tests.helpers.shipped_configs import CONFIGS, yaml_tree
 
-ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / "configs" / "e2e_ms_rcnn_R_50_FPN_1x.yaml"
+CONFIG = CONFIGS / "e2e_ms_rcnn_R_50_FPN_1x.yaml"
 
 
 def tiny_tree(classes: int = 3, **model: Any) -> dict[str, Any]:
     """Return the YAML's content; ``model`` sets keys of MODEL, such as MASKIOU_ON."""
-    tree = yaml.safe_load(CONFIG.read_text())
+    tree = yaml_tree(CONFIG)
     tree["MODEL"].update(WEIGHT="", DEVICE="cpu", **model)
     tree["MODEL"]["BACKBONE"].update(CONV_BODY="R-18-FPN", OUT_CHANNELS=16)
     tree["MODEL"]["RESNETS"] = {"RES2_OUT_CHANNELS": 16, "STEM_OUT_CHANNELS": 8}

@@ -15,6 +15,7 @@ import yaml
 from PIL import Image
 
 from tests.evaluation.dataset import squares_dataset
+from tests.helpers.shipped_configs import yaml_tree
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIG = ROOT / "configs" / "e2e_ms_rcnn_R_50_FPN_1x.yaml"
@@ -40,7 +41,7 @@ def config(tmp_path_factory):
     noise = np.random.default_rng(0).integers(256, size=(80, 100, 3), dtype=np.uint8)
     for info in dataset.coco.imgs.values():
         Image.fromarray(noise).save(folder / info["file_name"])
-    tree = yaml.safe_load(CONFIG.read_text())
+    tree = yaml_tree(CONFIG)
     model = tree["MODEL"]
     model["WEIGHT"] = ""
     model["BACKBONE"]["OUT_CHANNELS"] = 16

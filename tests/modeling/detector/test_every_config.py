@@ -6,8 +6,6 @@ run. R-101 and X-101 run at a fraction of their width, and are built in full wit
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -16,8 +14,8 @@ from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_optimizer
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
+from tests.helpers.shipped_configs import CONFIGS, SHIPPED
 
-CONFIGS = Path(__file__).parents[3] / "configs"
 SIDE = 64
 FEW = {
     "MODEL.RPN.BATCH_SIZE_PER_IMAGE": 16,
@@ -55,8 +53,7 @@ def is_deep(config):
 
 def files_by_model():
     found = {}
-    for path in sorted(CONFIGS.rglob("*.yaml")):
-        name = path.relative_to(CONFIGS).as_posix()
+    for name in SHIPPED:
         model = load(name).MODEL
         model.WEIGHT = model.PRETRAINED_MODELS = ""
         found.setdefault(model.dump(), []).append(name)
