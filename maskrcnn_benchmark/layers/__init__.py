@@ -6,7 +6,7 @@ from torch.nn.functional import interpolate
 from maskrcnn_benchmark.layers._ops import has_extension
 from maskrcnn_benchmark.layers.batch_norm import FrozenBatchNorm2d
 from maskrcnn_benchmark.layers.deform_conv import DFConv2d
-from maskrcnn_benchmark.layers.losses import mask_iou_loss, smooth_l1_loss
+from maskrcnn_benchmark.layers.losses import smooth_l1_loss
 from maskrcnn_benchmark.layers.nms import batched_nms, nms
 from maskrcnn_benchmark.layers.precision import full_precision
 from maskrcnn_benchmark.layers.roi_align import ROIAlign, roi_align
@@ -27,7 +27,6 @@ __all__ = [
     "full_precision",
     "has_extension",
     "interpolate",
-    "mask_iou_loss",
     "nms",
     "roi_align",
     "roi_pool",

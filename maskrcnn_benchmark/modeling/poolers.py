@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from yacs.config import CfgNode
 
 from maskrcnn_benchmark.layers import ROIAlign
 from maskrcnn_benchmark.structures.bounding_box import BoxList
@@ -89,3 +90,14 @@ class Pooler(nn.Module):
             chosen = (levels == level).nonzero().flatten()
             pooled = pooled.index_add(0, chosen, pooler(feature, rois[chosen]))
         return pooled
+
+
+def make_pooler(options: CfgNode) -> Pooler:
+    """Return the pooler of ``MODEL.ROI_BOX_HEAD`` or ``MODEL.ROI_MASK_HEAD``."""
+    side = options.POOLER_RESOLUTION
+    return Pooler(
+        (side, side),
+        options.POOLER_SCALES,
+        options.POOLER_SAMPLING_RATIO,
+        aligned=options.POOLER_ALIGNED,
+    )

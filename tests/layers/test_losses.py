@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskrcnn_benchmark.layers import mask_iou_loss, smooth_l1_loss
+from maskrcnn_benchmark.layers import smooth_l1_loss
 from tests.helpers.vectors import load_vector
 
 _, ARRAYS = load_vector("layers")
@@ -37,31 +37,6 @@ def test_smooth_l1_of_nothing_is_zero(size_average: bool) -> None:
     assert prediction.grad is not None
 
 
-def test_mask_iou_loss_recorded() -> None:
-    np.testing.assert_allclose(mask_iou_loss(PREDICTION, TARGET), ARRAYS["l2"], rtol=1e-6)
-    loss = mask_iou_loss(PREDICTION, -TARGET.abs())
-    np.testing.assert_allclose(loss, ARRAYS["l2_none"])
-
-
-def test_mask_iou_loss_leaves_out_targets_of_zero() -> None:
-    prediction = torch.tensor([0.5, 0.9, 0.2], requires_grad=True)
-    loss = mask_iou_loss(prediction, torch.tensor([0.9, 0.0, 0.8]))
-    assert loss.item() == pytest.approx((0.4**2 + 0.6**2) / 2 / 2)
-    loss.backward()
-    torch.testing.assert_close(prediction.grad, torch.tensor([-0.2, 0.0, -0.3]))
-
-
-@pytest.mark.parametrize("count", [0, 3])
-def test_mask_iou_loss_without_samples_is_zero_and_connected(count: int) -> None:
-    prediction = torch.rand(count, requires_grad=True)
-    loss = mask_iou_loss(prediction, torch.zeros(count))
-    assert loss.item() == 0
-    loss.backward()
-    assert prediction.grad is not None
-    assert prediction.grad.equal(torch.zeros(count))
-
-
-@pytest.mark.parametrize("loss", [smooth_l1_loss, mask_iou_loss])
-def test_shapes_must_agree(loss: object) -> None:
+def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match=r"expected target \[3\], got \[3, 1\]"):
-        loss(torch.zeros(3), torch.zeros(3, 1))
+        smooth_l1_loss(torch.zeros(3), torch.zeros(3, 1))

@@ -13,11 +13,8 @@ from torchvision.models.detection.image_list import ImageList
 from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
 from maskrcnn_benchmark.modeling.poolers import LevelMapper, Pooler
-from maskrcnn_benchmark.modeling.roi_heads.box_head import (
-    DetectionLimits,
-    build_box_head,
-    select_detections,
-)
+from maskrcnn_benchmark.modeling.roi_heads.box_head import build_box_head
+from maskrcnn_benchmark.modeling.roi_heads.detections import DetectionLimits, select_detections
 from maskrcnn_benchmark.modeling.rpn.anchor_generator import AnchorGenerator
 from maskrcnn_benchmark.modeling.rpn.rpn import build_rpn
 from maskrcnn_benchmark.structures.bounding_box import FLIP_LEFT_RIGHT, FLIP_TOP_BOTTOM, BoxList

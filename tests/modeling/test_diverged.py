@@ -7,7 +7,7 @@ import torch
 
 from maskrcnn_benchmark.layers import SoftNMS, nms, soft_nms
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
-from maskrcnn_benchmark.modeling.roi_heads.box_head import DetectionLimits, select_detections
+from maskrcnn_benchmark.modeling.roi_heads.detections import DetectionLimits, select_detections
 from maskrcnn_benchmark.modeling.rpn.proposals import ProposalLimits, RPNOutput, select_proposals
 from tests.layers.conftest import backend  # noqa: F401
 

@@ -7,12 +7,18 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-from maskrcnn_benchmark.layers import mask_iou_loss
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.modeling.matcher import Matcher
-from maskrcnn_benchmark.modeling.roi_heads.mask_head import mask_loss, select_class
-from maskrcnn_benchmark.modeling.roi_heads.mask_targets import build_mask_targets, mask_iou_target
-from maskrcnn_benchmark.modeling.roi_heads.maskiou_head import select_iou
+from maskrcnn_benchmark.modeling.roi_heads.mask_head import (
+    build_mask_targets,
+    mask_loss,
+    select_class,
+)
+from maskrcnn_benchmark.modeling.roi_heads.maskiou_head import (
+    mask_iou_loss,
+    mask_iou_target,
+    select_iou,
+)
 from maskrcnn_benchmark.modeling.roi_heads.sampling import ProposalSampler, SampledProposals
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
@@ -32,8 +38,8 @@ def mask_targets(masks, boxes, size=SIZE):
     target.add_field("masks", SegmentationMask(masks, size))
     rois = torch.tensor(boxes).reshape(-1, 4)
     rows = torch.arange(len(rois))
-    positives = SampledProposals([BoxList(rois, size)], [torch.ones_like(rows)], [rows], [rois])
-    return build_mask_targets([target], positives, 28)
+    positives = SampledProposals([BoxList(rois, size)], [torch.ones_like(rows)], [rows], [target])
+    return build_mask_targets(positives, 28)
 
 
 def no_proposals():

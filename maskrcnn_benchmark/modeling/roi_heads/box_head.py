@@ -13,22 +13,90 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import (
-    SoftNMS,
-    batched_nms,
-    batched_soft_nms,
-    full_precision,
-    smooth_l1_loss,
-)
+from maskrcnn_benchmark.layers import full_precision, smooth_l1_loss
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder, make_box_coder
-from maskrcnn_benchmark.modeling.roi_heads.feature_extractors import (
-    BoxFeatureExtractor,
-    build_box_feature_extractor,
+from maskrcnn_benchmark.modeling.make_layers import (
+    NormMaker,
+    conv3x3,
+    kaiming_uniform,
+    linear,
+    make_group_norm,
+)
+from maskrcnn_benchmark.modeling.poolers import Pooler, make_pooler
+from maskrcnn_benchmark.modeling.roi_heads.conv5_extractor import (
+    ResNet50Conv5ROIFeatureExtractor,
+    build_conv5_feature_extractor,
+)
+from maskrcnn_benchmark.modeling.roi_heads.detections import (
+    DetectionLimits,
+    make_soft_nms,
+    select_detections,
 )
 from maskrcnn_benchmark.modeling.roi_heads.sampling import SampledProposals
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.structures.box_ops import box_sizes, clip_boxes
-from maskrcnn_benchmark.structures.fields import LABELS, SCORES
+
+
+class FPN2MLPFeatureExtractor(nn.Module):
+    """Pooling and two linear layers."""
+
+    def __init__(
+        self, in_channels: int, pooler: Pooler, out_channels: int, *, norm: NormMaker | None = None
+    ) -> None:
+        super().__init__()
+        self.pooler = pooler
+        height, width = pooler.output_size
+        self.fc6 = linear(in_channels * height * width, out_channels, norm=norm)
+        self.fc7 = linear(out_channels, out_channels, norm=norm)
+        self.out_channels = out_channels
+
+    def forward(
+        self, features: Sequence[Tensor], boxes: Sequence[BoxList]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the pooled features ``[R, C, P, P]`` and ``[R, out_channels]`` of the boxes."""
+        pooled = self.pooler(features, boxes)
+        return pooled, F.relu(self.fc7(F.relu(self.fc6(pooled.flatten(1)))))
+
+
+class FPNXconv1fcFeatureExtractor(nn.Module):
+    """Pooling, convolutions and one linear layer (Group Normalization, section 4.2)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        pooler: Pooler,
+        out_channels: int,
+        *,
+        conv_dims: Sequence[int],
+        dilation: int = 1,
+        norm: NormMaker | None = None,
+    ) -> None:
+        super().__init__()
+        self.pooler = pooler
+        layers: list[nn.Module] = []
+        for dim in conv_dims:
+            block = conv3x3(in_channels, dim, dilation=dilation, norm=norm)
+            layers += [*(block if isinstance(block, nn.Sequential) else [block]), nn.ReLU(True)]
+            in_channels = dim
+        for layer in layers:
+            if isinstance(layer, nn.Conv2d):  # this head's own initial weights, as upstream
+                nn.init.normal_(layer.weight, std=0.01)
+        self.xconvs = nn.Sequential(*layers)
+        height, width = pooler.output_size
+        self.fc6 = nn.Linear(in_channels * height * width, out_channels)
+        kaiming_uniform(self.fc6)
+        self.out_channels = out_channels
+
+    def forward(
+        self, features: Sequence[Tensor], boxes: Sequence[BoxList]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the pooled features ``[R, C, P, P]`` and ``[R, out_channels]`` of the boxes."""
+        pooled = self.pooler(features, boxes)
+        return pooled, F.relu(self.fc6(self.xconvs(pooled).flatten(1)))
+
+
+BoxFeatureExtractor = (
+    FPN2MLPFeatureExtractor | FPNXconv1fcFeatureExtractor | ResNet50Conv5ROIFeatureExtractor
+)
 
 
 class FPNPredictor(nn.Module):
@@ -61,7 +129,7 @@ PREDICTORS = {"FPNPredictor": FPNPredictor, "FastRCNNPredictor": FastRCNNPredict
 
 @dataclass(frozen=True)
 class BoxOutput:
-    """What the box head says of R ROIs.
+    """Output of the box head for R ROIs.
 
     Attributes:
         logits: ``[R, K]``.
@@ -96,70 +164,6 @@ def box_losses(
     deltas = deltas.unflatten(1, (-1, 4))[positive, labels[positive]]
     loss_box = smooth_l1_loss(deltas, regression_targets[positive], beta=1.0, size_average=False)
     return loss_classifier, loss_box / count
-
-
-@dataclass(frozen=True)
-class DetectionLimits:
-    """Which boxes become detections: ``MODEL.ROI_HEADS``.
-
-    Attributes:
-        score_thresh: class scores must be above it.
-        nms: boxes of one class that overlap by more are suppressed.
-        detections_per_img: the best of an image that stay; 0 for all.
-        min_size: boxes (clipped to the image) with a smaller side in pixels are dropped.
-        soft_nms: lowers the scores of boxes of one class that overlap, instead of NMS.
-    """
-
-    score_thresh: float
-    nms: float
-    detections_per_img: int
-    min_size: float = 0.0
-    soft_nms: SoftNMS | None = None
-
-
-def select_detections(
-    boxes: Tensor,
-    scores: Tensor,
-    image_size: tuple[int, int],
-    limits: DetectionLimits,
-    *,
-    pixel_offset: float,
-) -> BoxList:
-    """Return the detections of one image, grouped by class, with ``scores`` and ``labels``.
-
-    Args:
-        boxes: corners ``[R, K, 4]`` of each ROI for each class.
-        scores: probabilities ``[R, K]``; class 0 is background.
-        image_size: ``(width, height)``; boxes are clipped to it.
-        limits: see ``DetectionLimits``. Boxes that tie with the last one allowed stay too. With
-            Soft-NMS ``scores`` are the lowered ones, and the best of an image are chosen by them.
-        pixel_offset: convention of the boxes (``box_ops``).
-    """
-    boxes = clip_boxes(boxes, image_size, pixel_offset)
-    # NaN is not above the threshold, and no box: diverged numbers detect nothing
-    wanted = (limits.score_thresh < scores[:, 1:]) & ~boxes[:, 1:].isnan().any(dim=2)
-    if limits.min_size > 0:
-        widths, heights = box_sizes(boxes[:, 1:], pixel_offset)
-        wanted &= (widths >= limits.min_size) & (heights >= limits.min_size)
-    classes, rows = wanted.T.nonzero(as_tuple=True)
-    labels = classes + 1
-    boxes, scores = boxes[rows, labels], scores[rows, labels]
-    if limits.soft_nms is None:
-        keep = batched_nms(boxes, scores, labels, limits.nms, pixel_offset=pixel_offset)
-    else:
-        keep, lowered = batched_soft_nms(
-            boxes, scores, labels, limits.soft_nms, pixel_offset=pixel_offset
-        )
-        scores = scores.index_copy(0, keep, lowered)
-    keep = keep.sort().values
-    if len(keep) > limits.detections_per_img > 0:
-        kept_scores = scores[keep]
-        last = kept_scores.topk(limits.detections_per_img).values[-1]
-        keep = keep[kept_scores >= last]
-    detections = BoxList(boxes[keep], image_size, pixel_offset=pixel_offset)
-    detections.add_field(SCORES, scores[keep])
-    detections.add_field(LABELS, labels[keep])
-    return detections
 
 
 class ROIBoxHead(nn.Module):
@@ -220,6 +224,34 @@ class ROIBoxHead(nn.Module):
         ]
 
 
+def build_box_feature_extractor(cfg: CfgNode, in_channels: int) -> BoxFeatureExtractor:
+    """Build ``MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR``.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    options = cfg.MODEL.ROI_BOX_HEAD
+    norm = make_group_norm(cfg) if options.USE_GN else None
+    if options.FEATURE_EXTRACTOR == "ResNet50Conv5ROIFeatureExtractor":
+        return build_conv5_feature_extractor(cfg, options)
+    if options.FEATURE_EXTRACTOR == "FPN2MLPFeatureExtractor":
+        pooler = make_pooler(options)
+        return FPN2MLPFeatureExtractor(in_channels, pooler, options.MLP_HEAD_DIM, norm=norm)
+    if options.FEATURE_EXTRACTOR == "FPNXconv1fcFeatureExtractor":
+        return FPNXconv1fcFeatureExtractor(
+            in_channels,
+            make_pooler(options),
+            options.MLP_HEAD_DIM,
+            conv_dims=[options.CONV_HEAD_DIM] * options.NUM_STACKED_CONVS,
+            dilation=options.DILATION,
+            norm=norm,
+        )
+    raise ValueError(
+        f"MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR {options.FEATURE_EXTRACTOR!r} is unknown; known are "
+        "FPN2MLPFeatureExtractor, FPNXconv1fcFeatureExtractor and ResNet50Conv5ROIFeatureExtractor"
+    )
+
+
 def build_box_head(cfg: CfgNode, in_channels: int) -> ROIBoxHead:
     """Build ``MODEL.ROI_BOX_HEAD`` over feature maps of ``in_channels``."""
     extractor = build_box_feature_extractor(cfg, in_channels)
@@ -237,11 +269,3 @@ def build_box_head(cfg: CfgNode, in_channels: int) -> ROIBoxHead:
             make_soft_nms(cfg),
         ),
     )
-
-
-def make_soft_nms(cfg: CfgNode) -> SoftNMS | None:
-    """Return the rule of ``MODEL.ROI_HEADS.SOFT_NMS``, None where it is off."""
-    options = cfg.MODEL.ROI_HEADS.SOFT_NMS
-    if not options.ENABLED:
-        return None
-    return SoftNMS(options.METHOD, cfg.MODEL.ROI_HEADS.NMS, options.SIGMA, options.MIN_SCORE)

@@ -8,20 +8,65 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.layers import Conv2d, ConvTranspose2d, full_precision
-from maskrcnn_benchmark.modeling.make_layers import kaiming_normal
-from maskrcnn_benchmark.modeling.roi_heads.feature_extractors import (
-    BoxFeatureExtractor,
-    MaskFeatureExtractor,
-    ResNet50Conv5ROIFeatureExtractor,
-    build_mask_feature_extractor,
+from maskrcnn_benchmark.modeling.make_layers import (
+    NormMaker,
+    conv3x3,
+    kaiming_normal,
+    make_group_norm,
 )
+from maskrcnn_benchmark.modeling.poolers import Pooler, make_pooler
+from maskrcnn_benchmark.modeling.roi_heads.box_head import BoxFeatureExtractor
+from maskrcnn_benchmark.modeling.roi_heads.conv5_extractor import (
+    ResNet50Conv5ROIFeatureExtractor,
+    build_conv5_feature_extractor,
+)
+from maskrcnn_benchmark.modeling.roi_heads.sampling import SampledProposals
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.fields import MASKS
+
+
+class MaskRCNNFPNFeatureExtractor(nn.Module):
+    """Pooling and 3x3 convolutions ``mask_fcn1``, ``mask_fcn2``, ..."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        pooler: Pooler,
+        conv_dims: Sequence[int],
+        *,
+        dilation: int = 1,
+        norm: NormMaker | None = None,
+    ) -> None:
+        super().__init__()
+        self.pooler = pooler
+        self.blocks: list[str] = []
+        for number, dim in enumerate(conv_dims, start=1):
+            self.blocks.append(f"mask_fcn{number}")
+            self.add_module(
+                f"mask_fcn{number}", conv3x3(in_channels, dim, dilation=dilation, norm=norm)
+            )
+            in_channels = dim
+        self.out_channels = in_channels
+
+    def forward(
+        self, features: Sequence[Tensor], boxes: Sequence[BoxList]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the pooled features ``[R, C, P, P]`` and the mask features ``[R, C', P, P]``."""
+        pooled = self.pooler(features, boxes)
+        x = pooled
+        for name in self.blocks:
+            x = F.relu(self.get_submodule(name)(x))
+        return pooled, x
+
+
+MaskFeatureExtractor = MaskRCNNFPNFeatureExtractor | ResNet50Conv5ROIFeatureExtractor
 
 
 class MaskRCNNC4Predictor(nn.Module):
@@ -41,7 +86,7 @@ class MaskRCNNC4Predictor(nn.Module):
 
 @dataclass(frozen=True)
 class MaskOutput:
-    """What the mask head says of R ROIs.
+    """Output of the mask head for R ROIs.
 
     Attributes:
         logits: ``[R, K, M, M]``.
@@ -56,6 +101,65 @@ class MaskOutput:
 def select_class(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the masks ``[R, M, M]`` of the labels ``[R]`` among ``[R, K, M, M]``."""
     return logits[torch.arange(len(labels), device=labels.device), labels]
+
+
+@dataclass(frozen=True)
+class MaskTargets:
+    """Ground truth of R positive ROIs, on their device.
+
+    Attributes:
+        masks: float ``[R, M, M]`` of 0 and 1: the instance inside the ROI.
+        visible_fraction: float ``[R]``: the share of the instance's area that lies inside the ROI,
+            at the resolution of the image; NaN for an instance without area.
+    """
+
+    masks: Tensor
+    visible_fraction: Tensor
+
+
+def has_mask_target(sampled: SampledProposals) -> list[Tensor]:
+    """Return which ROIs the mask heads learn from, bool ``[R_i]`` of each image.
+
+    They are the positive ones that are matched with an instance of which there is a mask.
+    """
+    chosen = []
+    for labels, matched, gt in zip(
+        sampled.labels, sampled.matched_gt, sampled.ground_truth, strict=True
+    ):
+        positive = labels > 0
+        if len(gt) and not (present := gt.get_field(MASKS).present()).all():
+            positive &= present.to(matched.device)[matched]
+        chosen.append(positive)
+    return chosen
+
+
+@torch.no_grad()
+def build_mask_targets(positives: SampledProposals, size: int) -> MaskTargets:
+    """Rasterize the matched instance of each positive ROI.
+
+    Masks live on the host: the ROIs are read once, and the result is moved once.
+
+    Args:
+        positives: positive ROIs of each image, whose ground truth has the field ``masks``.
+        size: side M of the masks.
+    """
+    device = positives.boxes[0].bbox.device
+    counts = [len(boxes) for boxes in positives.boxes]
+    boxes = torch.cat([b.bbox for b in positives.boxes]).float().cpu().numpy()
+    matched = torch.cat(positives.matched_gt).tolist()
+    masks = np.zeros((len(boxes), size, size), dtype=np.uint8)
+    fractions = np.zeros(len(boxes), dtype=np.float32)
+    row = 0
+    for gt, count in zip(positives.ground_truth, counts, strict=True):
+        instances = gt.get_field(MASKS).instances if count else []
+        for _ in range(count):
+            instance = instances[matched[row]]
+            masks[row] = instance.rasterize_in(boxes[row], size)
+            fractions[row] = instance.visible_fraction(boxes[row], gt.size)
+            row += 1
+    return MaskTargets(
+        torch.from_numpy(masks).to(device).float(), torch.from_numpy(fractions).to(device)
+    )
 
 
 def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -103,6 +207,29 @@ class ROIMaskHead(nn.Module):
     def predict(self, pooled: Tensor, x: Tensor) -> MaskOutput:
         """Predict the masks from the extractor's pooled features and its own."""
         return MaskOutput(logits=full_precision(self.predictor(x)), roi_features=pooled)
+
+
+def build_mask_feature_extractor(cfg: CfgNode, in_channels: int) -> MaskFeatureExtractor:
+    """Build ``MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR``.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    options = cfg.MODEL.ROI_MASK_HEAD
+    if options.FEATURE_EXTRACTOR == "ResNet50Conv5ROIFeatureExtractor":
+        return build_conv5_feature_extractor(cfg, options)
+    if options.FEATURE_EXTRACTOR == "MaskRCNNFPNFeatureExtractor":
+        return MaskRCNNFPNFeatureExtractor(
+            in_channels,
+            make_pooler(options),
+            options.CONV_LAYERS,
+            dilation=options.DILATION,
+            norm=make_group_norm(cfg) if options.USE_GN else None,
+        )
+    raise ValueError(
+        f"MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR {options.FEATURE_EXTRACTOR!r} is unknown; known "
+        "are MaskRCNNFPNFeatureExtractor and ResNet50Conv5ROIFeatureExtractor"
+    )
 
 
 def build_mask_head(

@@ -1,4 +1,9 @@
-"""MaskIoU head: how good each predicted mask is (Mask Scoring R-CNN, section 3.2).
+"""MaskIoU head: how good each predicted mask is (Mask Scoring R-CNN, sections 3.2 and 3.3).
+
+Section 3.2, the network and the score: ``s_mask = s_cls * s_iou``, where the head regresses
+``s_iou`` from the features of the ROI and its predicted mask (``ROIMaskIoUHead``, ``select_iou``,
+``mask_score``). Section 3.3, the training: the target is the IoU of that mask, binarized, with the
+whole instance (``mask_iou_target``), the loss is L2 (``mask_iou_loss``).
 
 Letters: R ROIs of the batch, K classes with background, C channels, P pooled side, M mask side.
 """
@@ -12,6 +17,7 @@ from yacs.config import CfgNode
 
 from maskrcnn_benchmark.layers import full_precision
 from maskrcnn_benchmark.modeling.make_layers import NormMaker, conv3x3, linear, make_group_norm
+from maskrcnn_benchmark.modeling.roi_heads.mask_head import MaskTargets
 
 CHANNELS = 256
 FC_CHANNELS = 1024
@@ -84,8 +90,66 @@ class ROIMaskIoUHead(nn.Module):
 
 
 def select_iou(pred_ious: Tensor, labels: Tensor) -> Tensor:
-    """Return the predictions ``[R]`` for the labels ``[R]`` among ``[R, K]``."""
+    """Return ``s_iou`` ``[R]``: of the predictions ``[R, K]`` those of the labels (section 3.2).
+
+    Args:
+        pred_ious: ``[R, K]``, output of the head.
+        labels: int64 ``[R]``: class of the ground truth in training, predicted class in inference.
+    """
     return pred_ious.gather(1, labels[:, None])[:, 0]
+
+
+def mask_score(scores: Tensor, mask_ious: Tensor) -> Tensor:
+    """Return the mask score ``s_mask = s_cls * s_iou`` (section 3.2).
+
+    Args:
+        scores: ``s_cls`` ``[R]``, class scores of the box head.
+        mask_ious: ``s_iou`` ``[R]``, predicted IoUs of the same classes (``select_iou``).
+    """
+    return scores * mask_ious
+
+
+@torch.no_grad()
+def mask_iou_target(logits: Tensor, gt: MaskTargets) -> Tensor:
+    """Return the IoU ``[R]`` of the predicted mask with the whole instance (section 3.3).
+
+    ``target = overlap / (|prediction| + whole - overlap)``, ``whole = |gt| / visible fraction``.
+
+    The overlap is counted inside the ROI. The instance's area is that inside the ROI divided by
+    the visible fraction, so what lies outside of the ROI counts against the mask. An instance
+    without area gets 0, which the loss leaves out.
+
+    Args:
+        logits: ``[R, M, M]`` of the class of each ROI.
+        gt: the targets of the same ROIs.
+    """
+    predicted = (logits > 0).float()  # probability > 0.5
+    overlap = (predicted * gt.masks).sum(dim=(1, 2))
+    whole = gt.masks.sum(dim=(1, 2)) / gt.visible_fraction.clamp(min=1e-10)
+    union = (predicted.sum(dim=(1, 2)) + whole - overlap).clamp(min=1)
+    return (overlap.clamp(min=0) / union).nan_to_num(nan=0.0)
+
+
+def mask_iou_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the mean of ``0.5 * (s_iou - target)^2`` where the target is above 0 (section 3.3).
+
+    A mask that misses its object entirely (target 0) is left out, as in the original. Without any
+    sample left the loss is 0, with a gradient of 0.
+
+    Args:
+        prediction: ``[R]``, predicted IoU of the class of the ground truth (``select_iou``).
+        target: ``[R]``, true IoU (``mask_iou_target``).
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"mask_iou_loss: expected target {list(prediction.shape)}, got {list(target.shape)}"
+        )
+    counted = target > 0
+    difference = torch.where(counted, prediction - target, 0)
+    return 0.5 * difference.square().sum() / counted.sum().clamp(min=1)
 
 
 def build_maskiou_head(cfg: CfgNode, in_channels: int, roi_side: int) -> ROIMaskIoUHead:

@@ -8,24 +8,23 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import mask_iou_loss
 from maskrcnn_benchmark.modeling.matcher import Matcher
 from maskrcnn_benchmark.modeling.roi_heads.box_head import ROIBoxHead, build_box_head
 from maskrcnn_benchmark.modeling.roi_heads.mask_head import (
     MaskOutput,
     ROIMaskHead,
     build_mask_head,
-    mask_loss,
-    select_class,
-)
-from maskrcnn_benchmark.modeling.roi_heads.mask_targets import (
     build_mask_targets,
     has_mask_target,
-    mask_iou_target,
+    mask_loss,
+    select_class,
 )
 from maskrcnn_benchmark.modeling.roi_heads.maskiou_head import (
     ROIMaskIoUHead,
     build_maskiou_head,
+    mask_iou_loss,
+    mask_iou_target,
+    mask_score,
     select_iou,
 )
 from maskrcnn_benchmark.modeling.roi_heads.sampling import ProposalSampler, SampledProposals
@@ -95,26 +94,22 @@ class CombinedROIHeads(nn.Module):
             box_output = self.box(features, sampled.boxes)
             losses.update(self.box.losses(box_output, sampled))
         if self.mask is not None and only != "box":
-            learned = has_mask_target(sampled, targets)
+            learned = has_mask_target(sampled)
             positives = sampled[[chosen.nonzero().flatten() for chosen in learned]]
             if self.mask.shares_box_features and box_output is not None:
                 rows = torch.cat(learned).nonzero().flatten()
                 output = self.mask.predict(box_output.pooled[rows], box_output.features[rows])
             else:
                 output = self.mask(features, positives.boxes)
-            losses.update(self._mask_losses(output, positives, targets, only))
+            losses.update(self._mask_losses(output, positives, only))
         return losses
 
     def _mask_losses(
-        self,
-        output: MaskOutput,
-        positives: SampledProposals,
-        targets: Sequence[BoxList],
-        only: str,
+        self, output: MaskOutput, positives: SampledProposals, only: str
     ) -> dict[str, Tensor]:
         labels = positives.all_labels()
         logits = select_class(output.logits, labels)  # [R, M, M]
-        gt = build_mask_targets(targets, positives, logits.shape[-1])
+        gt = build_mask_targets(positives, logits.shape[-1])
         losses: dict[str, Tensor] = {}
         if only != "maskiou":
             losses["loss_mask"] = mask_loss(logits, gt.masks)
@@ -149,7 +144,7 @@ class CombinedROIHeads(nn.Module):
             ious = select_iou(self.maskiou(output.roi_features, masks), labels)
             for image, mask_ious in zip(detections, ious.split(counts), strict=True):
                 image.add_field(MASK_IOUS, mask_ious)
-                image.add_field(MASK_SCORES, image.get_field(SCORES) * mask_ious)
+                image.add_field(MASK_SCORES, mask_score(image.get_field(SCORES), mask_ious))
         if self.masker is not None:
             for image in detections:
                 pasted = self.masker.forward_single_image(image.get_field(MASK), image)

@@ -22,15 +22,24 @@ class SampledProposals:
     Attributes:
         boxes: proposals of each image, R_i boxes without fields.
         labels: int64 ``[R_i]`` of each image: class of the ground truth, 0 for background.
-        matched_gt: int64 ``[R_i]`` of each image: number of the ground truth in the image, 0 for
-            background.
-        gt_boxes: corners ``[R_i, 4]`` of that ground truth; in an image without any, the proposals.
+        matched_gt: int64 ``[R_i]`` of each image: index into its ground truth, 0 for background.
+        ground_truth: of each image, G_i instances with all their fields (``labels``, ``masks``).
     """
 
     boxes: list[BoxList]
     labels: list[Tensor]
     matched_gt: list[Tensor]
-    gt_boxes: list[Tensor]
+    ground_truth: list[BoxList]
+
+    @property
+    def gt_boxes(self) -> list[Tensor]:
+        """Corners ``[R_i, 4]`` of the matched boxes; in an image without any, the proposals."""
+        return [
+            gt.bbox[matched] if len(gt) else boxes.bbox
+            for boxes, matched, gt in zip(
+                self.boxes, self.matched_gt, self.ground_truth, strict=True
+            )
+        ]
 
     def __getitem__(self, chosen: Sequence[Tensor]) -> SampledProposals:
         """Return the chosen rows (indices or bool) of each image."""
@@ -38,7 +47,7 @@ class SampledProposals:
             [b[c] for b, c in zip(self.boxes, chosen, strict=True)],
             [label[c] for label, c in zip(self.labels, chosen, strict=True)],
             [m[c] for m, c in zip(self.matched_gt, chosen, strict=True)],
-            [g[c] for g, c in zip(self.gt_boxes, chosen, strict=True)],
+            self.ground_truth,
         )
 
     def all_labels(self) -> Tensor:
@@ -68,19 +77,18 @@ class ProposalSampler:
 
     def match(self, proposals: Sequence[BoxList], targets: Sequence[BoxList]) -> SampledProposals:
         """Match all proposals; the labels of those between the thresholds are -1."""
-        labels, matched_gt, gt_boxes = [], [], []
+        labels, matched_gt = [], []
         for boxes, target in zip(proposals, targets, strict=True):
             matches = self.matcher.match_boxes(target.bbox, boxes.bbox, boxes.pixel_offset)
             matched = matches.clamp(min=0)
             if len(target) == 0:
-                label, gt = torch.zeros_like(matches), boxes.bbox
+                label = torch.zeros_like(matches)
             else:
-                label, gt = target.get_field(LABELS).long()[matched], target.bbox[matched]
+                label = target.get_field(LABELS).long()[matched]
             label = label.masked_fill(matches == Matcher.BELOW_LOW_THRESHOLD, 0)
             labels.append(label.masked_fill(matches == Matcher.BETWEEN_THRESHOLDS, -1))
             matched_gt.append(matched)
-            gt_boxes.append(gt)
-        return SampledProposals(list(proposals), labels, matched_gt, gt_boxes)
+        return SampledProposals(list(proposals), labels, matched_gt, list(targets))
 
     @torch.no_grad()
     def __call__(

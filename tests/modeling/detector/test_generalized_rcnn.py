@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from maskrcnn_benchmark.modeling.detector import build_detection_model
-from maskrcnn_benchmark.modeling.roi_heads.mask_targets import build_mask_targets
+from maskrcnn_benchmark.modeling.roi_heads.mask_head import build_mask_targets
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.image_list import to_image_list
 from maskrcnn_benchmark.structures.mask_paste import Masker
@@ -138,7 +138,7 @@ def test_recorded_sampling_and_mask_targets(train_case):
         proposals = model.rpn.train_proposals(images, model.rpn(features))
     sampled = model.roi_heads.sampler(proposals, targets)
     positives = sampled[[labels > 0 for labels in sampled.labels]]
-    gt = build_mask_targets(targets, positives, 28)
+    gt = build_mask_targets(positives, 28)
     counts = [len(b) for b in positives.boxes]
     for i, (masks, fractions) in enumerate(
         zip(gt.masks.split(counts), gt.visible_fraction.split(counts), strict=True)

@@ -8,9 +8,9 @@ from maskrcnn_benchmark.config import check_config
 from maskrcnn_benchmark.layers import SoftNMS
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
 from maskrcnn_benchmark.modeling.matcher import Matcher
-from maskrcnn_benchmark.modeling.roi_heads.box_head import (
+from maskrcnn_benchmark.modeling.roi_heads.box_head import box_losses
+from maskrcnn_benchmark.modeling.roi_heads.detections import (
     DetectionLimits,
-    box_losses,
     make_soft_nms,
     select_detections,
 )

@@ -9,7 +9,8 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-from maskrcnn_benchmark.modeling.roi_heads.mask_targets import build_mask_targets, mask_iou_target
+from maskrcnn_benchmark.modeling.roi_heads.mask_head import build_mask_targets
+from maskrcnn_benchmark.modeling.roi_heads.maskiou_head import mask_iou_target
 from maskrcnn_benchmark.modeling.roi_heads.sampling import SampledProposals
 from maskrcnn_benchmark.structures.bounding_box import FLIP_LEFT_RIGHT, BoxList
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
@@ -73,8 +74,8 @@ def targets_of(masks, boxes=BOXES):
     rois = boxes.repeat(len(masks), 1)
     matched = torch.arange(len(masks)).repeat_interleave(len(boxes))
     labels = torch.ones_like(matched)
-    positives = SampledProposals([BoxList(rois, SIZE)], [labels], [matched], [rois])
-    return build_mask_targets([target], positives, SIDE)
+    positives = SampledProposals([BoxList(rois, SIZE)], [labels], [matched], [target])
+    return build_mask_targets(positives, SIDE)
 
 
 def slow_mask(pixels, box):

@@ -6,18 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from maskrcnn_benchmark.layers import mask_iou_loss
 from maskrcnn_benchmark.modeling.matcher import Matcher
-from maskrcnn_benchmark.modeling.roi_heads.mask_head import mask_loss, select_class
-from maskrcnn_benchmark.modeling.roi_heads.mask_targets import (
+from maskrcnn_benchmark.modeling.roi_heads.mask_head import (
     MaskTargets,
     build_mask_targets,
-    mask_iou_target,
+    mask_loss,
+    select_class,
 )
 from maskrcnn_benchmark.modeling.roi_heads.maskiou_head import (
     MaskIoUFeatureExtractor,
     MaskIoUPredictor,
     ROIMaskIoUHead,
+    mask_iou_loss,
+    mask_iou_target,
+    mask_score,
     select_iou,
 )
 from maskrcnn_benchmark.modeling.roi_heads.sampling import ProposalSampler, SampledProposals
@@ -45,8 +47,8 @@ def test_projected_masks_and_visible_fractions(side):
     proposals = BoxList(torch.from_numpy(arrays["proposals"]), size)
     count = len(masks)
     target = with_masks(torch.zeros(count, 4), size, torch.ones(count).long(), masks)
-    positives = SampledProposals([proposals], [torch.ones(29).long()], [index], [proposals.bbox])
-    gt = build_mask_targets([target], positives, side)
+    positives = SampledProposals([proposals], [torch.ones(29).long()], [index], [target])
+    gt = build_mask_targets(positives, side)
     np.testing.assert_array_equal(gt.masks, arrays[f"mask_targets_{side}"])
     np.testing.assert_allclose(gt.visible_fraction, arrays["mask_ratios"], rtol=1e-6)
 
@@ -72,7 +74,7 @@ def test_mask_and_maskiou_targets_and_losses(name):
     positives = sampler.match(proposals, targets)
     labels = positives.all_labels()
     np.testing.assert_array_equal(labels, arrays["labels"])
-    gt = build_mask_targets(targets, positives, arguments["resolution"])
+    gt = build_mask_targets(positives, arguments["resolution"])
     np.testing.assert_array_equal(gt.masks, arrays["mask_targets"])
     np.testing.assert_allclose(gt.visible_fraction, arrays["mask_ratios"], rtol=1e-6)
 
@@ -139,8 +141,9 @@ def test_maskiou_head():
         )
         ious = head(features, masks)
     np.testing.assert_allclose(ious, arrays["maskiou"], rtol=1e-4, atol=1e-4)
-    scores = select_iou(ious, torch.from_numpy(arrays["labels"]))
-    np.testing.assert_allclose(scores * arrays["scores"], arrays["mask_scores"], rtol=1e-4)
+    mask_ious = select_iou(ious, torch.from_numpy(arrays["labels"]))
+    got = mask_score(torch.from_numpy(arrays["scores"]), mask_ious)
+    np.testing.assert_allclose(got, arrays["mask_scores"], rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +176,5 @@ def test_masks_of_the_predicted_class():
     np.testing.assert_allclose(masks[:4], arrays["mask0"], atol=1e-6)
     np.testing.assert_allclose(masks[4:], arrays["mask1"], atol=1e-6)
     ious = select_iou(torch.from_numpy(arrays["pred_maskiou"]), labels[:4])
-    np.testing.assert_allclose(
-        ious * arrays["scores0"], arrays["mask_scores0"], rtol=1e-5, atol=1e-6
-    )
+    got = mask_score(torch.from_numpy(arrays["scores0"]), ious)
+    np.testing.assert_allclose(got, arrays["mask_scores0"], rtol=1e-5, atol=1e-6)

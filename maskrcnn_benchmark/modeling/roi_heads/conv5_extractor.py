@@ -1,0 +1,46 @@
+"""The feature extractor that the box head and the mask head have in common: ResNet's last stage.
+
+Letters: R ROIs of the batch, C channels, P pooled side.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.modeling.backbone.build_resnet import make_last_stage
+from maskrcnn_benchmark.modeling.poolers import Pooler, make_pooler
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+
+
+class ResNet50Conv5ROIFeatureExtractor(nn.Module):
+    """Pooling and the ResNet's last stage, for a backbone that ends before it (C4).
+
+    Args:
+        pooler: pools the boxes.
+        layer4: the stage.
+        out_channels: channels after it.
+    """
+
+    def __init__(self, pooler: Pooler, layer4: nn.Module, out_channels: int) -> None:
+        super().__init__()
+        self.pooler = pooler
+        self.head = nn.Sequential(OrderedDict(layer4=layer4))
+        self.out_channels = out_channels
+
+    def forward(
+        self, features: Sequence[Tensor], boxes: Sequence[BoxList]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the pooled features ``[R, C, P, P]`` and the stage's ``[R, C', P', P']``."""
+        pooled = self.pooler(features, boxes)
+        return pooled, self.head(pooled)
+
+
+def build_conv5_feature_extractor(
+    cfg: CfgNode, options: CfgNode
+) -> ResNet50Conv5ROIFeatureExtractor:
+    """Build ``layer4`` of the body's depth behind the pooler of ``options``."""
+    return ResNet50Conv5ROIFeatureExtractor(make_pooler(options), *make_last_stage(cfg))

@@ -1,0 +1,88 @@
+"""Which of the classified boxes are the detections of an image.
+
+Letters: R ROIs of the image, K classes with background.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.layers import SoftNMS, batched_nms, batched_soft_nms
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.box_ops import box_sizes, clip_boxes
+from maskrcnn_benchmark.structures.fields import LABELS, SCORES
+
+
+@dataclass(frozen=True)
+class DetectionLimits:
+    """Which boxes become detections: ``MODEL.ROI_HEADS``.
+
+    Attributes:
+        score_thresh: class scores must be above it.
+        nms: boxes of one class that overlap by more are suppressed.
+        detections_per_img: the best of an image that stay; 0 for all.
+        min_size: boxes (clipped to the image) with a smaller side in pixels are dropped.
+        soft_nms: lowers the scores of boxes of one class that overlap, instead of NMS.
+    """
+
+    score_thresh: float
+    nms: float
+    detections_per_img: int
+    min_size: float = 0.0
+    soft_nms: SoftNMS | None = None
+
+
+def select_detections(
+    boxes: Tensor,
+    scores: Tensor,
+    image_size: tuple[int, int],
+    limits: DetectionLimits,
+    *,
+    pixel_offset: float,
+) -> BoxList:
+    """Return the detections of one image, grouped by class, with ``scores`` and ``labels``.
+
+    Args:
+        boxes: corners ``[R, K, 4]`` of each ROI for each class.
+        scores: probabilities ``[R, K]``; class 0 is background.
+        image_size: ``(width, height)``; boxes are clipped to it.
+        limits: see ``DetectionLimits``. Boxes that tie with the last one allowed stay too. With
+            Soft-NMS ``scores`` are the lowered ones, and the best of an image are chosen by them.
+        pixel_offset: convention of the boxes (``box_ops``).
+    """
+    boxes = clip_boxes(boxes, image_size, pixel_offset)
+    # NaN is not above the threshold, and no box: diverged numbers detect nothing
+    wanted = (limits.score_thresh < scores[:, 1:]) & ~boxes[:, 1:].isnan().any(dim=2)
+    if limits.min_size > 0:
+        widths, heights = box_sizes(boxes[:, 1:], pixel_offset)
+        wanted &= (widths >= limits.min_size) & (heights >= limits.min_size)
+    classes, rows = wanted.T.nonzero(as_tuple=True)
+    labels = classes + 1
+    boxes, scores = boxes[rows, labels], scores[rows, labels]
+    if limits.soft_nms is None:
+        keep = batched_nms(boxes, scores, labels, limits.nms, pixel_offset=pixel_offset)
+    else:
+        keep, lowered = batched_soft_nms(
+            boxes, scores, labels, limits.soft_nms, pixel_offset=pixel_offset
+        )
+        scores = scores.index_copy(0, keep, lowered)
+    keep = keep.sort().values
+    if len(keep) > limits.detections_per_img > 0:
+        kept_scores = scores[keep]
+        last = kept_scores.topk(limits.detections_per_img).values[-1]
+        keep = keep[kept_scores >= last]
+    detections = BoxList(boxes[keep], image_size, pixel_offset=pixel_offset)
+    detections.add_field(SCORES, scores[keep])
+    detections.add_field(LABELS, labels[keep])
+    return detections
+
+
+def make_soft_nms(cfg: CfgNode) -> SoftNMS | None:
+    """Return the rule of ``MODEL.ROI_HEADS.SOFT_NMS``, None where it is off."""
+    options = cfg.MODEL.ROI_HEADS.SOFT_NMS
+    if not options.ENABLED:
+        return None
+    return SoftNMS(options.METHOD, cfg.MODEL.ROI_HEADS.NMS, options.SIGMA, options.MIN_SCORE)
