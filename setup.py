@@ -80,7 +80,7 @@ def make_extension() -> Extension:
     if torch is None:
         return Extension(NAME, [])
     options = {
-        "depends": files("**/*.h"),
+        "depends": files("**/*.h", "**/*.cu"),  # a source archive holds them on every machine
         "py_limited_api": True,
         "extra_compile_args": {"cxx": CXX_FLAGS, "nvcc": NVCC_FLAGS},
     }
