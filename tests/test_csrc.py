@@ -1,4 +1,4 @@
-"""The layout of csrc: one folder an operator, registered for both devices; kernels know no torch."""
+"""The layout of csrc: a folder an operator, registered for both devices; kernels know no torch."""
 
 from __future__ import annotations
 
