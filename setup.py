@@ -80,7 +80,7 @@ def make_extension() -> Extension:
     if torch is None:
         return Extension(NAME, [])
     options = {
-        "depends": files("**/*.h"),
+        "depends": files("**/*.h", "**/*.cu"),  # a source archive holds them on every machine
         "py_limited_api": True,
         "extra_compile_args": {"cxx": CXX_FLAGS, "nvcc": NVCC_FLAGS},
     }
@@ -89,11 +89,9 @@ def make_extension() -> Extension:
         raise RuntimeError(f"FORCE_CUDA=1, but {obstacle}")
     if FORCE_CUDA or (not obstacle and torch.cuda.is_available()):
         options["extra_compile_args"]["cxx"] = [*CXX_FLAGS, "-DUSE_CUDA"]
-        extension = cpp_extension.CUDAExtension(
-            NAME, files("*.cpp", "cpu/*.cpp", "cuda/*.cu"), **options
-        )
+        extension = cpp_extension.CUDAExtension(NAME, files("**/*.cpp", "**/*.cu"), **options)
     else:
-        extension = cpp_extension.CppExtension(NAME, files("*.cpp", "cpu/*.cpp"), **options)
+        extension = cpp_extension.CppExtension(NAME, files("**/*.cpp"), **options)
     extension.libraries = [lib for lib in extension.libraries if not lib.startswith("c10")]
     return extension
 

@@ -24,11 +24,11 @@ for arch in $archs; do codes+=(-gencode "arch=compute_$arch,code=sm_$arch"); don
 output=$(mktemp -d)
 trap 'rm -rf "$output"' EXIT
 
-for source in "$folder"/cuda/*.cu; do
+for source in "$folder"/*/cuda.cu; do
   echo "nvcc ${source#"$folder"/} for sm_${archs// /, sm_}"
   # shellcheck disable=SC2086
   "$nvcc" -std=c++20 -O3 --fmad=false -DUSE_CUDA -DTORCH_TARGET_VERSION=0x020a000000000000 \
     -Xcompiler -fPIC,-Wall -Werror all-warnings $includes "${codes[@]}" --threads 2 \
-    -c "$source" -o "$output/$(basename "$source").o"
+    -c "$source" -o "$output/cuda.o"
 done
 echo "All CUDA sources compile."

@@ -1,5 +1,5 @@
 // The one registration file: the schema of every op, and the Python module that carries them.
-// Kernels are registered by the files of cpu/ and cuda/, fakes and gradients by
+// Kernels are registered by cpu.cpp and cuda.cu of each folder, fakes and gradients by
 // maskrcnn_benchmark/layers/_ops.py.
 #include <Python.h>
 #include <torch/csrc/stable/library.h>

@@ -6,7 +6,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-_MAX_SAMPLES = 1 << 15  # kMaxSamples of csrc/kernels/roi_align.h
+_MAX_SAMPLES = 1 << 15  # kMaxSamples of csrc/roi_align/kernel.h
 
 
 def _accumulator(dtype: torch.dtype) -> torch.dtype:

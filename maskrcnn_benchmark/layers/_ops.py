@@ -1,6 +1,6 @@
 """The compiled operators ``torch.ops.maskrcnn_benchmark.*``: loading, shapes and gradients.
 
-The schemas are in ``csrc/ops.cpp``, the kernels in ``csrc/cpu`` and ``csrc/cuda``. Here stand the
+The schemas are in ``csrc/ops.cpp``, the kernels in ``csrc/<operator>``. Here stand the
 parts that torch wants in Python: what an operator returns for tensors without data, as under
 ``torch.compile``, and its derivative. `serves` tells whether a tensor can be given to the
 operators; where it cannot, ``_fallback.py`` computes the same.

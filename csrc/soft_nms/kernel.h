@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "grouped_boxes.h"
+#include "../common/grouped_boxes.h"
 
 namespace maskrcnn {
 

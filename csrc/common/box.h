@@ -2,7 +2,7 @@
 // are pixels that belong to it (the legacy convention), 0 for continuous coordinates.
 #pragma once
 
-#include "../common/host_device.h"
+#include "host_device.h"
 
 namespace maskrcnn {
 

@@ -3,8 +3,8 @@
 // is a tensor of the device.
 #pragma once
 
-#include "../kernels/roi_align.h"
-#include "checks.h"
+#include "../common/checks.h"
+#include "kernel.h"
 
 namespace maskrcnn {
 

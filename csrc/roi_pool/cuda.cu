@@ -1,7 +1,7 @@
 #include <torch/csrc/stable/library.h>
 
-#include "../common/for_each.h"
-#include "../common/roi_pool_op.h"
+#include "../common/launch.h"
+#include "op.h"
 
 namespace maskrcnn {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <tuple>
 
-#include "../kernels/roi_pool.h"
-#include "checks.h"
+#include "../common/checks.h"
+#include "kernel.h"
 
 namespace maskrcnn {
 

@@ -1,7 +1,7 @@
 // The rule of non-maximum suppression, in one place for CPU and CUDA.
 #pragma once
 
-#include "grouped_boxes.h"
+#include "../common/grouped_boxes.h"
 
 namespace maskrcnn {
 

@@ -1,31 +1,14 @@
-// The two loops of this library: parallel on the CPU, grid-stride on CUDA.
+// The one launch of a kernel on CUDA, and the grid-stride loop. Only nvcc reads this header.
 #pragma once
 
-#include <torch/csrc/stable/ops.h>
-
-#include <cstdint>
-#include <type_traits>
-
-#if defined(__CUDACC__)
 #include <cuda_runtime.h>
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/macros.h>
-#endif
+#include <torch/csrc/stable/tensor.h>
+
+#include <cstdint>
 
 namespace maskrcnn {
-
-// Calls body(i) for i in [0, count) on the threads of torch, at least `grain` of them a thread.
-// A body writes to nothing that another index touches, so the result does not depend on the number
-// of threads, and it never throws: an exception may not leave a parallel region.
-template <typename Body>
-void for_each_on_cpu(int64_t count, int64_t grain, const Body& body) {
-  static_assert(std::is_nothrow_invocable_v<const Body&, int64_t>, "mark the body noexcept");
-  torch::stable::parallel_for(0, count, grain, [&body](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) body(i);
-  });
-}
-
-#if defined(__CUDACC__)
 
 constexpr int kThreadsPerBlock = 256;
 constexpr int64_t kMaxBlocks = 1 << 16;
@@ -57,7 +40,5 @@ void for_each_on_cuda(int64_t count, const torch::stable::Tensor& like, const Bo
   const int64_t blocks = (count + kThreadsPerBlock - 1) / kThreadsPerBlock;
   launch(for_each_kernel<Body>, blocks < kMaxBlocks ? blocks : kMaxBlocks, like, count, body);
 }
-
-#endif  // __CUDACC__
 
 }  // namespace maskrcnn

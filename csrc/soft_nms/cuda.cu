@@ -1,28 +1,10 @@
 #include <torch/csrc/stable/library.h>
 
-#include "../common/for_each.h"
-#include "../common/nms_op.h"
+#include "../common/launch.h"
+#include "op.h"
 
 namespace maskrcnn {
 namespace {
-
-// One block a group: the block of the first box of a group does the whole group, the others leave.
-// The threads share out the later boxes of each kept one and meet before the next, so no memory
-// beyond `keep` is needed and nothing waits for the host.
-template <typename A>
-__global__ void suppress_group(const Nms<A> op, bool* keep) {
-  const int64_t begin = blockIdx.x;
-  if (!op.boxes.begins_group(begin)) return;
-  const int64_t group = op.boxes.groups[begin];
-  for (int64_t i = begin; op.boxes.in_group(i, group); ++i) {
-    if (keep[i]) {
-      for (int64_t j = i + 1 + threadIdx.x; op.boxes.in_group(j, group); j += blockDim.x) {
-        if (keep[j] && op.suppresses(i, j)) keep[j] = false;
-      }
-    }
-    __syncthreads();
-  }
-}
 
 // The best of what the threads bring, for all of them.
 template <typename A>
@@ -41,9 +23,9 @@ __device__ int64_t best_of_block(const SoftNms<A>& op, int64_t mine) {
   return best;
 }
 
-// One block a group, as above. A thread has every 256th box of the group as its own: it alone
-// lowers and picks them, the others read a score only when the barriers of best_of_block are behind
-// it.
+// One block a group: the block of the first box of a group does the whole group, the others leave.
+// A thread has every 256th box of the group as its own: it alone lowers and picks them, the others
+// read a score only when the barriers of best_of_block are behind it.
 template <typename A>
 __global__ void lower_group(const SoftNms<A> op) {
   const int64_t begin = blockIdx.x;
@@ -65,12 +47,6 @@ __global__ void lower_group(const SoftNms<A> op) {
 
 struct CudaLoops {
   template <typename A>
-  static void suppress(const Nms<A>& op, const Tensor& keep) {
-    if (op.boxes.count == 0) return;
-    launch(suppress_group<A>, op.boxes.count, keep, op, keep.mutable_data_ptr<bool>());
-  }
-
-  template <typename A>
   static void lower(const SoftNms<A>& op, const Tensor& scores) {
     if (op.boxes.count == 0) return;
     launch(lower_group<A>, op.boxes.count, scores, op);
@@ -82,6 +58,5 @@ struct CudaLoops {
 
 STABLE_TORCH_LIBRARY_IMPL(maskrcnn_benchmark, CUDA, m) {
   using namespace maskrcnn;
-  m.impl("nms", TORCH_BOX(&nms<CudaLoops>));
   m.impl("soft_nms", TORCH_BOX(&soft_nms<CudaLoops>));
 }

@@ -1,0 +1,27 @@
+// nms as the dispatcher sees it: check, allocate, and let the device loop.
+// Loops has suppress(Nms<A>, keep), which strikes out boxes in keep [N] bool.
+#pragma once
+
+#include "../common/checks.h"
+#include "../common/grouped_boxes_op.h"
+#include "kernel.h"
+
+namespace maskrcnn {
+
+template <typename Loops>
+Tensor nms(const Tensor& boxes, const Tensor& groups, double threshold, double pixel_offset) {
+  check_grouped_boxes("nms", boxes, groups);
+  Tensor keep = torch::stable::new_empty(boxes, {boxes.size(0)}, ScalarType::Bool);
+  torch::stable::fill_(keep, 1);
+  const Tensor rows = contiguous_as(boxes, accumulator_type(boxes.scalar_type()));
+  const Tensor ids = contiguous_as(groups, ScalarType::Long);
+  dispatch_floating("nms", "boxes", boxes.scalar_type(), [&](auto zero) {
+    using A = Accumulator<decltype(zero)>;
+    const Nms<A> op = {.boxes = grouped_boxes<A>(rows, ids, pixel_offset),
+                       .threshold = static_cast<A>(threshold)};
+    Loops::suppress(op, keep);
+  });
+  return keep;
+}
+
+}  // namespace maskrcnn

@@ -1,0 +1,72 @@
+"""The layout of csrc: a folder an operator, registered for both devices; kernels know no torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+CSRC = Path(__file__).parent.parent / "csrc"
+OPERATORS = sorted(path.parent.name for path in CSRC.glob("*/op.h"))
+SCHEMAS = re.findall(r'"(\w+)\(Tensor', (CSRC / "ops.cpp").read_text())
+
+
+def includes(path: Path) -> list[str]:
+    """Return what a file includes, as written between the quotes or brackets."""
+    return re.findall(r'^#include ["<](.+)[">]$', path.read_text(), flags=re.MULTILINE)
+
+
+def registered(path: Path, device: str) -> list[str]:
+    """Return the operators that a file registers for a dispatch key."""
+    text = path.read_text()
+    assert f"STABLE_TORCH_LIBRARY_IMPL(maskrcnn_benchmark, {device}, m)" in text
+    return re.findall(r'm\.impl\("(\w+)"', text)
+
+
+def test_the_folders_are_the_operators_and_common() -> None:
+    """Nothing else lies beside ``ops.cpp``, and every folder of an operator has its four files."""
+    folders = {path.parent.name for path in CSRC.glob("*/*")}
+    assert folders == {*OPERATORS, "common"}
+    for name in OPERATORS:
+        files = {path.name for path in (CSRC / name).iterdir()}
+        assert files >= {"kernel.h", "op.h", "cpu.cpp", "cuda.cu"}, name
+
+
+@pytest.mark.parametrize(("file", "device"), [("cpu.cpp", "CPU"), ("cuda.cu", "CUDA")])
+def test_every_schema_is_registered_by_its_folder(file: str, device: str) -> None:
+    """A CPU build cannot notice that the CUDA loop of an operator is not registered."""
+    found = {name: registered(CSRC / name / file, device) for name in OPERATORS}
+    assert sorted(SCHEMAS) == sorted(op for ops in found.values() for op in ops)
+    for name, ops in found.items():
+        assert {op.removesuffix("_backward") for op in ops} == {name}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_an_operator_includes_its_folder_and_common_only(name: str) -> None:
+    """What two operators need moves to ``common``."""
+    for path in (CSRC / name).iterdir():
+        for file in includes(path):
+            inner = (CSRC / name / file).resolve()
+            assert "/" not in file or not inner.is_file() or inner.parent.name == "common", path
+
+
+def test_common_includes_no_operator() -> None:
+    """``common`` is below the operators."""
+    for path in (CSRC / "common").iterdir():
+        assert not [file for file in includes(path) if file.startswith("..")], path
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_kernel_knows_no_torch(name: str) -> None:
+    """The arithmetic is pointers and numbers, through every header that it includes."""
+    waiting, seen = [CSRC / name / "kernel.h"], set()
+    while waiting:
+        path = waiting.pop().resolve()
+        if path in seen:
+            continue
+        seen.add(path)
+        assert not [file for file in includes(path) if file.startswith("torch")], path
+        headers = [path.parent / file for file in includes(path)]
+        waiting += [header for header in headers if header.is_file()]
+    assert CSRC.resolve() / "common" / "host_device.h" in seen
