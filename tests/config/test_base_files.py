@@ -10,7 +10,7 @@ def config():
     return cfg.clone()
 
 
-def write(folder, **files):
+def write(folder, /, **files):
     """Write ``name.yaml`` for each keyword (``a__b`` is ``a/b.yaml``); return the last."""
     for name, text in files.items():
         path = folder / (name.replace("__", "/") + ".yaml")
