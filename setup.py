@@ -6,8 +6,6 @@ error; ``TORCH_CUDA_ARCH_LIST`` then chooses the GPUs to build for. Without torc
 compiler for C++20, the package is installed without the extension and runs on its fallback.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -5,8 +5,6 @@ and two pictures into FOLDER, measures each case in a process of its own and pri
 only: memory is read from ``/proc/*/smaps_rollup``.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import resource

@@ -6,8 +6,6 @@ it writes ``predictions.pth`` and the rows of COCO's json. With ``--float-masks`
 what the model gives, masks and all, as earlier versions did.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 import time

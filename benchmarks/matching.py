@@ -4,8 +4,6 @@
 of at once.
 """
 
-from __future__ import annotations
-
 import argparse
 import resource
 import time

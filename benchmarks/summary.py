@@ -3,8 +3,6 @@
 A run folder is the OUTPUT_DIR of ``tools/train_net.py`` or of the demo.
 """
 
-from __future__ import annotations
-
 import json
 import statistics
 import sys

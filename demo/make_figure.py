@@ -9,8 +9,6 @@ class, it shows those with the lowest and those with the highest PREDICTED mask 
 a picture; the true mask IoU is printed above each, and the true border is dashed white.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import io

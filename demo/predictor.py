@@ -4,8 +4,6 @@ A thin layer over ``maskrcnn_benchmark.predict.predictor``, which new code shoul
 are BGR uint8 ``[H, W, 3]``, in and out.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import cv2

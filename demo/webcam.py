@@ -4,8 +4,6 @@
 place of the camera, ``--output FILE`` writes a video in place of a window. q, Esc or Ctrl-C end it.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 from collections import deque

@@ -1,7 +1,5 @@
 """Settings shared by all tests: two threads, a fixed seed."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

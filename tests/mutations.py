@@ -4,8 +4,6 @@
 one of the words; all without a word. Each runs only the tests that it names.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import shutil

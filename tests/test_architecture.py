@@ -1,7 +1,5 @@
 """The shape of the code: who imports whom, who reads the config, size, types, documentation."""
 
-from __future__ import annotations
-
 import ast
 import statistics
 from functools import cache

@@ -1,7 +1,5 @@
 """The layout of csrc: a folder an operator, registered for both devices; kernels know no torch."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

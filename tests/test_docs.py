@@ -1,7 +1,5 @@
 """The pages of docs/: snippets run, commands and settings are accepted, links and names exist."""
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import importlib

@@ -1,7 +1,5 @@
 """The runner of ``mutations.yaml``, on a project of two lines."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.mutations import ROOT, Mutation, is_stale, read_table, verdict

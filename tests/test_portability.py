@@ -1,7 +1,5 @@
 """What other systems lack: the package is imported without it."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The names that users and their scripts rely on."""
 
-from __future__ import annotations
-
 import importlib
 
 import pytest

@@ -1,7 +1,5 @@
 """Figures that were measured say when, where, how and of what code."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Nothing is computed: the model has shapes but no memory, so that any config takes seconds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """What the command line tools share: arguments, start of a run, test of a model."""
 
-from __future__ import annotations
-
 import argparse
 import datetime
 import logging

@@ -12,8 +12,6 @@ file does not tell, --style has to. A file is read without running anything in i
 tensor or plain value is left out.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Prints a summary and all problems, writes a report with histograms and contact s
 exit code 1 if there are errors; warnings do not count.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Data sets from the command line, and the classes that follow from the data."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from yacs.config import CfgNode

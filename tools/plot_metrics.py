@@ -1,7 +1,5 @@
 """Draw the curves of runs: ``python tools/plot_metrics.py OUTPUT_DIR [OUTPUT_DIR ...]``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

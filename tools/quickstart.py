@@ -4,8 +4,6 @@ Draws the embedded data set, trains a small Mask Scoring R-CNN on it from random
 it, and writes a report with pictures. Run again after an interruption, it goes on where it was.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

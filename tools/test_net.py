@@ -1,7 +1,5 @@
 """Evaluate a model: ``python tools/test_net.py --config-file FILE MODEL.WEIGHT path``."""
 
-from __future__ import annotations
-
 import argparse
 
 from common import (

@@ -4,8 +4,6 @@ On N devices: ``torchrun --nproc-per-node=N tools/train_net.py ...``. A run whos
 last_checkpoint is continued; SIGTERM and Ctrl-C save one after the step in progress.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import logging

@@ -5,8 +5,6 @@ NumPy's own pickling writes and maps them to code in this file; any other name i
 ``torch_pickle.py`` reads torch's checkpoints in the same way.
 """
 
-from __future__ import annotations
-
 import math
 import pickle
 from collections import OrderedDict

@@ -4,8 +4,6 @@
 ``layer1.0.conv1.weight``. A batch norm there is a scale and a shift; the statistics are folded in.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 

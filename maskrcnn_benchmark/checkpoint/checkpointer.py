@@ -6,8 +6,6 @@ states of other parts of the training, ``config`` (YAML text), ``class_names`` a
 ``torch.load(path, weights_only=True)`` reads it.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What differs between two configs that were saved as YAML text."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

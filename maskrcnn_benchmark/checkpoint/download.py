@@ -1,7 +1,5 @@
 """Download weights: once, resumable, and verified by sha256."""
 
-from __future__ import annotations
-
 import hashlib
 import http.client
 import logging

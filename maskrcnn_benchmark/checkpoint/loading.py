@@ -1,7 +1,5 @@
 """Match loaded tensors to parameters by the longest common suffix of their names."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Read weight files and find the model's tensors in them."""
 
-from __future__ import annotations
-
 import logging
 import pickle
 import zipfile

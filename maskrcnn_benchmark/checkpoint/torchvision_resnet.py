@@ -1,7 +1,5 @@
 """Use classification ResNets of torchvision and timm as backbones."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """What the checks of several sections share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Validation across keys: report at startup what would otherwise fail deep inside a run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from math import inf
 

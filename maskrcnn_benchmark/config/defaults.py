@@ -5,8 +5,6 @@ those of flips and colours are maskrcnn-benchmark's. A YAML file and the trailin
 ``KEY VALUE`` pairs of a command override them; ``checks.py`` refuses what does not fit together.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from maskrcnn_benchmark.config.node import CfgNode

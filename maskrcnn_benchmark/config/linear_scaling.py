@@ -5,8 +5,6 @@ weights reaches back over as many images as before: k of its steps become one (B
 "How to Scale Your EMA", arXiv 2307.13813).
 """
 
-from __future__ import annotations
-
 from yacs.config import CfgNode
 
 _ITERATIONS = ("MAX_ITER", "STEPS", "WARMUP_ITERS", "CHECKPOINT_PERIOD", "TEST_PERIOD")

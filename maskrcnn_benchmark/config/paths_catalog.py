@@ -5,8 +5,6 @@ each with ``get(name)``. The model catalog may give the path of a local file too
 in ``#sha256=<hex>``, which is then checked.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Validation of the training keys: SOLVER, DTYPE and SEED."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from yacs.config import CfgNode

@@ -1,7 +1,5 @@
 """Reading of YAML configs: text to tree, and a file together with its ``_BASE_``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

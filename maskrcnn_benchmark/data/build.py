@@ -1,7 +1,5 @@
 """Data loaders as the configuration asks for them."""
 
-from __future__ import annotations
-
 import logging
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence

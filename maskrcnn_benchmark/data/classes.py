@@ -1,7 +1,5 @@
 """The classes of the data sets that a run uses, known before anything is built."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from yacs.config import CfgNode

@@ -1,7 +1,5 @@
 """How a loader's worker process takes signals."""
 
-from __future__ import annotations
-
 import os
 import signal
 

@@ -1,7 +1,5 @@
 """Run a model on a test set, gather the predictions of all ranks, and evaluate them."""
 
-from __future__ import annotations
-
 import datetime
 import logging
 import time

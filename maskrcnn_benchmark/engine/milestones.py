@@ -1,7 +1,5 @@
 """What is due after an iteration: checkpoints first, then the evaluation, then a stop."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any, NoReturn
 

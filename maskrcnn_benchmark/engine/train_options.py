@@ -1,7 +1,5 @@
 """Options of a training."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

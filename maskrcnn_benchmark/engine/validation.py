@@ -1,7 +1,5 @@
 """Evaluation during training, and selection of the best checkpoint."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """COCO's metrics by pycocotools: boxes by class score, masks by mask score and by class score."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

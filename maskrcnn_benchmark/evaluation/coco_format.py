@@ -1,7 +1,5 @@
 """Detections as rows of COCO's json: ``bbox.json`` and ``segm.json``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 

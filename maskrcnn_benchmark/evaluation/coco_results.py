@@ -1,7 +1,5 @@
 """The numbers of an evaluation: their layout, their tables, and the check against expected ones."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Ground truth as pycocotools can be trusted with it."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import logging

@@ -1,7 +1,5 @@
 """Does the predicted mask IoU tell how good the mask is? Its correlation with the true mask IoU."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any

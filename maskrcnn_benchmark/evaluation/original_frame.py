@@ -1,7 +1,5 @@
 """Detections in the pixels of the original image, as small as they can be kept."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Protocol
 

@@ -12,8 +12,6 @@
   pycocotools decodes
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

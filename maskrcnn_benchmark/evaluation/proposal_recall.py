@@ -1,7 +1,5 @@
 """Recall of region proposals, for models without a box head."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What every evaluation ends with: the log, the files, the check against expected results."""
 
-from __future__ import annotations
-
 import json
 import logging
 import math

@@ -1,7 +1,5 @@
 """PASCAL VOC's average precision of boxes at one IoU."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path

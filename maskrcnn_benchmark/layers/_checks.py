@@ -1,7 +1,5 @@
 """Checks of the arguments of the region operators, the same with and without the extension."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 

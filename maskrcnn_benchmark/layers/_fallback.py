@@ -1,7 +1,5 @@
 """The compiled operators computed by torchvision, where the extension cannot serve a tensor."""
 
-from __future__ import annotations
-
 import torch
 import torchvision
 from torch import Tensor

@@ -6,8 +6,6 @@ parts that torch wants in Python: what an operator returns for tensors without d
 operators; where it cannot, ``_fallback.py`` computes the same.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 import os

@@ -1,7 +1,5 @@
 """Batch normalisation with fixed statistics."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

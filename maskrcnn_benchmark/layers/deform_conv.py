@@ -1,7 +1,5 @@
 """Deformable convolution (Dai et al., ICCV 2017; modulated: Zhu et al., CVPR 2019)."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 

@@ -1,7 +1,5 @@
 """Losses that more than one part of the network uses, as pure functions."""
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor
 

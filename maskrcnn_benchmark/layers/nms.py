@@ -4,8 +4,6 @@ Boxes are x1, y1, x2, y2 in pixels. By default both ends belong to a box, which 
 `pixel_offset` is that 1, and 0 for boxes in continuous coordinates.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

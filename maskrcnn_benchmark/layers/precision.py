@@ -1,7 +1,5 @@
 """Where mixed precision ends."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

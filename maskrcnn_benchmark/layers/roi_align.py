@@ -1,7 +1,5 @@
 """ROIAlign (Mask R-CNN, section 3): features of regions, by bilinear samples."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

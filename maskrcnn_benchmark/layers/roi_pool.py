@@ -1,7 +1,5 @@
 """ROIPool (Fast R-CNN, section 2.1): features of regions, by the maximum of whole cells."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

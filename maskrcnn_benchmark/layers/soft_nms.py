@@ -1,7 +1,5 @@
 """Soft-NMS (Bodla et al., ICCV 2017): overlapping boxes lose score instead of being dropped."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Boxes as offsets from reference boxes (R-CNN's parametrisation, Faster R-CNN eq. 2)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Convolutions and linear layers with their initial weights, with or without GroupNorm."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

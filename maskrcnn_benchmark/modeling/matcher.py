@@ -1,7 +1,5 @@
 """Assign a ground truth to each prediction."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Pool the features of boxes from the level of the pyramid that fits their size."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Choose which matched boxes a loss sees."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Find the images and videos to read, and choose the output paths."""
 
-from __future__ import annotations
-
 import glob
 import os
 from collections import Counter

@@ -7,8 +7,6 @@ An annotation has ``bbox``, ``segmentation`` (RLE) and ``area`` as in a file of 
 ``pycocotools.coco.COCO`` opens the file, and ``COCO.loadRes`` takes its ``annotations``.
 """
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Sequence

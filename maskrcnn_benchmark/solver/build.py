@@ -1,7 +1,5 @@
 """Build the optimizer and the learning rate schedule from the config."""
 
-from __future__ import annotations
-
 from torch import nn
 from torch.optim import SGD, Optimizer
 from yacs.config import CfgNode

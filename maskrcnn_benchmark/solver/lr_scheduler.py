@@ -1,7 +1,5 @@
 """Learning rate schedules with warm-up."""
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from bisect import bisect_right

@@ -11,8 +11,6 @@ A ``BoxList`` and a ``BoxCoder`` carry the number (``MODEL.PIXEL_OFFSET``); the 
 to be told it, so that none falls back to a default unnoticed.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

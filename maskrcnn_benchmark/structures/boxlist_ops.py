@@ -1,7 +1,5 @@
 """Operations on one or several ``BoxList``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """The outline of a mask as polygons of COCO."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray

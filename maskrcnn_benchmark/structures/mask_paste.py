@@ -1,7 +1,5 @@
 """From masks in the frame of a box to masks in the frame of the image."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple

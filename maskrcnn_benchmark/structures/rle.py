@@ -1,7 +1,5 @@
 """COCO's run length encodings, read with care: pycocotools' C code trusts what it gets."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

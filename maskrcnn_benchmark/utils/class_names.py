@@ -1,7 +1,5 @@
 """The background's name, and comparing the classes of a checkpoint with those of the data."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 BACKGROUND = "__background__"  # the name of label 0

@@ -1,7 +1,5 @@
 """Report machine and library versions: ``python -m maskrcnn_benchmark.utils.collect_env``."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import importlib.metadata

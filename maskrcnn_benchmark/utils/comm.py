@@ -3,8 +3,6 @@
 Without ``init_process_group``, every function behaves as in a job of one process.
 """
 
-from __future__ import annotations
-
 import time
 import uuid
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """User-provided setup code, run before anything else."""
 
-from __future__ import annotations
-
 import os
 import runpy
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Evaluation mode of a model, for a while."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Names of files: in UTF-8 text, as the system spells them, and as long as a disk allows."""
 
-from __future__ import annotations
-
 import os
 import zlib
 

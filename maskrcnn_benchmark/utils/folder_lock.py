@@ -1,7 +1,5 @@
 """A lock on a folder between the jobs of a machine."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Import of a Python file by its path."""
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
 from types import ModuleType

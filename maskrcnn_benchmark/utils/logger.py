@@ -1,7 +1,5 @@
 """The log: lines ``time name level: message`` on stdout and in ``log.txt``."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Running metrics of a training: ``name: median (global average)``."""
 
-from __future__ import annotations
-
 import math
 from collections import deque
 

@@ -4,8 +4,6 @@ All draws of a step are a function of the seed, the iteration and the rank, beca
 generators are re-seeded before each step. A step can be repeated, whatever was drawn before.
 """
 
-from __future__ import annotations
-
 import logging
 import random
 from typing import Any

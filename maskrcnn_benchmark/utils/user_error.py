@@ -1,7 +1,5 @@
 """How a program ends when something goes wrong: in one line where the user can mend it."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import io

@@ -1,7 +1,5 @@
 """Read the result files of an evaluation for drawing."""
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Distinguishable colors, also for most color-blind readers."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

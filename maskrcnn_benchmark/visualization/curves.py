@@ -1,7 +1,5 @@
 """Plot training curves from the ``metrics.jsonl`` of each run."""
 
-from __future__ import annotations
-
 import json
 import logging
 import math

@@ -5,8 +5,6 @@ contours and text stay sharp. In a crowd the text shrinks first, down to 11 pixe
 of the lowest class scores are left out, as are those that find no free place.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

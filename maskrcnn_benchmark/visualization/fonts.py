@@ -4,8 +4,6 @@ Text is in the DejaVu font that comes with matplotlib; characters that it lacks 
 another font that is installed. Where there is none, one warning says so.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 import unicodedata

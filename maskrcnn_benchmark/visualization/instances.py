@@ -1,7 +1,5 @@
 """Instances to draw on an image: plain arrays, one row per instance."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Place labels so that they do not overlap."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

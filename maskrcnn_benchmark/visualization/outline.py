@@ -4,8 +4,6 @@ The contour of the pixels is smoothed along itself, not the mask: the stairs of 
 mask of one pixel, or a line one pixel wide, stays.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Contact sheets: several images in one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import cv2

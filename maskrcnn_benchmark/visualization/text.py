@@ -1,7 +1,5 @@
 """Text on pictures, in one line each; see ``fonts`` for how names are drawn."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from maskrcnn_benchmark.checkpoint.config_changes import config_changes
 from maskrcnn_benchmark.config import cfg
 

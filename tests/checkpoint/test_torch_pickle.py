@@ -1,7 +1,5 @@
 """Checkpoints with objects of other programs in them; nothing in a file ever runs."""
 
-from __future__ import annotations
-
 import copyreg
 import functools
 import os

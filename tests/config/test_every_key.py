@@ -1,7 +1,5 @@
 """Every key outside MODEL and SOLVER does what its comment says: data, input, test, the rest."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re

@@ -1,7 +1,5 @@
 """Every key of MODEL does what its comment says."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.helpers import model_observers as see

@@ -1,7 +1,5 @@
 """Every key of SOLVER does what its comment says."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from maskrcnn_benchmark.config import cfg

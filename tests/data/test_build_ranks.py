@@ -1,7 +1,5 @@
 """The loaders of two processes that know each other, by gloo."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Images of every kind, as cameras and editors write them."""
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np

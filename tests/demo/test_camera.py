@@ -1,7 +1,5 @@
 """Both programs that read a camera, with a stand-in for it: colors and ``--threshold``."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """``COCODemo`` keeps its methods, and finds what the predictor finds."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

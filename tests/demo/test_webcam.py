@@ -1,7 +1,5 @@
 """The webcam demo on a video, without a window."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,7 +1,5 @@
 """A model, a data set and a loader small enough to train in milliseconds."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Images of many sizes: several at once find what each finds alone, by both ways to a model."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

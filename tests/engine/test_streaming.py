@@ -1,7 +1,5 @@
 """Masks become RLEs of the original image batch by batch, and nothing else changes by that."""
 
-from __future__ import annotations
-
 import gc
 import json
 import weakref

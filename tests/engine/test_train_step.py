@@ -1,7 +1,5 @@
 """The parts of a step against numbers worked out by hand or by a plain loop."""
 
-from __future__ import annotations
-
 import copy
 import math
 

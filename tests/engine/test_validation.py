@@ -1,7 +1,5 @@
 """Evaluation in the middle of a training: when, what is kept, and that it leaves no trace."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A stand-in for COCODataset: what the evaluation asks of one, from a dict of annotations."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from typing import Any

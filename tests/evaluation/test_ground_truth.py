@@ -1,7 +1,5 @@
 """Whatever ids the ground truth has, it is evaluated as if they were counted from 1."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

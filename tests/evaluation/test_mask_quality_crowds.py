@@ -1,7 +1,5 @@
 """Crowds are no objects that a mask could be of."""
 
-from __future__ import annotations
-
 import numpy as np
 from pycocotools import mask as coco_mask
 

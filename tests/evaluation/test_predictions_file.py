@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import torch
 
 from maskrcnn_benchmark.evaluation.coco_format import in_original_frame

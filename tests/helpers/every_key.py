@@ -1,7 +1,5 @@
 """What a config key does, as a table: observe what is built, change the key, observe again."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """A web server of one file on this machine that breaks off, forgets and lies when told to."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The sampler of the recorded training runs: the first of each kind instead of random ones."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

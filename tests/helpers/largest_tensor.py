@@ -1,7 +1,5 @@
 """What is the largest tensor that some code makes?"""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a model built by config does, as plain numbers and names: see ``every_key.Case``."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """What the data loaders and transforms of a config do, in plain numbers and texts."""
 
-from __future__ import annotations
-
 import colorsys
 import multiprocessing
 import random

@@ -1,7 +1,5 @@
 """Slow and obvious numpy versions of the operators, written from their definitions."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Pickles as Python 2 wrote them, put together opcode by opcode."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Mapping
 

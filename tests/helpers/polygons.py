@@ -1,7 +1,5 @@
 """Between the flat arrays of the recorded vectors and lists of polygons."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

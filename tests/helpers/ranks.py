@@ -1,7 +1,5 @@
 """Functions on several processes that are joined by gloo."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """The configs of the original and of maskrcnn-benchmark, as recorded."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

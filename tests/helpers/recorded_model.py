@@ -1,7 +1,5 @@
 """Whole models with the weights and images of the recorded runs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path

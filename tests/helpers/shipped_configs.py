@@ -1,7 +1,5 @@
 """The YAMLs of configs/: which can be run, which are bases only, and what each says."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Shipped configs at a fraction of their width, for tests that train or compare."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """A Mask Scoring R-CNN of toy size with random weights, as YAML and as a checkpoint."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """torchvision's Mask R-CNN with narrow layers and random weights under which it detects a lot."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torchvision.models.detection import MaskRCNN

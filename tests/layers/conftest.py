@@ -1,7 +1,5 @@
 """Runs a test with the compiled operators and with torchvision's in their place."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

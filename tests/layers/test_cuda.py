@@ -1,7 +1,5 @@
 """The same numbers on a GPU; needs one and an extension that was built for it."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

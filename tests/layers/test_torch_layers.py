@@ -1,7 +1,5 @@
 """torch's own layers under the names of the original, which needed versions for empty batches."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

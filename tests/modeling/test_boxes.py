@@ -1,7 +1,5 @@
 """BoxCoder, Matcher, sampler, level mapper and pooler against the recorded numbers."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

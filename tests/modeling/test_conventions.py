@@ -1,7 +1,5 @@
 """Continuous boxes and the anchors that go with them, against torchvision and by hand."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

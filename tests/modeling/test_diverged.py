@@ -1,7 +1,5 @@
 """Numbers that are not finite propose, suppress and detect nothing; the rest is as without them."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Inputs at which the original failed or gave NaN, as recorded, and what is right there."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

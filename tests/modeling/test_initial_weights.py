@@ -5,8 +5,6 @@ layers, MSRAFill (normal, variance 2 / fan_out) in the convolutions of the mask 
 with a fixed deviation where something is predicted. Each kernel is held to its distribution.
 """
 
-from __future__ import annotations
-
 import math
 import re
 

@@ -1,7 +1,5 @@
 """Matching in chunks: the same matches, bounded memory."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

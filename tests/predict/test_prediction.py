@@ -1,7 +1,5 @@
 """Selection by each of the three scores, and pasting, on detections made by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

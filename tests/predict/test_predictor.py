@@ -1,7 +1,5 @@
 """The predictor against the evaluation's own path, and every way to call it."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

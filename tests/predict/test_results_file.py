@@ -1,7 +1,5 @@
 """The json of predictions keeps the convention of the boxes."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Videos are written, read back, and found wanting."""
 
-from __future__ import annotations
-
 import builtins
 import struct
 from fractions import Fraction

@@ -5,8 +5,6 @@ interpolation in the dtype of the storage, so that uint8 masks shrank and bool m
 resized masks here keep their area and are held to its float masks.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask

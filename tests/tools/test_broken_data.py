@@ -1,7 +1,5 @@
 """What is found to be wrong with the data while a program runs ends it in one line."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

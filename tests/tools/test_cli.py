@@ -1,7 +1,5 @@
 """The commands as a user types them, on a model and a data set of toy size."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """tools/convert_weights.py: from a file of another project to a checkpoint and a config."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from pathlib import Path

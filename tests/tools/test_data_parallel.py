@@ -1,7 +1,5 @@
 """Two processes with a batch each against one process that takes both batches in turn."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

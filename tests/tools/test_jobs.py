@@ -1,7 +1,5 @@
 """Jobs of two processes that are killed, restarted, stopped and continued."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """Which sets a run uses, and how many classes, from the command line alone."""
 
-from __future__ import annotations
-
 import importlib
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``tools/predict.py`` as a user types it, on a toy model."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import os

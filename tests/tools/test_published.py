@@ -1,7 +1,5 @@
 """``catalog://`` names of other projects' models: from a local server through the tools."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

@@ -1,7 +1,5 @@
 """The parts of ``make demo`` around the training, which ``.ci/run`` runs as a whole."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import json

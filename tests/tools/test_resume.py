@@ -1,7 +1,5 @@
 """An interrupted and resumed training equals an uninterrupted one, bit for bit."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any

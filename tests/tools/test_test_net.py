@@ -1,7 +1,5 @@
 """Which weights ``tools/test_net.py`` evaluates, and by which rule their masks are pasted."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 from pathlib import Path

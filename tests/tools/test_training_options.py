@@ -1,7 +1,5 @@
 """Real trainings of toy size with what is off by default."""
 
-from __future__ import annotations
-
 import json
 import os
 

@@ -1,7 +1,5 @@
 """A real training of toy size: a thin Mask Scoring R-CNN on pictures of the embedded data set."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from pathlib import Path

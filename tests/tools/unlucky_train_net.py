@@ -5,8 +5,6 @@ and the step waits until the launcher has passed it on. It happens once in a job
 restart, which rank 0 comes late to.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import torch
 
 from maskrcnn_benchmark.utils.collect_env import collect_env_info

@@ -1,7 +1,5 @@
 """Names of files in text, on disk, and cut to the length that a disk allows."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

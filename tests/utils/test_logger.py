@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import re
 
 from maskrcnn_benchmark.utils.logger import setup_logger

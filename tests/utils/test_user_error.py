@@ -1,7 +1,5 @@
 """What the user can mend is told in a line; a defect keeps its traceback."""
 
-from __future__ import annotations
-
 import errno
 import subprocess
 import sys

@@ -4,8 +4,6 @@ After a wanted change run `python -m tests.visualization.cases`, look at the new
 commit them with the change.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

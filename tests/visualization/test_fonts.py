@@ -1,7 +1,5 @@
 """Names are drawn as they are written, with a font made here that alone has some characters."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import logging

@@ -1,7 +1,5 @@
 """The six kept pictures: compared after a blur, which forgives other font and drawing libraries."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import cv2

@@ -1,7 +1,5 @@
 """Convert another project's state dict to ours."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

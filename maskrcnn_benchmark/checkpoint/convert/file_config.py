@@ -4,8 +4,6 @@ mmcv 1.x writes ``meta["config"]``, mmengine ``meta["cfg"]``: a Python file of a
 ``dict(...)`` calls and literals, or JSON. Everything else in such a file is left out.
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import re

@@ -1,7 +1,5 @@
 """A conversion as files: a checkpoint of ours, and its config as YAML beside it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

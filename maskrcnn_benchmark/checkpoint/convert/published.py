@@ -1,7 +1,5 @@
 """Published models of other projects by their ``catalog://`` names: fetched, converted, kept."""
 
-from __future__ import annotations
-
 import json
 import logging
 from dataclasses import dataclass

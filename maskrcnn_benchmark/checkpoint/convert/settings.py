@@ -1,7 +1,5 @@
 """The config that a converted model needs: what its project computes, and its sizes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How torchvision, detectron2 and mmdetection name the parts of a Mask R-CNN with FPN."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A COCO file as training, evaluation and inspection know it."""
 
-from __future__ import annotations
-
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Which categories and images of a COCO file are valid."""
 
-from __future__ import annotations
-
 from math import isfinite
 from typing import Any, NamedTuple
 

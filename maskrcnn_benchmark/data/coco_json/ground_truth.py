@@ -1,7 +1,5 @@
 """The annotations of a file as pycocotools has them."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Iterable, Sequence

@@ -4,8 +4,6 @@ What is convertible is converted (``"1"`` to 1), what is missing is added, and w
 mistake is an error. Nothing else looks at an annotation as it stands in the file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import Any

@@ -1,7 +1,5 @@
 """Which instances are learned, and why others are not; evaluation ignores those alike."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum

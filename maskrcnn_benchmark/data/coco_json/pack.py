@@ -1,7 +1,5 @@
 """Many small records in one flat tensor, which worker processes share."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, overload

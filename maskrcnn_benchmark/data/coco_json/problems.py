@@ -1,7 +1,5 @@
 """What may be wrong with a COCO file, told by ids."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple

@@ -1,7 +1,5 @@
 """Reading of COCO's json: large files are never held as Python objects."""
 
-from __future__ import annotations
-
 import json
 import mmap
 import re

@@ -1,7 +1,5 @@
 """Which segmentations are masks: polygons, run lengths, none, or malformed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

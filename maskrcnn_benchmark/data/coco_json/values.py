@@ -1,7 +1,5 @@
 """Values of a json: which are numbers, ids, text."""
 
-from __future__ import annotations
-
 from math import isfinite
 from typing import Any
 

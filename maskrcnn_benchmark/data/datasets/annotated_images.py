@@ -1,7 +1,5 @@
 """What all data sets of annotated images have in common."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What a data set calls its classes."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from maskrcnn_benchmark.utils.class_names import BACKGROUND

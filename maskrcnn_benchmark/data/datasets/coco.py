@@ -1,7 +1,5 @@
 """Images with boxes, classes and masks out of COCO annotation files."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path

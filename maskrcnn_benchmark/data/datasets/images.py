@@ -1,7 +1,5 @@
 """Images of any kind as upright RGB."""
 
-from __future__ import annotations
-
 import os
 import struct
 from pathlib import Path

@@ -1,7 +1,5 @@
 """PASCAL VOC with its XML annotations: boxes and classes, no masks."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree

@@ -1,7 +1,5 @@
 """What looks wrong with well-formed annotations: boxes, masks, areas, ids."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from typing import Any

@@ -1,7 +1,5 @@
 """All checks of a data set, and its figures."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Histograms and contact sheets of a data set."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The report of an inspection: a page, a table of all problems, and pictures."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections import Counter, defaultdict

@@ -1,7 +1,5 @@
 """Batches of samples of one kind."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from torch.utils.data import Sampler

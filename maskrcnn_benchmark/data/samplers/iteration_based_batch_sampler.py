@@ -1,7 +1,5 @@
 """A run of so many iterations out of passes over the data."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from typing import Any

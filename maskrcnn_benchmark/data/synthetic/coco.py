@@ -1,7 +1,5 @@
 """Writes the embedded data set as COCO files."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

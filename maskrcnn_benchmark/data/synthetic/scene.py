@@ -7,8 +7,6 @@ on its body tell the class. Hence a good class score does not promise a good mas
 Masks are kept `SUPERSAMPLING` times finer than the picture, as boolean [S*H, S*W].
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Grounds and surfaces of the embedded data set: float32 RGB in 0-255, shape [H, W, 3]."""
 
-from __future__ import annotations
-
 import colorsys
 
 import cv2

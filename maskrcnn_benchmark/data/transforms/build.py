@@ -1,7 +1,5 @@
 """The transforms that the configuration asks for."""
 
-from __future__ import annotations
-
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.data.transforms.color_jitter import ColorJitter

@@ -1,7 +1,5 @@
 """Random changes of brightness, contrast, saturation and hue."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Large-scale jitter (Ghiasi et al., CVPR 2021, arXiv 2012.07177, section 3)."""
 
-from __future__ import annotations
-
 import random
 
 import torch

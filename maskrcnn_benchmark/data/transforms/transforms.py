@@ -4,8 +4,6 @@ Each is called with an image, its target and a random generator, and returns ima
 target may be None. Without a generator Python's global ``random`` is drawn from.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol

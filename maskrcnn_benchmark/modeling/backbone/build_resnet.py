@@ -1,7 +1,5 @@
 """From the config to a ResNet."""
 
-from __future__ import annotations
-
 from torch import nn
 from yacs.config import CfgNode
 

@@ -1,7 +1,5 @@
 """Feature Pyramid Network (Lin et al., CVPR 2017)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch.nn.functional as F

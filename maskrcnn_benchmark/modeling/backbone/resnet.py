@@ -1,7 +1,5 @@
 """ResNet (He et al., CVPR 2016) and ResNeXt without the classifier."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

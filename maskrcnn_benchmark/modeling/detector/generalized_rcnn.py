@@ -1,7 +1,5 @@
 """The whole model: backbone, RPN, ROI heads."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Sequence
 

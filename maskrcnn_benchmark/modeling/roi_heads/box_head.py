@@ -3,8 +3,6 @@
 Letters: R ROIs of the batch, K classes with background, C channels, P pooled side.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 Letters: R ROIs of the batch, C channels, P pooled side.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Sequence
 

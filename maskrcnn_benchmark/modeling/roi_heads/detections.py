@@ -3,8 +3,6 @@
 Letters: R ROIs of the image, K classes with background.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor

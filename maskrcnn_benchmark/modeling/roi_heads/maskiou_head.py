@@ -8,8 +8,6 @@ whole instance (``mask_iou_target``), the loss is L2 (``mask_iou_loss``).
 Letters: R ROIs of the batch, K classes with background, C channels, P pooled side, M mask side.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """The ROI heads together: boxes, masks, and the quality of the masks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

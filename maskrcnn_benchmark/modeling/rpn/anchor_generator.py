@@ -1,7 +1,5 @@
 """Anchors: the boxes that the RPN scores and refines."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

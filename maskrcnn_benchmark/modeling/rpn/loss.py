@@ -1,7 +1,5 @@
 """Targets and losses of the RPN (Faster R-CNN, section 3.1.2)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

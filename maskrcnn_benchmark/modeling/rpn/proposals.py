@@ -3,8 +3,6 @@
 Letters: N images, L levels, A anchors of a cell, K anchors of a level or of all levels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Region Proposal Network (Ren et al., NeurIPS 2015)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """detectron2 and mmdetection: names, shapes and class order, by tables written for this test."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

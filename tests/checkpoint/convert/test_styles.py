@@ -1,7 +1,5 @@
 """The style and the settings of a model: read from its file, and what the model then computes."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

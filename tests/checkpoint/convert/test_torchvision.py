@@ -1,7 +1,5 @@
 """torchvision's Mask R-CNN and its conversion compute the same."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

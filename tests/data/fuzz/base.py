@@ -1,7 +1,5 @@
 """A small sound data set, detections for it, and random mutations of its json."""
 
-from __future__ import annotations
-
 import copy
 import json
 from pathlib import Path

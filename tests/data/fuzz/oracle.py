@@ -1,7 +1,5 @@
 """What a mutated json means, written apart from the package: slow, obvious, for small files."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

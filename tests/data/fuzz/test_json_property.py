@@ -1,7 +1,5 @@
 """Any json: either inspection and loading refuse it, or all runs, with the AP of a clean copy."""
 
-from __future__ import annotations
-
 import faulthandler
 import json
 import os

@@ -1,7 +1,5 @@
 """Kinds of odd json that people have: what becomes of each, and the right AP."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

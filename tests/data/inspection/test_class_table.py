@@ -1,7 +1,5 @@
 """What the report of an inspection counts."""
 
-from __future__ import annotations
-
 import re
 
 from maskrcnn_benchmark.data.inspection import inspect_coco, write_report

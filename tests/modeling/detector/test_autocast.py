@@ -1,7 +1,5 @@
 """Training and inference under torch.autocast."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Every body with every head: the model trains and predicts, or the check of the config refuses."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import pytest

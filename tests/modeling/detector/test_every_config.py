@@ -4,8 +4,6 @@ Files whose models are equal but for weights and numbers of boxes (1x, quick, ca
 run. R-101 and X-101 run at a fraction of their width, and are built in full without memory.
 """
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Whole models against the recorded runs, empty images, batches."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """MaskIoU on C4 learns, at other sizes than the original's, and with hundreds of objects."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

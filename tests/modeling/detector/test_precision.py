@@ -1,7 +1,5 @@
 """Which arithmetic the model's layers see."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import pytest

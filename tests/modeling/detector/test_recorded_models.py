@@ -1,7 +1,5 @@
 """C4, GroupNorm and deformable models against the recorded runs; MaskIoU on C4."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """SOLVER.TRAIN_ONLY: one part learns, by its own losses, and everything else stays."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.distributed as dist

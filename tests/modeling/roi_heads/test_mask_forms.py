@@ -1,7 +1,5 @@
 """Targets of masks in every form of COCO against slow definitions, mixed in one image."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

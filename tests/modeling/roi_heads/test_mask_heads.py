@@ -1,7 +1,5 @@
 """Mask targets, MaskIoU targets, their losses and the MaskIoU head."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """The MaskIoU loss teaches the mask head and the backbone too, as in the original."""
 
-from __future__ import annotations
-
 import torch
 
 from maskrcnn_benchmark.modeling.roi_heads.roi_heads import build_roi_heads

@@ -1,7 +1,5 @@
 """The loss of the MaskIoU head and the mask score."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

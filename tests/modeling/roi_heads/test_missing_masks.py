@@ -1,7 +1,5 @@
 """Instances without a mask: their boxes are learned, and the losses of masks leave them out."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """A model that pastes its masks itself does it by the rule of its config."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

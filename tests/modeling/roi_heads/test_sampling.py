@@ -1,7 +1,5 @@
 """What the sampler hands to the heads: proposals, each with the ground truth that it matches."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 
