@@ -1,4 +1,4 @@
-"""Data loaders as the configuration asks for them."""
+"""Build data loaders from the configuration."""
 
 import logging
 from bisect import bisect_right
@@ -36,16 +36,16 @@ def make_data_loader(
         cfg: the configuration.
         is_train: for training: one endless shuffled loader of ``SOLVER.MAX_ITER`` batches over all
             data sets; otherwise one loader for each data set, in order.
-        is_distributed: give each process its share.
-        start_iter: iterations done before; the loader yields the rest of the same sequence.
+        is_distributed: whether to split the samples among the ranks.
+        start_iter: number of iterations already done; the loader yields the rest of the sequence.
 
     Returns:
         A ``DataLoader``, or a list of them.
 
     Raises:
-        ValueError: no data set is named, a name is unknown, the batch cannot be divided, or the
-            data do not fit the model.
-        FileNotFoundError: a data set is not where the catalog says.
+        ValueError: no data set is named, a name is unknown, the batch size is not divisible by the
+            number of ranks, or the data does not fit the model.
+        FileNotFoundError: a data set is missing at the path that the catalog gives.
     """
     names = cfg.DATASETS.TRAIN if is_train else cfg.DATASETS.TEST
     key = "DATASETS.TRAIN" if is_train else "DATASETS.TEST"
@@ -69,7 +69,7 @@ def make_data_loader(
 
 
 def make_dataset_entry(cfg: CfgNode, name: str) -> tuple[type[Any], dict[str, Any]]:
-    """Look a data set up in ``DATASETS.CUSTOM`` or the paths catalog: its class, and its files."""
+    """Return the class and the arguments of a data set in ``DATASETS.CUSTOM`` or the catalog."""
     if name in cfg.DATASETS.CUSTOM:
         entry = cfg.DATASETS.CUSTOM[name]
         return COCODataset, {"ann_file": entry.ANN_FILE, "root": entry.IMG_DIR}
@@ -103,24 +103,28 @@ def _check_fit(
     """Refuse to train a model on data that it cannot learn from.
 
     Args:
-        dataset: to train on.
-        names: its names, for the message.
-        classes: that the model has, with background; None if it has none (an RPN alone).
+        dataset: the training set.
+        names: names of its parts, for the message.
+        classes: number of classes of the model, background included; None for an RPN-only model.
         masks: whether the model predicts masks.
     """
-    if classes is not None and len(dataset.class_names) > classes:  # fewer can be learnt
+    # a data set may have a subset of the model's classes
+    if classes is not None and len(dataset.class_names) > classes:
         check_num_classes(dataset.class_names, classes, names)
     if masks and not dataset.has_masks:
         raise ValueError(f"{', '.join(names)} has no masks: set MODEL.MASK_ON False")
 
 
 def check_num_classes(class_names: Sequence[str], num_classes: int, names: Sequence[str]) -> None:
-    """Refuse a model of another number of classes than the data have.
+    """Raise an error if model and data differ in their number of classes.
 
     Args:
-        class_names: of the data, with background.
-        num_classes: of the model, with background.
-        names: of the data sets, for the message.
+        class_names: names of the data's classes, background included.
+        num_classes: number of classes of the model, background included.
+        names: names of the data sets, for the message.
+
+    Raises:
+        ValueError: they differ.
     """
     if len(class_names) != num_classes:
         raise ValueError(
@@ -164,7 +168,7 @@ def _make_loader(
         collate_fn=BatchCollator(cfg.DATALOADER.SIZE_DIVISIBILITY),
         worker_init_fn=outlive_stop_signals,
         pin_memory=torch.cuda.is_available() and cfg.MODEL.DEVICE.startswith("cuda"),
-        # the loader draws its workers' seeds; those of the model must not move by that
+        # the loader draws worker seeds from it, which must not advance the model's generator
         generator=torch.Generator().manual_seed(cfg.SEED),
     )
 
@@ -172,7 +176,8 @@ def _make_loader(
 def _make_padded_shapes(cfg: CfgNode, dataset: Any) -> list[tuple[int, int]]:
     """Return the ``(height, width)`` of each test image when it is resized and padded alone.
 
-    Images of one shape can share a batch: none gets a padding that would move its numbers.
+    Images of the same padded shape can share a batch without extra padding, so batching does not
+    change their results.
     """
     resize, step = build_test_resize(cfg), cfg.DATALOADER.SIZE_DIVISIBILITY
     infos = (dataset.get_img_info(index) for index in range(len(dataset)))
@@ -181,7 +186,7 @@ def _make_padded_shapes(cfg: CfgNode, dataset: Any) -> list[tuple[int, int]]:
 
 
 def _make_batch_size(cfg: CfgNode, train: bool) -> int:
-    """Return the number of images in a batch of one process."""
+    """Return the number of images per batch on each rank."""
     key = "SOLVER.IMS_PER_BATCH" if train else "TEST.IMS_PER_BATCH"
     images, world_size = (cfg.SOLVER if train else cfg.TEST).IMS_PER_BATCH, get_world_size()
     if images % world_size:
@@ -199,18 +204,18 @@ def make_batch_data_sampler(
     start_iter: int = 0,
     seed: int = 0,
 ) -> Any:
-    """Form batches from the order of a sampler.
+    """Group the samples of a sampler into batches.
 
     Args:
         dataset: has ``get_img_info``.
-        sampler: yields sample numbers; of a ``DistributedSampler`` the other processes' shares are
-            known, and all take as many iterations for a pass.
-        aspect_grouping: bounds of height / width between the groups whose images do not share a
-            batch; empty for no groups. A ratio on a bound belongs above it.
+        sampler: yields sample indices; with a ``DistributedSampler`` every rank takes the same
+            number of iterations per epoch.
+        aspect_grouping: thresholds of height / width; images on different sides of a threshold do
+            not share a batch, and a ratio equal to one counts as above it. Empty: no grouping.
         images_per_batch: size of a batch.
-        num_iters: number of batches, over as many passes as it takes; None for one pass.
-        start_iter: of them, how many are done.
-        seed: of the samples' random draws, with ``num_iters``.
+        num_iters: number of batches, over as many epochs as needed; None for one epoch.
+        start_iter: number of batches to skip, already done before a resume.
+        seed: seed of the per-sample augmentation, used with ``num_iters``.
     """
     groups = _aspect_groups(dataset, aspect_grouping) if aspect_grouping else None
 

@@ -1,4 +1,4 @@
-"""The classes of the data sets that a run uses, known before anything is built."""
+"""Read the classes of the data sets of a run before anything is built."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,15 @@ from maskrcnn_benchmark.data.datasets.classes import Classes
 
 
 def make_classes(cfg: CfgNode, names: Sequence[str]) -> Classes:
-    """Return the classes that the named data sets share. Only their categories are read.
+    """Return the classes that the named data sets share, reading only their categories.
 
-    The category ids are those of the first; they may differ where the names agree.
+    The category ids are those of the first data set; the ids of the others may differ as long as
+    the names agree.
 
     Raises:
         ValueError: no name is given, one is unknown, an annotation file is malformed, or the
             classes differ.
-        FileNotFoundError: a data set is not where the catalog says.
+        FileNotFoundError: a data set is missing at the path that the catalog gives.
     """
     if not names:
         raise ValueError("no data set is named: set DATASETS.TRAIN or DATASETS.TEST, or --register")

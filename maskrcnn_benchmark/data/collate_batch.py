@@ -1,4 +1,4 @@
-"""Samples into a batch."""
+"""Collate samples into a batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class BatchCollator:
     """Pad the images of ``(image [3, H, W], target, index)`` samples to one size.
 
     Attributes:
-        size_divisible: height and width of the batch become multiples of it; 0 for none.
+        size_divisible: pad height and width to multiples of it; 0 to switch this off.
     """
 
     size_divisible: int = 0

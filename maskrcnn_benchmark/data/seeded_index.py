@@ -1,4 +1,4 @@
-"""How a sample learns the seed of its random draws."""
+"""Per-sample augmentation seeds."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import random
 
 
 class SeededIndex(int):
-    """The number of a sample, with the seed for its augmentation.
+    """A sample index that carries the seed of the sample's augmentation.
 
-    It is an int to every data set. The seed travels with it into the worker process, so that no
-    draw depends on which worker loads the sample or on what the worker drew before.
+    Data sets see a plain int. The seed travels with the index into the worker process, so that the
+    augmentation depends neither on which worker loads the sample nor on what it loaded before.
 
     Args:
-        index: number of the sample.
-        seed: any text; equal texts give equal draws.
+        index: index of the sample.
+        seed: any string; equal strings give equal augmentation.
     """
 
     seed: str
@@ -28,5 +28,5 @@ class SeededIndex(int):
 
 
 def random_of(index: int) -> random.Random | None:
-    """Return the generator that a ``SeededIndex`` stands for; None for a plain number."""
+    """Return a generator seeded by a ``SeededIndex``; None for a plain int."""
     return random.Random(index.seed) if isinstance(index, SeededIndex) else None

@@ -1,4 +1,4 @@
-"""How a loader's worker process takes signals."""
+"""Signal handling in DataLoader workers."""
 
 import os
 import signal
@@ -7,12 +7,11 @@ _SECONDS_TO_GO_ON = 15
 
 
 def outlive_stop_signals(_: int) -> None:
-    """Let a worker serve the step in which the training is asked to stop; a ``worker_init_fn``.
+    """Keep a worker alive until the current step ends after a stop signal; a ``worker_init_fn``.
 
-    Ctrl-C and torchrun signal a whole group of processes. A worker that died of it would take the
-    training down before the checkpoint is written. So SIGINT is left to the main process, and
-    SIGTERM acts with a delay (unless the main process ends the worker before). Windows has no
-    signals between processes but Ctrl-C.
+    Ctrl-C and torchrun signal the whole process group. A worker that exited at once would take
+    training down before the checkpoint is written. So workers ignore SIGINT and act on SIGTERM
+    with a delay, unless the main process ends them first. Windows knows only Ctrl-C.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not hasattr(signal, "SIGALRM"):

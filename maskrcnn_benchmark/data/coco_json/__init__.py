@@ -1,4 +1,4 @@
-"""COCO's json: how it is read, what is valid in it, and what is learned of it."""
+"""COCO annotation files: parsing, validation, and which instances are learned."""
 
 from maskrcnn_benchmark.data.coco_json.coco_file import CocoFile, read_categories, read_coco
 from maskrcnn_benchmark.data.coco_json.learned import Learned, LeftOut

@@ -1,4 +1,4 @@
-"""A COCO file as training, evaluation and inspection know it."""
+"""A validated COCO file, shared by training, evaluation and inspection."""
 
 from array import array
 from collections.abc import Iterator
@@ -20,15 +20,15 @@ from maskrcnn_benchmark.data.coco_json.read import find_categories, read_content
 
 @dataclass(frozen=True)
 class CocoFile:
-    """What is well-formed in a file, in plain values, and what is not.
+    """The well-formed entries of an annotation file, and its problems.
 
     Attributes:
         categories: in the order of the file.
-        images: entries in the order of their ids, numbers before texts.
+        images: entries sorted by id, numbers before strings.
         annotations: see ``Judge.annotation``.
-        rows: the image of each annotation, an index into ``images``.
-        left_out: uint8, the ``LeftOut`` of each annotation.
-        learned: how many are learned.
+        rows: index into ``images`` of each annotation's image.
+        left_out: uint8 ``[N]``, the ``LeftOut`` of each annotation.
+        learned: how many instances are learned.
         problems: all errors.
     """
 
@@ -42,15 +42,15 @@ class CocoFile:
 
 
 def read_coco(ann_file: str | Path, pixel_offset: float) -> CocoFile:
-    """Read and judge an annotation file.
+    """Read and validate an annotation file.
 
     Args:
-        ann_file: the json.
+        ann_file: path of the json.
         pixel_offset: convention of the boxes (``box_ops``), that of the model.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not in COCO's format, there is an error in it, or nothing of it is
+        ValueError: it is not in COCO format, an entry is malformed, or no instance of it can be
             learned; the message names the first errors by their ids.
     """
     file = judge_content(read_content(ann_file), pixel_offset)
@@ -59,7 +59,7 @@ def read_coco(ann_file: str | Path, pixel_offset: float) -> CocoFile:
 
 
 def read_categories(ann_file: str | Path) -> list[Category]:
-    """Return an annotation file's categories, without parsing the rest where that is possible.
+    """Return the categories of an annotation file, if possible without parsing the rest.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -74,7 +74,7 @@ def read_categories(ann_file: str | Path) -> list[Category]:
 
 
 def judge_content(content: dict[str, Any], pixel_offset: float) -> CocoFile:
-    """Judge what ``read_content`` returned."""
+    """Validate the content that ``read_content`` returns."""
     categories, problems = judge_categories(content["categories"])
     images, of_images = judge_images(content["images"])
     ordered = sorted(images.values(), key=lambda image: (type(image["id"]) is str, image["id"]))

@@ -1,4 +1,4 @@
-"""Which categories and images of a COCO file are valid."""
+"""Validation of the categories and images of a COCO file."""
 
 from math import isfinite
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem
 from maskrcnn_benchmark.data.coco_json.values import as_number, is_id, is_text, shown
 
-_MAX_SIDE = 65535  # pixels of an image; their number fits into the 32 bits of pycocotools
+_MAX_SIDE = 65535  # pixels; a larger image would overflow the 32-bit counts of pycocotools
 
 
 class Category(NamedTuple):
@@ -17,7 +17,7 @@ class Category(NamedTuple):
 
 
 def judge_categories(entries: list[Any]) -> tuple[list[Category], list[Problem]]:
-    """Return the well-formed categories in the order of the file, and what is wrong."""
+    """Return the well-formed categories in file order, and the problems of the others."""
     found: dict[Any, Category] = {}
     problems = []
     for entry in entries:
@@ -52,7 +52,7 @@ def _named(entry: Entry) -> str:
 
 
 def judge_images(entries: list[Any]) -> tuple[dict[Any, Entry], list[Problem]]:
-    """Return the well-formed image entries by id, with whole sizes, and what is wrong."""
+    """Return the well-formed image entries by id, with integer sizes, and the other problems."""
     images: dict[Any, Entry] = {}
     problems = []
     for entry in entries:
@@ -90,7 +90,7 @@ def _image_problem(entry: Any) -> str:
 
 
 def _whole(value: Any) -> int | None:
-    """Return the side of an image: a whole number, also as float or text; None if it is not."""
+    """Return a side of an image as int, also given as float or string; None if it is invalid."""
     number = as_number(value)
     is_side = number is not None and 1 <= number <= _MAX_SIDE and number == int(number)
     return int(number) if is_side and number is not None else None

@@ -1,4 +1,4 @@
-"""The annotations of a file as pycocotools has them."""
+"""Ground truth in the form that pycocotools evaluates."""
 
 import contextlib
 import io
@@ -20,19 +20,20 @@ def index_annotations(
     annotations: Iterable[Entry],
     left_out: Tensor,
 ) -> COCO:
-    """Return the ground truth of a file for the evaluation.
+    """Return the ground truth of a file as an indexed ``COCO`` object.
 
     Args:
-        images: entries of the images.
+        images: the image entries.
         categories: the classes.
         annotations: see ``Judge.annotation``.
         left_out: ``LeftOut`` of each annotation.
 
     Returns:
-        Annotations have ids 1 to N, that of the file in ``source_id``, and always ``area`` (that of
-        the mask, or else of the box, where the file has none) and ``iscrowd``: what training leaves
-        out is a crowd, with the reason in ``left_out``, so that a detection of it is neither right
-        nor wrong. ``segmentation`` is None where there is no mask.
+        Annotations have ids 1 to N, with the file's id in ``source_id``, and always ``area`` (where
+        the file has none, that of the mask or else of the box) and ``iscrowd``. What training
+        leaves out is marked as crowd, with the reason in ``left_out``, so that a detection of it
+        counts neither as true nor as false positive. ``segmentation`` is None for a box without a
+        mask.
     """
     by_id = {image["id"]: image for image in images}
     made = []
@@ -55,7 +56,7 @@ def index_annotations(
 
 
 def _area(annotation: dict[str, Any], height: int, width: int) -> float:
-    """Return the number of pixels of an annotation's mask, or the area of its box."""
+    """Return the pixel count of an annotation's mask, or the area of its box inside the image."""
     mask = annotation["segmentation"]
     if mask is None:
         x, y, w, h = annotation["bbox"]

@@ -1,7 +1,7 @@
-"""What is valid in an annotation: one judgement for training, evaluation and inspection.
+"""Validation of annotations, shared by training, evaluation and inspection.
 
-What is convertible is converted (``"1"`` to 1), what is missing is added, and what can only be a
-mistake is an error. Nothing else looks at an annotation as it stands in the file.
+Convertible values are converted (``"1"`` to 1), missing optional ones are filled in, and what can
+only be a mistake is an error. No other code reads raw annotation entries.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from maskrcnn_benchmark.data.coco_json.values import are_numbers, as_number, is_
 
 _REQUIRED = ("bbox", "category_id", "image_id")
 _BOX = 4  # numbers
-_MAX_COORDINATE = 1e7  # pixels; beyond that float32 has no halves of them
-_MAX_AREA = 1e10  # COCO's evaluation counts nothing above it
+_MAX_COORDINATE = 1e7  # pixels; beyond it float32 cannot represent half a pixel
+_MAX_AREA = 1e10  # upper bound of the area range "all" in COCO's evaluation
 
 
 class Judge:
-    """Judges annotations, one at a time.
+    """Validates annotations one at a time.
 
     Args:
         images: the well-formed image entries by id.
@@ -36,17 +36,17 @@ class Judge:
         self.problems: list[Problem] = []
 
     def annotation(self, entry: Any, number: int) -> Entry | None:
-        """Return an annotation in plain values; None if there are errors, which are noted.
+        """Return a normalized annotation; None if it is malformed, and then record its problems.
 
         Args:
-            entry: of the file.
-            number: its place there, from 1.
+            entry: raw entry of the file.
+            number: position of the entry in the file, from 1.
 
         Returns:
-            ``id`` (its place: ids of the file mean nothing, and may occur twice), ``source_id``
-            (that of the file, None if it cannot be one), ``image_id``, ``category_id``, ``bbox``
-            (four numbers), ``iscrowd`` (0 or 1), ``area`` (a number, or None where it is missing)
-            and ``segmentation`` (see ``read_segmentation``).
+            ``id`` (the position, because ids in files may be missing or repeated), ``source_id``
+            (the id in the file, None if it is invalid), ``image_id``, ``category_id``, ``bbox``
+            (four numbers), ``iscrowd`` (0 or 1), ``area`` (a number, or None if missing) and
+            ``segmentation`` (see ``read_segmentation``).
         """
         if not isinstance(entry, dict):
             text = f"annotation number {number} is {shown(entry)}, not an object"
@@ -63,7 +63,7 @@ class Judge:
         return None if found else record
 
     def _read(self, entry: Entry, number: int, found: list[tuple[str, str]]) -> Entry:
-        """Return the record of an entry; add kind and text of what is wrong to ``found``."""
+        """Return the record of an entry; append kind and text of each problem to ``found``."""
         source_id, image_id, category_id = entry.get("id"), entry["image_id"], entry["category_id"]
         image = self._images.get(image_id) if is_id(image_id) else None
         if image is None:
@@ -90,7 +90,7 @@ class Judge:
 
 
 def _judge_box(box: Any, found: list[tuple[str, str]]) -> None:
-    """Add to ``found`` what is wrong with a box."""
+    """Append the problems of a box to ``found``."""
     if not are_numbers(box) or len(box) != _BOX:
         text = f"bbox {shown(box)} is not four finite numbers x, y, width, height"
         found.append(("malformed box", text))
@@ -99,7 +99,7 @@ def _judge_box(box: Any, found: list[tuple[str, str]]) -> None:
 
 
 def _read_crowd(value: Any, found: list[tuple[str, str]]) -> int:
-    """Return 0 or 1; 0 where nothing is said."""
+    """Return 0 or 1; 0 if the value is missing."""
     if value is None:
         return 0
     number = value if type(value) is bool else as_number(value)
@@ -110,7 +110,7 @@ def _read_crowd(value: Any, found: list[tuple[str, str]]) -> int:
 
 
 def _read_area(value: Any, found: list[tuple[str, str]]) -> float | None:
-    """Return the area; None where it is missing."""
+    """Return the area; None if it is missing."""
     if value is None:
         return None
     number = as_number(value)

@@ -1,4 +1,4 @@
-"""Which instances are learned, and why others are not; evaluation ignores those alike."""
+"""Which instances are learned; evaluation ignores the others as well."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 
 
 class LeftOut(IntEnum):
-    """Why an instance is not learned; 0: it is."""
+    """Reason why an instance is not learned; 0 if it is."""
 
     LEARNED = 0
     CROWD = 1
@@ -21,7 +21,7 @@ class LeftOut(IntEnum):
 
     @property
     def text(self) -> str:
-        """Return the reason in words."""
+        """The reason in words."""
         return _TEXTS[self]
 
 
@@ -41,10 +41,10 @@ def find_left_out(boxes: Tensor, sizes: Tensor, crowd: Tensor, pixel_offset: flo
         boxes: float ``[N, 4]``, ``x, y, width, height`` in pixels.
         sizes: ``[N, 2]``, width and height of the image of each.
         crowd: bool ``[N]``.
-        pixel_offset: convention of the boxes (``box_ops``), that of the model: inclusive boxes of
-            one pixel have no extent.
+        pixel_offset: box convention of the model (``box_ops``); an inclusive box of one pixel has
+            no extent.
     """
-    # in float32 and by BoxList, so that its rounding decides here as it does for the target
+    # in float32 and through BoxList, so that rounding decides exactly as it does for the target
     corners = BoxList(boxes.float(), (1, 1), "xywh", pixel_offset=pixel_offset).xyxy()
     clipped = corners.clamp(min=0).minimum((sizes.float() - pixel_offset).repeat(1, 2))
     found = torch.zeros(len(boxes), dtype=torch.uint8)
@@ -62,8 +62,8 @@ class Learned:
 
     Attributes:
         total: number of annotations.
-        left_out: how many are not learned, by reason.
-        without_mask: how many of the learned have no mask: their boxes alone are learned.
+        left_out: number of instances that are not learned, by reason.
+        without_mask: number of learned instances without a mask, of which only the box is learned.
     """
 
     total: int
@@ -72,7 +72,7 @@ class Learned:
 
     @property
     def count(self) -> int:
-        """Return the number of instances that are learned."""
+        """The number of instances that are learned."""
         return self.total - sum(self.left_out.values())
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Many small records in one flat tensor, which worker processes share."""
+"""Many small records in one flat tensor that worker processes share."""
 
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,11 +8,11 @@ import torch
 
 
 class PackedRecords(Sequence[Any]):
-    """Records one after the other as bytes; each is unpacked when it is asked for.
+    """A sequence of records stored as concatenated pickles and unpickled on access.
 
     A million Python objects would be copied into every forked worker page by page, because reading
-    one writes its reference count. A tensor is not written to, and PyTorch hands it to workers as
-    shared memory where they are spawned.
+    an object writes its reference count. A tensor has no such writes, and PyTorch passes it to
+    spawned workers through shared memory.
 
     Args:
         records: anything that pickles.
@@ -23,7 +23,7 @@ class PackedRecords(Sequence[Any]):
         for record in records:
             content += pickle.dumps(record, pickle.HIGHEST_PROTOCOL)
             ends.append(len(content))
-        # frombuffer takes no empty buffer, and gives a view of the bytes otherwise
+        # frombuffer rejects an empty buffer; otherwise it returns a view without a copy
         self._content = torch.frombuffer(content or bytearray(1), dtype=torch.uint8)
         self._ends = torch.tensor(ends)
 
@@ -53,12 +53,12 @@ class PackedRecords(Sequence[Any]):
 
 
 class GroupedRecords:
-    """Packed records by the group that each belongs to.
+    """Packed records that are looked up by group.
 
     Args:
-        records: see above.
-        groups: the group of each record, from 0 on.
-        num_groups: how many there are.
+        records: the records.
+        groups: group index of each record, from 0.
+        num_groups: number of groups.
     """
 
     def __init__(self, records: PackedRecords, groups: Sequence[int], num_groups: int) -> None:
@@ -69,7 +69,7 @@ class GroupedRecords:
         self._order = of_record.argsort(stable=True)
 
     def __getitem__(self, group: int) -> list[Any]:
-        """Return the records of a group in the order of ``records``."""
+        """Return the records of a group, in the order of ``records``."""
         end = int(self._ends[group])
         numbers = self._order[end - int(self.sizes[group]) : end]
         return [self.records[number] for number in numbers.tolist()]

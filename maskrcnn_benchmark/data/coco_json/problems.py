@@ -1,4 +1,4 @@
-"""What may be wrong with a COCO file, told by ids."""
+"""Problems of a COCO file, reported by image and annotation id."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,15 +13,15 @@ _SHOWN_PROBLEMS = 3
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong.
+    """A problem found in an annotation file.
 
     Attributes:
-        kind: a few words that many problems share, to count them by.
-        text: the whole sentence, which names the image or annotation.
-        image_id: id of the image that it is about, if any.
-        annotation_id: id of the annotation that it is about, if any and if it is a number or text.
-        number: place of that annotation in the file, from 1.
-        severity: with an error the file is refused; what has a warning may be intended.
+        kind: short name, shared by problems of one kind, by which they are counted.
+        text: the full message, which names the image or annotation.
+        image_id: id of the image concerned, if any.
+        annotation_id: id of the annotation concerned, if any and if it is a number or a string.
+        number: position of that annotation in the file, from 1.
+        severity: a file with an error is refused; a warning may be intended.
     """
 
     kind: str
@@ -35,7 +35,7 @@ class Problem(NamedTuple):
 def of_annotation(
     entry: Entry, number: int, kind: str, text: str, severity: Severity = "error"
 ) -> Problem:
-    """Return a problem of an annotation, whose text begins with its id, or else its place."""
+    """Return a problem whose text begins with the annotation's id, or else its position."""
     own_id = entry.get("id")
     known = is_id(own_id)
     name = f"annotation id {shown(own_id)}" if known else f"annotation number {number}"
@@ -51,10 +51,10 @@ def of_annotation(
 
 
 def refuse(ann_file: str | Path, problems: Iterable[Problem]) -> None:
-    """Raise an error in one line of the first problems, if there are any.
+    """Raise one error that lists the first problems, if any of them is an error.
 
     Raises:
-        ValueError: there are.
+        ValueError: there is an error among them.
     """
     texts = [problem.text for problem in problems if problem.severity == "error"]
     if texts:

@@ -1,4 +1,4 @@
-"""Reading of COCO's json: large files are never held as Python objects."""
+"""Parsing of COCO json files without holding all annotations as Python objects."""
 
 import json
 import mmap
@@ -15,13 +15,13 @@ _MAX_CATEGORIES = 1 << 20  # bytes looked at after that key
 
 
 def read_content(ann_file: str | Path) -> dict[str, Any]:
-    """Return a file's content with the lists ``images``, ``categories`` and, packed, annotations.
+    """Return the content of a file with ``images``, ``categories`` and packed ``annotations``.
 
-    The entries are as they stand in the file; annotations may be left out of it.
+    The entries are not validated. A file without ``annotations`` gets an empty list.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not JSON in UTF-8, or has not these lists.
+        ValueError: it is not JSON in UTF-8, or lacks one of these lists.
     """
     path = Path(ann_file)
     if not path.is_file():
@@ -54,7 +54,7 @@ def _decode(content: bytes) -> str:
 
 
 def find_categories(path: Path) -> list[Any] | None:
-    """Return the list after the only "categories" in a file; None if it is not that simple."""
+    """Return the list after the only "categories" key; None if it cannot be found that way."""
     if not path.is_file() or not path.stat().st_size:
         return None
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -74,12 +74,12 @@ def load_packing(text: str, key: str) -> Any:
     """Parse JSON as ``json.loads`` does, but pack one list entry by entry.
 
     Args:
-        text: of the file.
-        key: of the outermost object; the list there becomes ``PackedRecords``.
+        text: the JSON text.
+        key: key of the outermost object whose list becomes ``PackedRecords``.
 
     Raises:
         ValueError: it is not JSON.
-        RecursionError: it is nested too deep.
+        RecursionError: it is nested too deeply.
     """
     reader = _Reader(text)
     if not reader.take("{"):
@@ -93,7 +93,7 @@ def load_packing(text: str, key: str) -> Any:
 
 
 class _Reader:
-    """Goes through a JSON text value by value."""
+    """Incremental reader of a JSON text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -102,19 +102,19 @@ class _Reader:
         self._move(0)
 
     def _move(self, position: int) -> None:
-        """Go on to what is not white space, from ``position`` on."""
+        """Advance to the first character from ``position`` on that is not white space."""
         match = _skip_space(self._text, position)
         assert match is not None
         self._position = match.end()
 
     def value(self) -> Any:
-        """Read a whole value."""
+        """Read and return one value."""
         value, position = self._decode(self._text, self._position)
         self._move(position)
         return value
 
     def take(self, sign: str) -> bool:
-        """Return whether ``sign`` comes next, and pass it."""
+        """Return whether ``sign`` comes next, and consume it if so."""
         found = self._text.startswith(sign, self._position)
         if found:
             self._move(self._position + 1)
@@ -125,7 +125,7 @@ class _Reader:
             raise json.JSONDecodeError(f"Expecting {sign!r}", self._text, self._position)
 
     def items(self) -> Iterator[Any]:
-        """Read the entries of a list whose bracket was taken."""
+        """Yield the entries of a list whose opening bracket was consumed."""
         if self.take("]"):
             return
         yield self.value()
@@ -134,7 +134,7 @@ class _Reader:
             yield self.value()
 
     def names(self) -> Iterator[str]:
-        """Read the names of an object whose brace was taken; the caller reads each value."""
+        """Yield the keys of an object whose brace was consumed; the caller reads each value."""
         if self.take("}"):
             return
         while True:
@@ -148,6 +148,6 @@ class _Reader:
             self._expect(",")
 
     def end(self) -> None:
-        """Require that nothing is left."""
+        """Raise an error unless the text is exhausted."""
         if self._position != len(self._text):
             raise json.JSONDecodeError("Extra data", self._text, self._position)

@@ -1,4 +1,4 @@
-"""Which segmentations are masks: polygons, run lengths, none, or malformed."""
+"""Validation of segmentations: polygons, RLE, no mask, or malformed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,16 +7,16 @@ from maskrcnn_benchmark.data.coco_json.problems import Entry
 from maskrcnn_benchmark.data.coco_json.values import are_numbers, shown
 from maskrcnn_benchmark.structures.rle import plain_runs, read_runs
 
-MIN_COORDINATES = 6  # of a polygon: three vertices
-_BOX = 4  # numbers: some write the box where the polygons belong
+MIN_COORDINATES = 6  # coordinates of a polygon: three vertices
+_BOX = 4  # some files have the box in place of polygons
 
 
 class MalformedMaskError(ValueError):
-    """What a segmentation is not to be.
+    """Raised for a malformed segmentation.
 
     Args:
-        kind: of the problem, see ``Problem``.
-        text: what is wrong, in one line.
+        kind: kind of the problem, see ``Problem``.
+        text: one line that says what is wrong.
     """
 
     def __init__(self, kind: str, text: str) -> None:
@@ -25,19 +25,19 @@ class MalformedMaskError(ValueError):
 
 
 def read_segmentation(segmentation: Any, image: Entry) -> Any:
-    """Return a segmentation as the rest of the code knows it.
+    """Return a normalized segmentation.
 
     Args:
-        segmentation: of an annotation.
-        image: its well-formed image entry.
+        segmentation: the raw value of an annotation.
+        image: its validated image entry.
 
     Returns:
-        A list of polygons of three vertices or more; or RLE of the size of the image, with counts
-        that are known to be right; or None: there is no mask. None stand for: null, an empty list,
-        polygons of which none has three vertices, four numbers (a box), RLE without a pixel.
+        A list of polygons of at least three vertices each; or RLE of the image's size with valid
+        counts; or None if there is no mask: null, an empty list, only polygons of fewer than three
+        vertices, four numbers (a box), or RLE without a pixel.
 
     Raises:
-        MalformedMaskError: it is none of these.
+        MalformedMaskError: it is anything else.
     """
     if isinstance(segmentation, dict):
         return _read_rle(segmentation, image)
@@ -55,7 +55,7 @@ def read_segmentation(segmentation: Any, image: Entry) -> Any:
 
 
 def _is_polygon(polygon: Any) -> bool:
-    """Return whether an entry has three vertices or more; fewer are a mistake that is passed over.
+    """Return whether a polygon has at least three vertices; shorter ones are skipped.
 
     Raises:
         MalformedMaskError: it is not a list of coordinates at all.
@@ -67,13 +67,13 @@ def _is_polygon(polygon: Any) -> bool:
 
 
 def _refuse_far(polygon: Sequence[float], width: int, height: int) -> None:
-    """Refuse a polygon that reaches further beyond its image than the image is large.
+    """Refuse a polygon that lies further outside its image than the image is large.
 
-    It could be rasterised for hours, or crash.
+    Rasterizing it could take hours or crash.
     """
     limit = max(width, height)
     if min(polygon) >= -limit and max(polygon) <= limit + min(width, height):
-        return  # what holds for x and y alike is seen at once
+        return  # a cheap test that suffices for nearly all polygons
     xs, ys = polygon[0::2], polygon[1::2]
     beyond = max(-min(xs), -min(ys), max(xs) - width, max(ys) - height)
     if beyond > limit:

@@ -1,4 +1,4 @@
-"""Values of a json: which are numbers, ids, text."""
+"""Checks of JSON values: numbers, ids, text."""
 
 from math import isfinite
 from typing import Any
@@ -8,25 +8,25 @@ _NUMBERS = {int, float}
 
 
 def shown(value: Any) -> str:
-    """Return a value as Python writes it, which tells its type, cut to a part of a line."""
+    """Return the ``repr`` of a value, which shows its type, truncated to 60 characters."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 def is_id(value: Any) -> bool:
-    """Return whether a value can be an id: a whole number of 64 bits, or text; 1 is not "1"."""
+    """Return whether a value is a valid id: a 64-bit integer or text; 1 and "1" differ."""
     if type(value) is int:  # and not bool: true would be 1
         return -(2**63) <= value < 2**63
     return type(value) is str and is_text(value)
 
 
 def is_text(value: str) -> bool:
-    """Return whether text can be written: JSON can say halves of characters, which cannot."""
+    """Return whether text can be encoded: JSON allows lone surrogates, which cannot."""
     return value.isascii() or value.encode("utf-8", "ignore").decode() == value
 
 
 def as_number(value: Any) -> float | None:
-    """Return a number, also out of a text; None if it is not one, as true is not."""
+    """Return a number, also parsed from a string; None for anything else, booleans included."""
     if type(value) not in (int, float, str):
         return None
     try:

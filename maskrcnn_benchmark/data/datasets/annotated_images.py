@@ -1,4 +1,4 @@
-"""What all data sets of annotated images have in common."""
+"""Base class of the data sets."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -17,7 +17,7 @@ from maskrcnn_benchmark.utils.user_error import UserError
 
 
 class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
-    """Images with a target each; a sample is ``(image, target, index)``.
+    """Annotated images; a sample is ``(image, target, index)``.
 
     Args:
         root: folder of the images.
@@ -27,7 +27,7 @@ class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
         class_names: name of each label; 0 is ``__background__``.
         has_masks: whether the targets have masks.
         learned: how many instances are learned, and why others are not.
-        metric: name of the evaluation that suits the data, see ``evaluation.evaluate``.
+        metric: name of the evaluation protocol, see ``evaluation.evaluate``.
     """
 
     class_names: list[str]
@@ -51,7 +51,7 @@ class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
 
     @abstractmethod
     def _make_target(self, index: int, size: tuple[int, int]) -> BoxList:
-        """Return the instances of an image of ``(width, height)`` to learn from."""
+        """Return the instances to learn from an image of ``(width, height)``."""
 
     def __getitem__(self, index: int) -> tuple[Any, BoxList, int]:
         image: Any = self._read_image(self.get_img_info(index))
@@ -62,7 +62,7 @@ class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
         return image, target, int(index)
 
     def _read_image(self, info: dict[str, Any]) -> Image.Image:
-        """Read an image, and see that it has the annotated size."""
+        """Read an image and check that it has the annotated size."""
         path, size = self.root / name_on_disk(info["file_name"]), (info["width"], info["height"])
         try:
             image = read_image(path, size)

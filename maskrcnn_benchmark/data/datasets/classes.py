@@ -1,4 +1,4 @@
-"""What a data set calls its classes."""
+"""The class names of a data set."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Images with boxes, classes and masks out of COCO annotation files."""
+"""Data sets in COCO format."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -34,7 +34,7 @@ class COCODataset(AnnotatedImages):
         ann_file: the json.
         root: folder of the images.
         remove_images_without_annotations: leave images out that have no annotation at all; those
-            of which no instance is learned stay.
+            whose annotations are all left out stay.
         transforms: called with the image, the target and a random generator.
         pixel_offset: convention of the boxes (``box_ops``), that of the model.
 
@@ -44,8 +44,8 @@ class COCODataset(AnnotatedImages):
         json_category_id_to_contiguous_id: category id to label.
         contiguous_category_id_to_json_id: label to category id.
         class_names: name of each label; 0 is ``__background__``.
-        coco: the ground truth as pycocotools has it, see ``index_annotations``; made when it is
-            first asked for.
+        coco: the ground truth as a pycocotools object, see ``index_annotations``; built on first
+            use.
         has_masks: whether any instance to learn has a mask (or there is no annotation).
         learned: how many instances are learned, and why others are not.
 
@@ -88,28 +88,28 @@ class COCODataset(AnnotatedImages):
 
     @cached_property
     def ids(self) -> list[Any]:
-        """Return the image id of each index, sorted."""
+        """The image id of each index, sorted."""
         return [self._images[row]["id"] for row in self._rows.tolist()]
 
     @cached_property
     def id_to_img_map(self) -> dict[int, Any]:
-        """Return the image id of each index as a dict."""
+        """The image id of each index as a dict."""
         return dict(enumerate(self.ids))
 
     @cached_property
     def coco(self) -> COCO:
-        """Return the ground truth as pycocotools has it; a Python object of each thing."""
+        """The ground truth as a pycocotools object, which holds every annotation in Python."""
         return index_annotations(
             self._images, self._categories, self._annotations.records, self._left_out
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        # what a worker that is spawned gets: the flat tensors, not what was made of them
+        # spawned workers get the flat tensors only, not what is derived from them
         return {k: v for k, v in self.__dict__.items() if k not in ("ids", "id_to_img_map", "coco")}
 
     @staticmethod
     def read_classes(ann_file: str | Path, root: str | Path) -> Classes:
-        """Return the classes of a file without building a data set of it.
+        """Return the classes of a file without building the data set.
 
         Raises:
             FileNotFoundError: the file is missing.

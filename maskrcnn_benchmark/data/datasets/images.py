@@ -1,4 +1,4 @@
-"""Images of any kind as upright RGB."""
+"""Reading of image files of any kind as upright RGB."""
 
 import os
 import struct
@@ -14,29 +14,28 @@ from maskrcnn_benchmark.utils.user_error import MissingFileError, UserError
 
 ImageSource = str | Path | Image.Image | NDArray[Any]
 
-# of the environment, so that worker processes know it too
+# an environment variable, so that worker processes inherit it
 MAX_PIXELS_VARIABLE = "MASKRCNN_MAX_IMAGE_PIXELS"
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error)
-_ONE_PICTURE = ("MPO", "PSD")  # a photograph with its preview; layers behind the whole
-_DARK = 4096  # 16-bit images whose values are all below come out nearly black
+_ONE_PICTURE = ("MPO", "PSD")  # a photo with its preview; layers after the merged image
+_DARK = 4096  # 16-bit images with only smaller values come out nearly black
 
 
 def read_image(path: Path, size: tuple[int, int] | None = None) -> Image.Image:
     """Read an image file of any kind as RGB, turned upright by its EXIF orientation.
 
-    Of several frames or pages the first is read, and a warning is given once. An image of more
-    pixels than Pillow trusts (179 million) needs the environment variable
-    ``MASKRCNN_MAX_IMAGE_PIXELS``, set to at least its number of pixels.
+    Of several frames or pages the first is read, with one warning. An image above Pillow's limit of
+    179 million pixels needs the environment variable ``MASKRCNN_MAX_IMAGE_PIXELS``, set to at least
+    its number of pixels.
 
     Args:
         path: the file.
-        size: ``(width, height)`` that annotations of the image state. Annotations of COCO are of
-            the pixels as stored, so the orientation is then followed only where that alone gives
-            this size.
+        size: annotated ``(width, height)``. COCO annotations refer to the pixels as stored, so the
+            orientation is then applied only if the image has this size after it and not before.
 
     Raises:
         MissingFileError: there is no such file; it is a FileNotFoundError and a UserError.
-        UserError: it is not an image, is broken or too large, or see ``to_rgb``; it is a
+        UserError: it is not an image, is broken or too large, or ``to_rgb`` refuses it; it is a
             ValueError.
     """
     if not path.is_file():
@@ -79,15 +78,15 @@ def _oriented(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert any mode to RGB; transparency is ignored.
 
-    Grey images of more than 8 bits: 16-bit integers become their high byte. 32-bit integers that
-    fit into 8 bits stay as they are, else they count as 16-bit ones. Floats are from 0 (black) to 1
-    (white). A warning is given once for 16-bit images that come out nearly black.
+    Grayscale images of more than 8 bits: 16-bit integers are scaled to 8 bits; 32-bit integers are
+    kept if they fit into 8 bits and treated as 16-bit otherwise; floats range from 0 (black) to 1
+    (white). A 16-bit image that comes out nearly black causes one warning.
 
     Raises:
-        ValueError: there are integers below 0 or above 65535, floats outside 0 ... 1, or the mode
-            has no RGB.
+        ValueError: an integer is below 0 or above 65535, a float outside [0, 1], or the mode cannot
+            be converted to RGB.
     """
-    # of a PNG file, older versions of Pillow say I where they mean 16 bits
+    # for PNG files, older versions of Pillow report I instead of I;16
     if image.mode.startswith("I;") or (image.mode == "I" and image.format == "PNG"):
         image = _high_byte(np.asarray(image))
     elif image.mode == "I":
@@ -96,7 +95,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image = _from_floats(np.asarray(image))
     elif image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # Pillow warns when this step is left out
-    elif image.mode == "La":  # Pillow knows no direct way
+    elif image.mode == "La":  # Pillow has no direct conversion
         image = image.convert("LA")
     return image.convert("RGB")
 
@@ -122,23 +121,23 @@ def _from_integers(pixels: NDArray[Any]) -> Image.Image:
 
 def _from_floats(pixels: NDArray[Any]) -> Image.Image:
     low, high = pixels.min(initial=0), pixels.max(initial=0)
-    if not (low >= 0 and high <= 1):  # not so of NaN either
+    if not (low >= 0 and high <= 1):  # written so that NaN fails too
         raise ValueError(f"its floats go from {low:g} to {high:g}: scale them to 0 ... 1")
     return Image.fromarray(np.rint(pixels * 255).astype(np.uint8))
 
 
 def as_rgb(source: ImageSource) -> Image.Image:
-    """Return an RGB image of what a caller has.
+    """Convert a path, PIL image or array to an RGB image.
 
     Args:
         source: a path (read upright, see ``read_image``), a PIL image (pixels as they are) or an
             array: RGB or RGBA uint8 ``[H, W, 3 or 4]``, grey uint8 or uint16 ``[H, W]`` or
-            ``[H, W, 1]``. OpenCV's BGR must be turned first: ``image[..., ::-1]``.
+            ``[H, W, 1]``. Reverse the channels of OpenCV's BGR first: ``image[..., ::-1]``.
 
     Raises:
         MissingFileError, UserError: see ``read_image``.
-        ValueError: see ``to_rgb``, or an array has another type or shape.
-        TypeError: it is none of these.
+        ValueError: see ``to_rgb``, or an array has another dtype or shape.
+        TypeError: the source is of another type.
     """
     if isinstance(source, str | Path):
         return read_image(Path(source))

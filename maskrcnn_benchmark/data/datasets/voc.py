@@ -1,4 +1,4 @@
-"""PASCAL VOC with its XML annotations: boxes and classes, no masks."""
+"""PASCAL VOC detection: XML annotations with boxes and classes, no masks."""
 
 from pathlib import Path
 from typing import Any
@@ -27,15 +27,15 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 class PascalVOCDataset(AnnotatedImages):
     """A split of VOC 2007 or 2012.
 
-    A sample is ``(image, target, index)``; the target has the field ``labels``. Objects marked as
-    difficult are left out of it, unless ``use_difficult``; the evaluation ignores them.
+    A sample is ``(image, target, index)``; the target has the field ``labels``. Difficult
+    objects are left out unless ``use_difficult`` is set; the evaluation ignores them.
 
     Args:
-        data_dir: the folder ``VOC2007`` or ``VOC2012``, with ``Annotations``, ``ImageSets`` and
+        data_dir: folder ``VOC2007`` or ``VOC2012`` with ``Annotations``, ``ImageSets`` and
             ``JPEGImages``.
-        split: ``train``, ``val``, ``trainval`` or ``test``: a list in ``ImageSets/Main``.
-        use_difficult: learn from difficult objects too.
-        remove_images_without_annotations: leave images without any object out.
+        split: ``train``, ``val``, ``trainval`` or ``test``, a list in ``ImageSets/Main``.
+        use_difficult: whether to learn difficult objects too.
+        remove_images_without_annotations: whether to leave out images without any object.
         transforms: called with the image, the target and a random generator.
         pixel_offset: convention of the boxes (``box_ops``), that of the model.
 
@@ -72,7 +72,7 @@ class PascalVOCDataset(AnnotatedImages):
 
     @staticmethod
     def read_classes(data_dir: str | Path, split: str) -> Classes:
-        """Return the classes of VOC, whose ids are the labels."""
+        """Return the VOC classes; their category ids equal the labels."""
         del data_dir, split
         return Classes([BACKGROUND, *VOC_CLASSES], list(range(1, len(VOC_CLASSES) + 1)))
 
@@ -84,11 +84,11 @@ class PascalVOCDataset(AnnotatedImages):
         return self._records[int(index)]
 
     def get_groundtruth(self, index: int) -> BoxList:
-        """Return all objects of an image in its pixels, with ``labels`` and ``difficult``."""
+        """Return all objects of an image, with the fields ``labels`` and ``difficult``."""
         info = self.get_img_info(index)
         objects = info["objects"]
         xywh = [
-            [x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1]  # VOC counts pixels from 1
+            [x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1]  # VOC coordinates are 1-based
             for x1, y1, x2, y2 in (o["box"] for o in objects)
         ]
         size = (info["width"], info["height"])
@@ -104,7 +104,7 @@ class PascalVOCDataset(AnnotatedImages):
         return self.class_names[class_id]
 
     def _count_learned(self, records: list[dict[str, Any]]) -> Learned:
-        """Return how many objects ``_make_target`` takes."""
+        """Count the objects that ``_make_target`` keeps."""
         total = sum(len(record["objects"]) for record in records)
         targets = (self._make_target(i, (r["width"], r["height"])) for i, r in enumerate(records))
         count = sum(map(len, targets))
@@ -115,7 +115,7 @@ class PascalVOCDataset(AnnotatedImages):
         return Learned(total, reasons, without_mask=count)
 
     def _make_target(self, index: int, size: tuple[int, int]) -> BoxList:
-        del size  # that of the annotations
+        del size  # the annotations have it
         target = self.get_groundtruth(index)
         if not self.use_difficult:
             target = target[~target.get_field(fields.DIFFICULT)]
@@ -160,7 +160,7 @@ def _read_record(path: Path, name: str) -> dict[str, Any]:
 
 
 def _read_object(node: ElementTree.Element) -> dict[str, Any]:
-    """Read one object: its class, box in pixels from 1 on, and whether it is difficult."""
+    """Read one object: class name, 1-based box, and whether it is difficult."""
     name = _text(node, "name").strip()
     if name not in VOC_CLASSES:
         raise ValueError(f"class {name!r} is none of VOC's")
@@ -170,7 +170,7 @@ def _read_object(node: ElementTree.Element) -> dict[str, Any]:
 
 
 def _text(node: ElementTree.Element, path: str) -> str:
-    """Return the text of a node that must be there."""
+    """Return the text of a required node."""
     text = node.findtext(path)
     if text is None:
         raise ValueError(f"<{node.tag}> has no {path}")

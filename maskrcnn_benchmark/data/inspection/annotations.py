@@ -1,4 +1,4 @@
-"""What looks wrong with well-formed annotations: boxes, masks, areas, ids."""
+"""Plausibility checks of well-formed annotations: boxes, masks, areas, ids."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
@@ -14,8 +14,8 @@ from maskrcnn_benchmark.data.coco_json.segmentation import MIN_COORDINATES
 from maskrcnn_benchmark.data.coco_json.values import shown
 from maskrcnn_benchmark.structures.rle import rle_areas, to_rle
 
-_OUTSIDE = 1.0  # pixels that a box or polygon may reach beyond the image without a word
-_FAR = 2.5  # pixels between a side of the box and of the mask, which rounding cannot explain
+_OUTSIDE = 1.0  # tolerated overshoot of a box or polygon beyond the image, in pixels
+_FAR = 2.5  # gap in pixels between box and mask that rounding cannot explain
 _AREA_TOLERANCE = 0.1  # relative; small masks may also differ by 10 pixels
 
 Found = Iterator[tuple[str, str]]  # kind and text of each warning
@@ -24,13 +24,13 @@ Found = Iterator[tuple[str, str]]  # kind and text of each warning
 def inspect_annotations(
     entries: Sequence[Any], file: CocoFile, readable: Set[Any]
 ) -> Iterator[Problem]:
-    """Yield warnings of the annotations that loading does not refuse.
+    """Yield warnings about annotations that loading accepts.
 
     Args:
-        entries: all annotations as they stand in the file.
-        file: what was read out of it.
-        readable: ids of the images whose files have the annotated size; masks of others are not
-            looked at, as a wrong size could be enormous.
+        entries: the raw annotations of the file.
+        file: the validated content of the file.
+        readable: ids of the images whose files have the annotated size; the masks of others are
+            not decoded, because a wrong size could be enormous.
     """
     expects_masks = any(record["segmentation"] is not None for record in file.annotations)
     times = Counter(record["source_id"] for record in file.annotations)
@@ -60,7 +60,7 @@ def inspect_annotations(
 
 
 def _entry_warnings(entry: Entry, record: Entry, times: Counter[Any]) -> Found:
-    """Yield what was passed over or added where an entry is not as COCO has it."""
+    """Yield warnings about missing or unusual optional values of an entry."""
     own_id = record["source_id"]
     if type(own_id) is not int or own_id < 1:
         text = f"id {shown(entry.get('id'))} is not a whole number from 1 on; it is not used here"
@@ -109,7 +109,7 @@ def _polygon_warnings(entry: Entry, record: Entry, image: Entry) -> Found:
 
 
 def _mask_warnings(entry: Entry, record: Entry, image: Entry, *, is_box_sound: bool) -> Found:
-    """Yield what is odd about the mask's pixels, and about area and a sound box beside them."""
+    """Yield warnings about the mask itself, and its agreement with area and a valid box."""
     rle = to_rle(record["segmentation"], image["height"], image["width"])
     area = int(rle_areas([rle])[0])
     if area == 0:

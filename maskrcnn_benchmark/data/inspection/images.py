@@ -1,4 +1,4 @@
-"""Checks of image files against their entries."""
+"""Checks of the image files against their annotation entries."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -14,11 +14,11 @@ from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.utils.file_names import name_on_disk
 
 _ORIENTATION = 0x0112  # EXIF tag; 1 is upright
-_THREADS = 8  # reading waits for the disk, and decoding lets other threads run
+_THREADS = 8  # reading waits for the disk, and decoding releases the GIL
 
 
 def inspect_images(entries: Iterable[Entry], folder: Path) -> Iterator[Problem]:
-    """Yield what is wrong with the files of well-formed image entries; every file is decoded."""
+    """Yield the problems of the image files, all of which are decoded."""
     entries = list(entries)
     users = defaultdict(list)
     for entry in entries:
@@ -37,7 +37,7 @@ def inspect_images(entries: Iterable[Entry], folder: Path) -> Iterator[Problem]:
 
 
 def _file_problems(folder: Path, entry: Entry) -> list[Problem]:
-    """Return what is wrong with one file, read as training reads it."""
+    """Return the problems of one file, which is read the way training reads it."""
     path, number = folder / name_on_disk(entry["file_name"]), entry["id"]
     annotated = (entry["width"], entry["height"])
     try:

@@ -1,4 +1,4 @@
-"""All checks of a data set, and its figures."""
+"""All checks of a data set, and its statistics."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,15 +19,15 @@ from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
 
 @dataclass(frozen=True)
 class Inspection:
-    """A data set and what was found in it.
+    """The result of inspecting a data set.
 
     Attributes:
-        problems: all of them, errors first, else in the file's order.
-        images: the well-formed image entries by id.
-        annotations: the well-formed ones, crowds too, see ``coco_json.judge``.
+        problems: all problems, errors first and otherwise in file order.
+        images: the valid image entries by id.
+        annotations: the valid annotations, crowds included, see ``coco_json.judge``.
         names: class name of each category id.
         learned: how many of the annotations are learned.
-        unlisted_files: number of files in the folder that no entry names.
+        unlisted_files: number of files in the folder without an image entry.
     """
 
     problems: list[Problem]
@@ -39,11 +39,11 @@ class Inspection:
 
     @property
     def num_errors(self) -> int:
-        """Number of problems that are errors."""
+        """The number of problems that are errors."""
         return sum(problem.severity == "error" for problem in self.problems)
 
     def empty_images(self) -> list[Any]:
-        """Ids of the images without any annotation, crowds included."""
+        """Return the ids of the images without any annotation, crowds included."""
         annotated = {annotation["image_id"] for annotation in self.annotations}
         return [number for number in self.images if number not in annotated]
 
@@ -87,7 +87,7 @@ def inspect_coco(ann_file: str | Path, folder: str | Path) -> Inspection:
 def _category_warnings(
     categories: Sequence[Category], annotations: Iterable[Any]
 ) -> Iterator[Problem]:
-    """Yield classes without annotation, and names that several classes share."""
+    """Yield warnings about classes without annotations and class names used twice."""
     used = {shown(a.get("category_id")) for a in annotations if isinstance(a, dict)}
     for category in categories:
         if shown(category.id) not in used:

@@ -1,4 +1,4 @@
-"""Image transforms that take the targets along."""
+"""Transforms of images and their targets."""
 
 from maskrcnn_benchmark.data.transforms.build import build_test_resize, build_transforms
 from maskrcnn_benchmark.data.transforms.color_jitter import ColorJitter

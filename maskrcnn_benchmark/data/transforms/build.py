@@ -1,4 +1,4 @@
-"""The transforms that the configuration asks for."""
+"""Build transforms from the configuration."""
 
 from yacs.config import CfgNode
 
@@ -38,13 +38,13 @@ def build_transforms(cfg: CfgNode, is_train: bool = True) -> Compose:
 
 
 def build_test_resize(cfg: CfgNode) -> Resize:
-    """Build what brings test images to their size."""
+    """Build the resizing of test images."""
     inputs = cfg.INPUT
     return Resize(inputs.MIN_SIZE_TEST, inputs.MAX_SIZE_TEST, inputs.SIZE_ROUNDING)
 
 
 def _build_resize(cfg: CfgNode) -> Transform:
-    """Build what brings training images to their size."""
+    """Build the resizing of training images."""
     inputs = cfg.INPUT
     jitter = inputs.LARGE_SCALE_JITTER
     if not jitter.ENABLED:

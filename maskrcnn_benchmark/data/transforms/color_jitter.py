@@ -1,4 +1,4 @@
-"""Random changes of brightness, contrast, saturation and hue."""
+"""Random jitter of brightness, contrast, saturation and hue."""
 
 import random
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ _ADJUST = {
 
 
 def adjust_colors(image: Image.Image, steps: Sequence[tuple[str, float]]) -> Image.Image:
-    """Apply torchvision's adjustments to a PIL image, one after the other.
+    """Apply torchvision's color adjustments to a PIL image in the given order.
 
     Args:
-        image: RGB.
-        steps: ``brightness``, ``contrast``, ``saturation`` or ``hue``, each with its factor; 1
-            changes nothing, for the hue 0.
+        image: an RGB image.
+        steps: pairs of ``brightness``, ``contrast``, ``saturation`` or ``hue`` and a factor. The
+            factor 1 changes nothing; for the hue, 0.
     """
     for name, factor in steps:
         image = _ADJUST[name](image, factor)
@@ -33,14 +33,14 @@ def adjust_colors(image: Image.Image, steps: Sequence[tuple[str, float]]) -> Ima
 class ColorJitter:
     """Change the colours of a PIL image at random, as ``torchvision.transforms.ColorJitter`` does.
 
-    The factors are uniform in ``1 - value ... 1 + value``, for the hue in ``-value ... value``, and
-    applied in a random order. A value of 0 switches a part off.
+    Factors are uniform in ``[1 - value, 1 + value]``, for the hue in ``[-value, value]``, and are
+    applied in random order. A value of 0 switches an adjustment off.
 
     Args:
         brightness: at least 0.
         contrast: at least 0.
         saturation: at least 0.
-        hue: 0 to 0.5, of the whole circle.
+        hue: 0 to 0.5, as a fraction of the color circle.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ColorJitter:
         target: BoxList | None = None,
         rng: random.Random | None = None,
     ) -> Sample:
-        """Change the image; the target stays."""
+        """Jitter the image; the target is returned unchanged."""
         draw = rng or random
         steps = [(name, draw.uniform(*limits)) for name, limits in self.ranges.items()]
         draw.shuffle(steps)

@@ -12,16 +12,17 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 
 
 class LargeScaleJitter:
-    """Resize a PIL image by a random scale, then cut or pad it to a square.
+    """Resize a PIL image by a random scale, then crop or pad it to a square.
 
-    At scale 1 the image just fits into the square, its aspect ratio kept. What is larger is cut at
-    a random place; what is smaller lies in the upper left corner, and the rest is filled. Objects
-    of which nothing is left are dropped.
+    At scale 1 the image just fits into the square with its aspect ratio kept. A larger image is
+    cropped at a random position; a smaller one is placed in the upper left corner and padded.
+    Objects of which nothing is left are dropped.
 
     Args:
         size: side of the square in pixels.
-        scales: lowest and highest scale.
-        fill: colour of the padding, RGB of 0 to 255; the mean that is subtracted later.
+        scales: smallest and largest scale.
+        fill: color of the padding, RGB from 0 to 255; usually the pixel mean, which becomes 0
+            in the normalized image.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class LargeScaleJitter:
         target: BoxList | None = None,
         rng: random.Random | None = None,
     ) -> Sample:
-        """Resize, cut and pad image and target."""
+        """Resize, crop and pad image and target."""
         draw = rng or random
         ratio = draw.uniform(*self.scales) * self.size / max(image.size)
         width, height = (max(round(side * ratio), 1) for side in image.size)
@@ -57,9 +58,9 @@ class LargeScaleJitter:
 
 
 def _without_empty_masks(target: BoxList) -> BoxList:
-    """Drop the instances whose mask has no pixel left, though their box is there.
+    """Drop the instances whose box is still inside but whose mask has no pixel left.
 
-    Of an instance without a mask the box alone tells that something is left.
+    Instances without a mask are judged by their box alone.
     """
     if not target.has_field(fields.MASKS):
         return target

@@ -1,7 +1,7 @@
-"""Image transforms that take the targets along.
+"""Transforms of images and their targets.
 
-Each is called with an image, its target and a random generator, and returns image and target. The
-target may be None. Without a generator Python's global ``random`` is drawn from.
+Each takes an image, its target and a random generator, and returns image and target. The target may
+be None. Without a generator, Python's global ``random`` is used.
 """
 
 import random
@@ -22,7 +22,7 @@ Sample = tuple[Any, BoxList | None]
 
 
 class Transform(Protocol):
-    """What ``Compose`` chains."""
+    """Interface of a transform."""
 
     def __call__(
         self, image: Any, target: BoxList | None = None, rng: random.Random | None = None
@@ -31,7 +31,7 @@ class Transform(Protocol):
 
 
 class Compose:
-    """Several transforms one after the other."""
+    """Apply several transforms in sequence."""
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
         self.transforms = list(transforms)
@@ -39,7 +39,7 @@ class Compose:
     def __call__(
         self, image: Any, target: BoxList | None = None, rng: random.Random | None = None
     ) -> Sample:
-        """Apply them all."""
+        """Apply all transforms."""
         for transform in self.transforms:
             image, target = transform(image, target, rng)
         return image, target
@@ -56,18 +56,18 @@ def resized_size(
 ) -> tuple[int, int]:
     """Return the ``(height, width)`` that an image is resized to.
 
-    The short side becomes ``min_size``, or less so that the long side is at most ``max_size`` (but
-    for rounding).
+    The short side becomes ``min_size``, or less if the long side would exceed ``max_size`` (up to
+    rounding).
 
     Args:
         size: ``(width, height)`` of the image.
-        min_size: short side to have.
-        max_size: long side to have at most; None for no limit.
+        min_size: target length of the short side.
+        max_size: maximum length of the long side; None for no limit.
         rounding: ``"down"``: half to even for the short side, down for the long one, as in the
             original; ``"nearest"``: half up for both, as in detectron2 and mmdetection.
 
     Raises:
-        ValueError: ``rounding`` is something else.
+        ValueError: ``rounding`` has another value.
     """
     if rounding == "nearest":
         return _nearest_size(size, min_size, max_size)
@@ -77,7 +77,7 @@ def resized_size(
     short, long = min(size), max(size)
     if max_size is not None and long / short * min_size > max_size:
         min_size = int(round(max_size * short / long))
-        if min_size == 0:  # a line of pixels; the original made an image without any
+        if min_size == 0:  # an image one pixel wide; the original made it empty
             return (max_size, 1) if width < height else (1, max_size)
     if short == min_size:
         return height, width
@@ -87,7 +87,7 @@ def resized_size(
 
 
 def _nearest_size(size: tuple[int, int], min_size: int, max_size: int | None) -> tuple[int, int]:
-    """Scale both sides alike and round them; none becomes 0."""
+    """Scale both sides by one factor and round half up; each is at least 1."""
     scale = min_size / min(size)
     if max_size is not None:
         scale = min(scale, max_size / max(size))
@@ -99,8 +99,8 @@ class Resize:
     """Resize a PIL image by the rule of ``resized_size``, bilinear with antialiasing.
 
     Args:
-        min_size: short side in pixels, or several of which one is drawn for each image.
-        max_size: long side at most; None for no limit.
+        min_size: short side in pixels, or several from which one is drawn per image.
+        max_size: maximum of the long side; None for no limit.
         rounding: see ``resized_size``.
     """
 
@@ -119,7 +119,7 @@ class Resize:
     ) -> tuple[int, int]:
         """Return the ``(height, width)`` that an image of ``(width, height)`` is resized to.
 
-        Where there are several sizes, one is drawn.
+        If there are several sizes, one is drawn at random.
         """
         min_size = self.min_sizes[0]
         if len(self.min_sizes) > 1:
@@ -138,7 +138,7 @@ class Resize:
 
 
 class _RandomFlip:
-    """Mirror a PIL image one way, with probability ``prob``."""
+    """Flip a PIL image along one axis with probability ``prob``."""
 
     method: int
 
@@ -151,7 +151,7 @@ class _RandomFlip:
         target: BoxList | None = None,
         rng: random.Random | None = None,
     ) -> Sample:
-        """Mirror image and target, or neither."""
+        """Flip image and target, or neither."""
         if (rng or random).random() < self.prob:
             image = F.hflip(image) if self.method == FLIP_LEFT_RIGHT else F.vflip(image)
             target = None if target is None else target.transpose(self.method)
@@ -159,19 +159,19 @@ class _RandomFlip:
 
 
 class RandomHorizontalFlip(_RandomFlip):
-    """Mirror a PIL image left to right, with probability ``prob``."""
+    """Flip a PIL image left to right with probability ``prob``."""
 
     method = FLIP_LEFT_RIGHT
 
 
 class RandomVerticalFlip(_RandomFlip):
-    """Mirror a PIL image top to bottom, with probability ``prob``."""
+    """Flip a PIL image top to bottom with probability ``prob``."""
 
     method = FLIP_TOP_BOTTOM
 
 
 class ToTensor:
-    """Make a PIL image a float tensor ``[3, H, W]``, RGB between 0 and 1."""
+    """Convert a PIL image to a float tensor ``[3, H, W]``, RGB in [0, 1]."""
 
     def __call__(
         self,
@@ -188,9 +188,9 @@ class Normalize:
     """Subtract the mean from a tensor ``[3, H, W]`` and divide by the standard deviation.
 
     Args:
-        mean: of each channel, in the order of the result.
-        std: of each channel.
-        to_bgr255: first turn RGB of 0 to 1 into BGR of 0 to 255.
+        mean: mean of each channel, in the channel order of the result.
+        std: standard deviation of each channel.
+        to_bgr255: whether to convert RGB in [0, 1] to BGR in [0, 255] first.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class Normalize:
     def __call__(
         self, image: Tensor, target: BoxList | None = None, rng: random.Random | None = None
     ) -> Sample:
-        """Normalise the image."""
+        """Normalize the image."""
         del rng
         if self.to_bgr255:
             image = image[[2, 1, 0]] * 255
