@@ -1,4 +1,4 @@
-"""Several data sets as one."""
+"""Concatenation of data sets."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 
 
 class ConcatDataset(TorchConcatDataset[tuple[Any, BoxList, int]]):
-    """Data sets one after the other; all must have the same classes.
+    """A concatenation of data sets with the same classes.
 
     Attributes:
         class_names: as in ``AnnotatedImages``.
-        has_masks: whether any of them has masks; targets of the others are without a mask each.
+        has_masks: whether any of them has masks; the instances of the others have absent masks.
 
     Raises:
         ValueError: the classes differ.
@@ -36,7 +36,7 @@ class ConcatDataset(TorchConcatDataset[tuple[Any, BoxList, int]]):
                 )
 
     def get_idxs(self, index: int) -> tuple[int, int]:
-        """Return the number of the data set that ``index`` falls into, and the index in it."""
+        """Return the index of the data set that ``index`` falls into, and the index within it."""
         number = bisect_right(self.cumulative_sizes, index)
         return number, int(index) - (self.cumulative_sizes[number - 1] if number else 0)
 

@@ -27,7 +27,7 @@ _CLASSES = 40  # bars, at most
 
 
 def draw_histograms(inspection: Inspection, path: Path) -> None:
-    """Draw instances per image, sizes of boxes and instances per class into a picture."""
+    """Plot instances per image, box sizes and instances per class into one image file."""
     with plain_text(inspection.names.values()):
         _histograms(inspection).savefig(path, dpi=110)
 
@@ -61,7 +61,7 @@ def _histograms(inspection: Inspection) -> Figure:
 
 
 def draw_overlays(inspection: Inspection, folder: Path, path: Path) -> bool:
-    """Draw annotated images, evenly spread over the file, on one sheet; False if there is none."""
+    """Draw annotated images, sampled evenly, on a contact sheet; return False if there is none."""
     by_image = _by_image(inspection)
     ids = list(by_image)
     spread = [ids[i] for i in np.linspace(0, len(ids) - 1, min(_CELLS, len(ids))).astype(int)]
@@ -72,7 +72,7 @@ def draw_overlays(inspection: Inspection, folder: Path, path: Path) -> bool:
 
 
 def draw_problems(inspection: Inspection, folder: Path, path: Path) -> bool:
-    """Draw annotations that have a problem, with its name, on one sheet; False if there is none."""
+    """Draw annotations with their problems on a contact sheet; return False if there is none."""
     kinds: defaultdict[int | None, list[str]] = defaultdict(list)
     for problem in inspection.problems:
         kinds[problem.number].append(problem.kind)
@@ -92,7 +92,7 @@ def draw_problems(inspection: Inspection, folder: Path, path: Path) -> bool:
 
 
 def _by_image(inspection: Inspection) -> dict[Any, list[Entry]]:
-    """Return the annotations that can be drawn, by image."""
+    """Group the annotations that can be drawn by image."""
     by_image: defaultdict[Any, list[Entry]] = defaultdict(list)
     for annotation in inspection.annotations:
         by_image[annotation["image_id"]].append(annotation)
@@ -115,7 +115,7 @@ def _draw_sheet(
     chosen: Mapping[Any, Sequence[Entry]],
     text: Callable[[Entry], str],
 ) -> bool:
-    """Draw some annotations of some images, with their boxes; False if there is none."""
+    """Draw the chosen annotations of each image with boxes; return False if there is none."""
     pictures, titles = [], []
     for number, shown in chosen.items():
         entry = inspection.images[number]
@@ -133,7 +133,7 @@ def _draw_sheet(
 
 
 def _drawable(annotation: Entry, image: Entry) -> Entry:
-    """Return an annotation whose mask can be drawn: its own, else its box."""
+    """Return the annotation, with its box as the mask if it has none."""
     if annotation["segmentation"] is not None:
         return annotation
     x, y, w, h = annotation["bbox"]

@@ -1,4 +1,4 @@
-"""The report of an inspection: a page, a table of all problems, and pictures."""
+"""The report of an inspection: a Markdown page, a table of all problems, and figures."""
 
 import csv
 import re
@@ -17,7 +17,7 @@ from maskrcnn_benchmark.data.inspection.pictures import (
 from maskrcnn_benchmark.visualization.fonts import one_line
 
 _SHOWN_IDS = 10
-_MARKUP = re.compile(r"[\\`*_\[\]<>&$|~#]")  # of Markdown, HTML and formulas
+_MARKUP = re.compile(r"[\\`*_\[\]<>&$|~#]")  # special in Markdown, HTML or formulas
 _SIZES = (
     ("small, up to 32 x 32", 0, 32**2),
     ("medium", 32**2, 96**2),
@@ -29,10 +29,10 @@ def write_report(inspection: Inspection, folder: Path, output: Path, *, title: s
     """Write ``report.md``, ``problems.csv``, ``histograms.png`` and contact sheets.
 
     Args:
-        inspection: what was found.
-        folder: of the images.
-        output: folder to write into; made if needed.
-        title: headline of the page.
+        inspection: the result to report.
+        folder: the image folder.
+        output: output folder, created if needed.
+        title: title of the page.
 
     Returns:
         The path of ``report.md``.
@@ -64,7 +64,7 @@ def write_report(inspection: Inspection, folder: Path, output: Path, *, title: s
 
 
 def summary(inspection: Inspection) -> str:
-    """Return the figures of a data set and its problems by kind, as Markdown tables."""
+    """Return the statistics of a data set and its problems by kind as Markdown tables."""
     rows = [("kind of problem", "", "number", "first ids")]
     by_kind: defaultdict[tuple[str, str], list[Problem]] = defaultdict(list)
     for problem in inspection.problems:
@@ -76,7 +76,7 @@ def summary(inspection: Inspection) -> str:
 
 
 def _ids(problems: Sequence[Problem]) -> str:
-    """Return the first ids of problems of one kind: those of annotations, else of images."""
+    """Return the first annotation ids of some problems, or else image ids."""
     of_annotations = [p.annotation_id for p in problems if p.annotation_id is not None]
     of_images = [p.image_id for p in problems if p.image_id is not None]
     ids = of_annotations or of_images
@@ -139,12 +139,12 @@ def _class_table(inspection: Inspection) -> str:
 
 
 def _as_written(text: str) -> str:
-    """Return Markdown that shows a text as it is written, in one line."""
+    """Escape a text for Markdown, on one line."""
     return _MARKUP.sub(r"\\\g<0>", one_line(text))
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table, aligned to be read as plain text too."""
+    """Return a Markdown table, aligned so that it reads well as plain text."""
     clean = [list(row) for row in rows]
     widths = [max(len(row[i]) for row in clean) for i in range(len(clean[0]))]
     clean.insert(1, ["-" * max(width, 3) for width in widths])

@@ -1,4 +1,4 @@
-"""Which samples, in which order, in which batch."""
+"""Samplers and batch samplers."""
 
 from maskrcnn_benchmark.data.samplers.distributed import DistributedSampler
 from maskrcnn_benchmark.data.samplers.grouped_batch_sampler import GroupedBatchSampler

@@ -1,4 +1,4 @@
-"""The share of each process in a pass over the data."""
+"""Split each epoch among the ranks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Sampler
 
 
-@lru_cache(maxsize=1)  # the shares of all processes are cut from one order
+@lru_cache(maxsize=1)  # all ranks slice the same permutation
 def _random_order(length: int, seed: int) -> list[int]:
     generator = torch.Generator().manual_seed(seed)
     order: list[int] = torch.randperm(length, generator=generator).tolist()
@@ -18,17 +18,17 @@ def _random_order(length: int, seed: int) -> list[int]:
 
 
 class DistributedSampler(Sampler[int]):
-    """Contiguous equal shares of one order that all processes know; also good for one process.
+    """Give each rank an equal contiguous slice of a permutation that all ranks share.
 
-    The order is a function of ``seed`` and the epoch. It is padded from its start to a multiple of
-    the number of processes.
+    The permutation is a function of ``seed`` and the epoch. It is padded with its beginning to a
+    multiple of the number of ranks. Also used for a single process.
 
     Args:
-        dataset: what to sample from; only its length matters.
-        num_replicas: number of processes.
-        rank: of this process.
-        shuffle: draw another order in each epoch; otherwise keep the order of the data set.
-        seed: another seed gives other orders.
+        dataset: the data set to sample from; only its length matters.
+        num_replicas: number of ranks.
+        rank: rank of this process.
+        shuffle: whether to permute the samples in each epoch; otherwise their order is kept.
+        seed: seed of the permutations.
 
     Raises:
         ValueError: the data set is empty.
@@ -57,8 +57,8 @@ class DistributedSampler(Sampler[int]):
         length = len(self.dataset)
         order: Sequence[int] = range(length)
         if self.shuffle:
-            # seed 0 is the original's order, whose generator is seeded with the epoch alone
-            # (torch takes the lower 32 bits of a seed alone)
+            # seed 0 gives the order of the original, which seeds its generator with the epoch alone
+            # (torch uses only the lower 32 bits of a seed)
             order = _random_order(length, self.epoch + 1_000_003 * self.seed)
         start = self.rank * self.num_samples
         return (order[i % length] for i in range(start, start + self.num_samples))
@@ -67,11 +67,11 @@ class DistributedSampler(Sampler[int]):
         return self.num_samples
 
     def of_rank(self, rank: int) -> DistributedSampler:
-        """Return the sampler of another process."""
+        """Return the sampler of another rank."""
         other = copy.copy(self)
         other.rank = rank
         return other
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of the next pass."""
+        """Set the epoch that determines the next permutation."""
         self.epoch = epoch

@@ -1,4 +1,4 @@
-"""Batches of samples of one kind."""
+"""Batches whose samples belong to one group."""
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
@@ -6,15 +6,15 @@ from torch.utils.data import Sampler
 
 
 class GroupedBatchSampler(Sampler[list[int]]):
-    """Cut the order of a sampler into batches whose samples all belong to one group.
+    """Split the samples of a sampler into batches within groups.
 
-    Each group keeps the sampler's order; batches come in the order of their first samples.
+    Each group keeps the sampler's order; batches are ordered by their first samples.
 
     Args:
-        sampler: yields the sample indices of each pass.
+        sampler: yields the sample indices of each epoch.
         group_ids: group of each sample of the data set.
-        batch_size: samples in a batch; the last of each group may be smaller.
-        drop_uneven: leave those smaller ones out.
+        batch_size: samples per batch; the last batch of a group may be smaller.
+        drop_uneven: whether to drop those smaller batches.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class GroupedBatchSampler(Sampler[list[int]]):
         self._prepared: list[list[int]] | None = None
 
     def _prepare(self) -> list[list[int]]:
-        """Draw one pass from the sampler and form its batches."""
+        """Draw one epoch from the sampler and form its batches."""
         open_batches: dict[Hashable, list[int]] = {}
         batches = []
         for index in self.sampler:
@@ -39,7 +39,7 @@ class GroupedBatchSampler(Sampler[list[int]]):
             batch = open_batches.get(group)
             if batch is None or len(batch) == self.batch_size:
                 batch = open_batches[group] = []
-                batches.append(batch)  # at the place of its first sample
+                batches.append(batch)  # at the position of its first sample
             batch.append(index)
         if self.drop_uneven:
             batches = [batch for batch in batches if len(batch) == self.batch_size]
@@ -51,7 +51,7 @@ class GroupedBatchSampler(Sampler[list[int]]):
         return iter(batches)
 
     def __len__(self) -> int:
-        """Return the length of the next pass, which is drawn for it."""
+        """Return the number of batches of the next epoch, which this call draws."""
         if self._prepared is None:
             self._prepared = self._prepare()
         return len(self._prepared)

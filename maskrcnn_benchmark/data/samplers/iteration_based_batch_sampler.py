@@ -1,4 +1,4 @@
-"""A run of so many iterations out of passes over the data."""
+"""A fixed number of iterations over repeated epochs."""
 
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
@@ -12,21 +12,21 @@ from maskrcnn_benchmark.data.seeded_index import SeededIndex
 class IterationBasedBatchSampler(Sampler[list[int]]):
     """Repeat a batch sampler until a number of iterations is reached.
 
-    At the start of each pass ``set_epoch`` of the underlying sampler, where it has one, gets the
-    iteration that the pass starts at. A run that starts at a later iteration yields exactly the
-    rest of the uninterrupted sequence (the original began a new pass there).
+    Each epoch begins with ``set_epoch(iteration)`` of the underlying sampler, if it has one. A run
+    that resumes at a later iteration yields exactly the rest of the uninterrupted sequence (the
+    original started a new epoch there).
 
-    Processes whose samples fall into groups differently form unequal numbers of batches. A pass
-    lasts as long as the longest of them needs, and the others repeat their first batches, so that
-    all begin the next pass, which is divided again, at the same iteration. (In the original they
-    drifted apart, and after the first pass no longer divided the data.)
+    Ranks whose samples fall into groups differently form different numbers of batches. An epoch
+    lasts as long as the longest rank needs, and the others repeat their first batches, so that all
+    ranks start the next epoch at the same iteration. (In the original they drifted apart, and after
+    the first epoch their slices overlapped.)
 
     Args:
-        batch_sampler: yields batches of sample numbers; has an attribute ``sampler``.
-        num_iterations: iterations of the whole run.
-        start_iter: iterations done before.
-        seed: of the run; each sample number carries a seed made of it, the iteration and itself.
-        others: the batch samplers of the other processes.
+        batch_sampler: yields batches of sample indices; has an attribute ``sampler``.
+        num_iterations: number of iterations of the whole run.
+        start_iter: number of iterations already done.
+        seed: seed of the run; each sample index carries a seed derived from it and the iteration.
+        others: batch samplers of the other ranks.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class IterationBasedBatchSampler(Sampler[list[int]]):
                 yield [SeededIndex(i, f"{self.seed}/{iteration}/{i}") for i in batch]
 
     def _passes(self) -> Iterator[list[int]]:
-        """Yield batches without end."""
+        """Yield batches endlessly."""
         iteration = 0
         while True:
             for each in (self.batch_sampler, *self.others):
                 if hasattr(each.sampler, "set_epoch"):
                     each.sampler.set_epoch(iteration)
-            # list() of the sampler itself asks for its length, for which it draws the next pass
+            # list() of the sampler itself would call len(), which draws the next epoch
             batches = list(iter(self.batch_sampler))
             if not batches:
                 raise ValueError("there is no batch to train on: the sampler yields none")
@@ -65,5 +65,5 @@ class IterationBasedBatchSampler(Sampler[list[int]]):
             iteration += length
 
     def __len__(self) -> int:
-        """Return the iterations of the whole run, those done before included."""
+        """Return the number of iterations of the whole run, including those already done."""
         return self.num_iterations

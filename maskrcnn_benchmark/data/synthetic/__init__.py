@@ -1,4 +1,4 @@
-"""The embedded data set: seeded pictures with exact masks, in COCO format."""
+"""The embedded data set: generated images with exact masks, in COCO format."""
 
 from maskrcnn_benchmark.data.synthetic.coco import write_synthetic_coco
 from maskrcnn_benchmark.data.synthetic.scene import Instance, Scene, sample_scene

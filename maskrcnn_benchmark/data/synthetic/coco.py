@@ -1,4 +1,4 @@
-"""Writes the embedded data set as COCO files."""
+"""Writing of the embedded data set in COCO format."""
 
 import json
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from maskrcnn_benchmark.data.synthetic.scene import SUPERSAMPLING, Instance, sam
 from maskrcnn_benchmark.data.synthetic.shapes import CLASS_NAMES
 
 _SPLITS = ("train", "val")
-_MIN_PART_PIXELS = 6  # smaller splinters of a mask are not annotated, as a person would not
+_MIN_PART_PIXELS = 6  # smaller parts are left out, as a human annotator would do
 _TOLERANCE = 0.3  # of polygon simplification, in pixels
 _SMALLEST_IMAGE = 64
 
 
 def _polygons(visible: NDArray[np.bool_]) -> tuple[list[list[float]], bool]:
-    """Outer borders of a fine mask as flat xy polygons in picture pixels; whether it has a hole."""
+    """Return the outer borders of a fine mask as flat polygons in pixels, and if it has a hole."""
     x, y, width, height = cv2.boundingRect(visible.view(np.uint8))
     # OpenCV follows the centres of border pixels; doubling halves the rim that this cuts off
     doubled = visible[y : y + height, x : x + width].astype(np.uint8).repeat(2, 0).repeat(2, 1)
@@ -42,7 +42,7 @@ def _polygons(visible: NDArray[np.bool_]) -> tuple[list[list[float]], bool]:
 
 
 def _pixel_mask(visible: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """The picture pixels [H, W] that a fine mask covers by half or more, without splinters."""
+    """Return the pixels [H, W] that a fine mask covers by at least half, without tiny parts."""
     size = (visible.shape[1] // SUPERSAMPLING, visible.shape[0] // SUPERSAMPLING)
     covered = cv2.resize(visible.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) >= 128
     _, parts, stats, _ = cv2.connectedComponentsWithStats(covered.astype(np.uint8), connectivity=8)
@@ -52,7 +52,7 @@ def _pixel_mask(visible: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 
 def _run_lengths(mask: NDArray[np.uint8]) -> list[int]:
-    """Uncompressed COCO counts: column by column, starting with the run of zeros."""
+    """Return uncompressed COCO counts: column-major runs, starting with zeros."""
     flat = mask.ravel(order="F")
     ends = np.flatnonzero(np.diff(flat)) + 1
     counts = np.diff(np.concatenate([[0], ends, [flat.size]])).tolist()
@@ -60,7 +60,7 @@ def _run_lengths(mask: NDArray[np.uint8]) -> list[int]:
 
 
 def _annotation(instance: Instance) -> dict[str, Any] | None:
-    """The COCO entry of an instance, without ids; None when nothing worth annotating is visible.
+    """Return the COCO entry of an instance without ids; None if too little of it is visible.
 
     Masks with holes become compressed RLE, crowds uncompressed RLE, all others polygons.
     """
@@ -91,7 +91,7 @@ def _annotation(instance: Instance) -> dict[str, Any] | None:
 
 
 def _image_size(rng: np.random.Generator, nominal: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) near the nominal (width, height); every fourth picture stands upright."""
+    """Return a (height, width) near the nominal (width, height); one in four is portrait."""
     width, height = (max(_SMALLEST_IMAGE, round(s * rng.uniform(0.85, 1.15))) for s in nominal)
     return (width, height) if rng.random() < 0.25 else (height, width)
 
@@ -104,7 +104,7 @@ def _write_image(path: Path, image: NDArray[np.uint8]) -> None:
 def _scenes(
     folder: Path, count: int, entropy: tuple[int, int], nominal: tuple[int, int]
 ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Draw and write the pictures of a split; yields the image entry and its annotations."""
+    """Draw and write the images of a split; yield each image entry with its annotations."""
     for index in range(count):
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([*entropy, index])))
         height, width = _image_size(rng, nominal)
@@ -127,19 +127,19 @@ def write_synthetic_coco(
 ) -> Path:
     """Generate the embedded data set.
 
-    Writes `annotations/instances_{train,val}.json` and PNG pictures under `train/` and `val/`. The
-    same seed gives the same bytes in every file with the same versions of NumPy and OpenCV; picture
-    `i` of a split does not depend on how many there are. An annotation file is written after its
+    Writes ``annotations/instances_{train,val}.json`` and PNG images under ``train/`` and ``val/``.
+    The same seed gives the same bytes in every file with the same versions of NumPy and OpenCV; image
+    ``i`` of a split does not depend on their number. An annotation file is written after its
     pictures, so its presence means that the split is complete. Each annotation carries two keys
-    beyond COCO's, both drawn independently of class and size: "difficulty" (how badly the border
-    can be seen, 0 to 1) and "cue" (how clearly the class can be told, 0.4 to 1).
+    beyond COCO's, both drawn independently of class and size: "difficulty" (how hard the border is
+    to see, 0 to 1) and "cue" (how clearly the marks show the class, 0.4 to 1).
 
     Args:
-        folder: where to write; made if missing, files of the same name are replaced.
+        folder: output folder, created if needed; existing files are overwritten.
         num_train: number of training pictures.
         num_val: number of validation pictures.
         seed: any non-negative number.
-        image_size: nominal (width, height) in pixels; pictures vary by 15 % around it.
+        image_size: nominal (width, height) in pixels; images vary by 15 % around it.
         progress: whether to show a progress bar.
 
     Returns:

@@ -1,10 +1,10 @@
-"""One picture of the embedded data set: a textured ground, overlapping instances, their true masks.
+"""One image of the embedded data set: textured background, overlapping instances, exact masks.
 
-Two things are drawn for every instance, independent of each other, of its class and of its size:
-`difficulty`, how badly its border can be seen (camouflage, blur), and `cue`, how clearly the marks
-on its body tell the class. Hence a good class score does not promise a good mask.
+Two properties are drawn for every instance, independent of each other, of class and of size:
+``difficulty``, how hard its border is to see (camouflage, blur), and ``cue``, how clearly the
+marks on its body show the class. Hence a high class score does not imply a good mask.
 
-Masks are kept `SUPERSAMPLING` times finer than the picture, as boolean [S*H, S*W].
+Masks are ``SUPERSAMPLING`` times finer than the image: boolean [S*H, S*W].
 """
 
 from dataclasses import dataclass
@@ -36,15 +36,15 @@ Point = NDArray[np.float64]  # [2], (x, y)
 
 @dataclass
 class Instance:
-    """One object, or one crowd region, of a scene.
+    """One object or crowd region of a scene.
 
     Attributes:
-        class_index: index into `CLASS_NAMES`.
+        class_index: index into ``CLASS_NAMES``.
         difficulty: 0 (crisp border) to 1 (hardly visible border).
         cue: 0.4 (greyish marks) to 1 (marks in the full hue of the class).
-        visible: what no other instance hides, bool [S*H, S*W].
-        area: area when nothing hides it, in fine pixels.
-        is_crowd: whether this is a region of many small objects.
+        visible: the part not occluded by other instances, bool [S*H, S*W].
+        area: area before occlusion, in fine pixels.
+        is_crowd: whether it is a region of many small objects.
     """
 
     class_index: int
@@ -57,26 +57,26 @@ class Instance:
 
 @dataclass
 class Scene:
-    """A picture (uint8 RGB [H, W, 3]) and its instances, from back to front."""
+    """An image (uint8 RGB [H, W, 3]) and its instances, from back to front."""
 
     image: NDArray[np.uint8]
     instances: list[Instance]
 
 
 def _draw(shape: Shape, size: tuple[int, int]) -> Mask:
-    """Rasterise a shape given in picture coordinates; `size` = (height, width) of the picture."""
+    """Rasterize a shape given in image coordinates; ``size`` is (height, width) of the image."""
     scale = SUPERSAMPLING * 2**_SHIFT
     canvas = np.zeros((size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING), np.uint8)
     for polygons, value in ((shape.fills, 255), (shape.holes, 0)):
         for polygon in polygons:
-            # pixel centres lie at integers for OpenCV, at halves here
+            # pixel centers lie at integers in OpenCV and at halves here
             fixed = np.rint(polygon * scale - 2 ** (_SHIFT - 1)).astype(np.int32)
             cv2.fillPoly(canvas, [fixed], value, lineType=cv2.LINE_8, shift=_SHIFT)
     return canvas > 0
 
 
 def _coverage(mask: Mask) -> Field:
-    """Share of every picture pixel that a fine mask covers, float32 [H, W]."""
+    """Return the fraction of every pixel that a fine mask covers, float32 [H, W]."""
     size = (mask.shape[1] // SUPERSAMPLING, mask.shape[0] // SUPERSAMPLING)
     covered = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA)
     return covered.astype(np.float32) / np.float32(255)
@@ -89,14 +89,14 @@ def _blur(field: NDArray[Any], sigma: float) -> Field:
 
 
 def _blend(image: Image, colour: NDArray[np.float32], weight: Field) -> None:
-    """Move `image` towards `colour` ([3] or [H, W, 3]) by `weight` [H, W], in place."""
+    """Blend ``colour`` ([3] or [H, W, 3]) into ``image`` by ``weight`` [H, W], in place."""
     image += (colour - image) * weight[..., None]
 
 
 def _own_colour_share(
     rng: np.random.Generator, size: tuple[int, int], difficulty: float, radius: float
 ) -> Field:
-    """How much of its own colour an instance shows at each pixel; the rest looks like ground."""
+    """Return how much an instance shows its own color at each pixel, as opposed to camouflage."""
     low = 0.03 + 0.9 * (1 - difficulty) ** 1.5
     high = 0.95 - 0.45 * difficulty
     patches = fractal_noise(rng, size, 0.9 * radius, 2)
@@ -105,7 +105,7 @@ def _own_colour_share(
 
 
 def _mark_field(mask: Mask, rng: np.random.Generator) -> Field:
-    """Weight [H, W] of one to three round marks on the thickest places of a fine mask."""
+    """Return the weight [H, W] of one to three round marks on the thickest parts of a mask."""
     depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
     marks = np.zeros(mask.shape, np.uint8)
     for _ in range(int(rng.integers(1, 4))):
@@ -120,7 +120,7 @@ def _mark_field(mask: Mask, rng: np.random.Generator) -> Field:
 
 
 def _window(mask: Mask, margin: int) -> tuple[slice, slice]:
-    """Rows and columns of the picture that hold a non-empty fine mask, `margin` pixels wider."""
+    """Return rows and columns that bound a non-empty fine mask, widened by ``margin`` pixels."""
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     spans = []
     for start, length, limit in ((y, height, mask.shape[0]), (x, width, mask.shape[1])):
@@ -131,13 +131,13 @@ def _window(mask: Mask, margin: int) -> tuple[slice, slice]:
 
 
 def _fine(window: tuple[slice, slice]) -> tuple[slice, slice]:
-    """The window of the picture, in a fine mask."""
+    """Return a window of the image in the coordinates of a fine mask."""
     rows, columns = (slice(w.start * SUPERSAMPLING, w.stop * SUPERSAMPLING) for w in window)
     return rows, columns
 
 
 def _paint(picture: Image, instance: Instance, ground: Ground, rng: np.random.Generator) -> None:
-    """Paint an instance over the picture, in place: shadow, body, rim, marks."""
+    """Paint an instance into the image in place: shadow, body, rim, marks."""
     window = _window(instance.visible, margin=14)
     image, mask = picture[window], instance.visible[_fine(window)]
     size = (image.shape[0], image.shape[1])
@@ -161,7 +161,7 @@ def _paint(picture: Image, instance: Instance, ground: Ground, rng: np.random.Ge
 
 
 def _clutter(image: Image, ground: Ground, rng: np.random.Generator) -> None:
-    """Unmarked soft patches, so that contrast alone does not mean an object."""
+    """Paint soft patches without marks, so that contrast alone does not indicate an object."""
     height, width = image.shape[:2]
     for _ in range(int(rng.integers(2, 7))):
         name = CLASS_NAMES[int(rng.integers(len(CLASS_NAMES)))]
@@ -175,7 +175,7 @@ def _clutter(image: Image, ground: Ground, rng: np.random.Generator) -> None:
 
 
 def _position(rng: np.random.Generator, size: tuple[int, int], instances: list[Instance]) -> Point:
-    """A centre (x, y) in the picture, often close to an instance that is there already."""
+    """Draw a center (x, y), often close to an existing instance."""
     extent = np.array([size[1], size[0]])
     if instances and rng.random() < 0.35:
         other = instances[int(rng.integers(len(instances)))]
@@ -188,7 +188,7 @@ def _position(rng: np.random.Generator, size: tuple[int, int], instances: list[I
 
 
 def _leaves_enough(mask: Mask, instances: list[Instance]) -> bool:
-    """Whether every instance behind `mask` would stay visible enough to be annotated."""
+    """Return whether every instance behind ``mask`` stays visible enough to be annotated."""
     for other in instances:
         left = np.count_nonzero(other.visible & ~mask)
         hides = left < np.count_nonzero(other.visible)
@@ -201,7 +201,7 @@ def _leaves_enough(mask: Mask, instances: list[Instance]) -> bool:
 def _place(
     rng: np.random.Generator, size: tuple[int, int], class_index: int, instances: list[Instance]
 ) -> Mask | None:
-    """The fine mask of a new front instance, or None when no free place was found."""
+    """Return the fine mask of a new front instance; None if there is no room."""
     small = min(size)
     radius = small * float(np.exp(rng.uniform(np.log(0.06), np.log(0.28))))
     for _ in range(8):
@@ -223,7 +223,7 @@ def _add(scene: list[Instance], instance: Instance, mask: Mask) -> None:
 
 
 def _crowd(image: Image, ground: Ground, rng: np.random.Generator) -> Instance:
-    """Paint a heap of small objects of one class; they are one crowd region together."""
+    """Paint many small objects of one class that form one crowd region."""
     height, width = image.shape[:2]
     class_index = int(rng.integers(len(CLASS_NAMES)))
     centre = rng.uniform(0.25, 0.75, 2) * (width, height)
@@ -245,10 +245,10 @@ def _crowd(image: Image, ground: Ground, rng: np.random.Generator) -> Instance:
 
 
 def sample_scene(rng: np.random.Generator, size: tuple[int, int]) -> Scene:
-    """Draw one picture.
+    """Generate one image.
 
     Args:
-        rng: source of all randomness; advanced. The same state gives the same scene.
+        rng: generator, which is advanced; the same state gives the same scene.
         size: (height, width) in pixels.
     """
     ground = Ground(rng)

@@ -1,9 +1,9 @@
 """Outlines of the six classes of the embedded data set.
 
-An outline lives in unit coordinates: x to the right, y down, centred at the origin, about two
-units across before it is turned, stretched and scaled. `slim` in [0, 1] runs from compact to
+An outline is given in unit coordinates: x to the right, y down, centered at the origin, about two
+units across before rotation, stretching and scaling. ``slim`` in [0, 1] ranges from compact to
 thin-limbed and means the same for every class, so that no class is easier to segment than another
-by its construction alone.
+by construction.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Points = NDArray[np.float64]  # [V, 2], (x, y)
 
 @dataclass(frozen=True)
 class Shape:
-    """A filled region: the union of `fills` without the union of `holes`, each a polygon [V, 2]."""
+    """A filled region: the union of ``fills`` minus that of ``holes``, each a polygon [V, 2]."""
 
     fills: list[Points]
     holes: list[Points] = field(default_factory=list)
 
     def transformed(self, matrix: Points, offset: Points) -> Shape:
-        """Map every vertex `p` to `matrix @ p + offset`; `matrix` is [2, 2], `offset` is [2]."""
+        """Map every vertex ``p`` to ``matrix @ p + offset`` of shapes [2, 2] and [2]."""
 
         def move(polygon: Points) -> Points:
             return polygon @ matrix.T + offset
@@ -34,13 +34,13 @@ class Shape:
 
 
 def _circle(radius: float | Points, vertices: int = 72, phase: float = 0.0) -> Points:
-    """Closed curve around the origin; `radius` is a number or one number per vertex."""
+    """Return a closed curve around the origin; ``radius`` is a number or one per vertex."""
     angles = phase + np.arange(vertices) * (2 * np.pi / vertices)
     return np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.reshape(radius, (-1, 1))
 
 
 def _wavy(rng: np.random.Generator, amplitude: float, vertices: int = 72) -> Points:
-    """Radii of a smooth closed curve around 1, one per vertex."""
+    """Return the radii of a smooth closed curve around 1, one per vertex."""
     angles = np.arange(vertices) * (2 * np.pi / vertices)
     radii = np.ones(vertices)
     for frequency in (2, 3, 4, 5):
@@ -50,11 +50,11 @@ def _wavy(rng: np.random.Generator, amplitude: float, vertices: int = 72) -> Poi
 
 
 def stroke(path: Points, start_width: float, end_width: float) -> list[Points]:
-    """Polygons whose union is a path of tapering width with round joints.
+    """Return polygons whose union is a path of tapering width with round joints.
 
     Args:
-        path: [V, 2] vertices of the middle line, V >= 2.
-        start_width: width at the first vertex, in the units of `path`.
+        path: [V, 2] vertices of the center line, V >= 2.
+        start_width: width at the first vertex, in the units of ``path``.
         end_width: width at the last vertex.
     """
     widths = np.linspace(start_width, end_width, len(path)) / 2
@@ -130,7 +130,7 @@ CLASS_NAMES = tuple(_OUTLINES)
 
 
 def _tail(rng: np.random.Generator) -> list[Points]:
-    """A thin curl that starts inside the body and leaves it."""
+    """Return a thin curl that starts inside the body and leaves it."""
     angle, bend = rng.uniform(0, 2 * np.pi), rng.uniform(-1.2, 1.2)
     angles = angle + bend * np.linspace(0, 1, 7)
     path = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.linspace(0.5, 1.6, 7)[:, None]
@@ -138,11 +138,11 @@ def _tail(rng: np.random.Generator) -> list[Points]:
 
 
 def sample_shape(class_name: str, rng: np.random.Generator) -> Shape:
-    """A random outline of a class, turned and stretched, in unit coordinates.
+    """Return a random outline of a class, rotated and stretched, in unit coordinates.
 
     Args:
-        class_name: one of `CLASS_NAMES`.
-        rng: source of all randomness; advanced.
+        class_name: one of ``CLASS_NAMES``.
+        rng: generator, which is advanced.
     """
     shape = _OUTLINES[class_name](rng, rng.uniform(0, 1))
     if rng.random() < 0.3:

@@ -1,4 +1,4 @@
-"""Grounds and surfaces of the embedded data set: float32 RGB in 0-255, shape [H, W, 3]."""
+"""Backgrounds and surfaces of the embedded data set: float32 RGB [H, W, 3] in 0-255."""
 
 import colorsys
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.float32]  # [H, W, 3] RGB, 0-255
 Field = NDArray[np.float32]  # [H, W]
 
-# Dark, middle and light tone of a ground; all muted, so that the hue of a class mark stands out.
+# dark, middle and light tone of a background; muted, so that the hue of a class mark stands out
 _GROUNDS = (
     ((58, 66, 44), (98, 110, 70), (150, 156, 112)),  # grass
     ((128, 108, 78), (172, 150, 114), (212, 196, 160)),  # sand
@@ -33,13 +33,13 @@ _SURFACES = (
 def fractal_noise(
     rng: np.random.Generator, shape: tuple[int, int], cell: float, octaves: int
 ) -> Field:
-    """Smooth noise whose values are spread evenly over [0, 1].
+    """Return smooth noise whose values are spread evenly over [0, 1].
 
     Args:
-        rng: source of randomness; advanced.
+        rng: generator, which is advanced.
         shape: (height, width) of the result.
         cell: width of the largest features, in pixels.
-        octaves: number of layers, each half as wide and a little more than half as strong.
+        octaves: number of layers, each of half the cell size and 0.55 of the strength of the last.
     """
     height, width = shape
     total = np.zeros(shape, np.float32)
@@ -56,7 +56,7 @@ def fractal_noise(
 
 
 class Ground:
-    """A family of textures that share tones and grain, so that two samples are easily confused."""
+    """A family of textures with common tones and grain, so that samples are easily confused."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         tones = np.array(_GROUNDS[int(rng.integers(len(_GROUNDS)))], np.float32)
@@ -69,7 +69,7 @@ class Ground:
         self.period = float(rng.uniform(5, 14))
 
     def paint(self, rng: np.random.Generator, shape: tuple[int, int]) -> Image:
-        """A sample of the texture, `shape` = (height, width)."""
+        """Return a sample of the texture; ``shape`` is (height, width)."""
         noise = fractal_noise(rng, shape, self.cell, self.octaves)
         if self.stripes:
             y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
@@ -83,7 +83,7 @@ class Ground:
         return (image + grain).astype(np.float32)
 
     def unlike(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        """A muted colour [3] that differs clearly from every ground tone's middle."""
+        """Return a muted color [3] that differs clearly from the middle tone of the background."""
         colours = np.array(_SURFACES, np.float32) + rng.uniform(-14, 14, (1, 3)).astype(np.float32)
         distance = np.abs(colours - self.tones[1]).mean(axis=1)
         far = np.flatnonzero(distance >= min(60.0, float(distance.max())))
@@ -91,12 +91,12 @@ class Ground:
 
 
 def mark_colour(class_index: int, num_classes: int, strength: float) -> NDArray[np.float32]:
-    """Colour [3] that tells the class: its own hue, greyer as `strength` in [0, 1] falls."""
+    """Return the color [3] of a class: its own hue, grayer as ``strength`` in [0, 1] falls."""
     rgb = colorsys.hsv_to_rgb(class_index / num_classes, 0.95, 0.95)
     return np.array(rgb, np.float32) * 255 * strength + np.float32(128) * (1 - strength)
 
 
 def smoothstep(values: Field, low: float, high: float) -> Field:
-    """0 below `low`, 1 above `high`, a smooth rise between."""
+    """Return 0 below ``low``, 1 above ``high``, and a smooth rise between."""
     t = np.clip((values - low) / (high - low), 0, 1)
     return (t * t * (3 - 2 * t)).astype(np.float32)
