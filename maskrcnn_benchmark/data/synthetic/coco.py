@@ -128,7 +128,7 @@ def write_synthetic_coco(
     """Generate the embedded data set.
 
     Writes ``annotations/instances_{train,val}.json`` and PNG images under ``train/`` and ``val/``.
-    The same seed gives the same bytes in every file with the same versions of NumPy and OpenCV; image
+    With the same versions of NumPy and OpenCV, a seed gives the same bytes in every file; image
     ``i`` of a split does not depend on their number. An annotation file is written after its
     pictures, so its presence means that the split is complete. Each annotation carries two keys
     beyond COCO's, both drawn independently of class and size: "difficulty" (how hard the border is
