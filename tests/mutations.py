@@ -6,6 +6,7 @@ one of the words; all without a word. Each runs only the tests that it names.
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -73,33 +74,48 @@ def is_stale(mutation: Mutation, root: Path = ROOT) -> bool:
     return not path.is_file() or path.read_text().count(mutation.old) != 1
 
 
-def run_tests(root: Path, tests: Sequence[str]) -> int | None:
-    """Run tests in a copy of the project; return pytest's exit code, None after the time limit."""
+def run_tests(root: Path, tests: Sequence[str]) -> tuple[int | None, str]:
+    """Run tests in a copy of the project, up to the first that fails.
+
+    Returns:
+        pytest's exit code, None after the time limit; and the test that failed, if any.
+    """
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
-            command, cwd=root, env=environment, capture_output=True, timeout=_SECONDS, check=False
+            command,
+            cwd=root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        return None
-    return done.returncode
+        return None, "time limit"
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    return done.returncode, failed[1] if failed else ""
 
 
-def verdict(mutation: Mutation, copy: Path) -> str:
-    """Return ``caught``, ``survived``, ``stale`` or ``no verdict`` (its tests cannot be run)."""
+def verdict(mutation: Mutation, copy: Path) -> tuple[str, str]:
+    """Return ``caught``, ``survived``, ``stale`` or ``no verdict`` (its tests cannot be run).
+
+    Returns:
+        The verdict, and the test that caught it.
+    """
     if is_stale(mutation, copy):
-        return "stale"
+        return "stale", ""
     path = copy / mutation.file
     before = path.read_text()
     path.write_text(before.replace(mutation.old, mutation.new))
     try:
-        code = run_tests(copy, mutation.tests)
+        code, test = run_tests(copy, mutation.tests)
     finally:
         path.write_text(before)
     if code in (_FAILED, None):  # a test that hangs has noticed something
-        return "caught"
-    return "survived" if code == _PASSED else "no verdict"
+        return "caught", test
+    return ("survived" if code == _PASSED else "no verdict"), ""
 
 
 def main() -> None:
@@ -117,13 +133,14 @@ def main() -> None:
         copy = Path(folder) / "copy"
         copy_project(copy)
         tests = sorted({test for m in chosen for test in m.tests})
-        if not args.trust and run_tests(copy, tests) != _PASSED:
+        if not args.trust and run_tests(copy, tests)[0] != _PASSED:
             sys.exit("the tests do not pass without a mutation: " + " ".join(tests))
         found: Counter[str] = Counter()
         for mutation in chosen:
-            result = verdict(mutation, copy)
+            result, test = verdict(mutation, copy)
             found[result] += 1
-            print(f"{result:10} {mutation.name} ({mutation.file})", flush=True)
+            by = f" by {test}" if test else ""
+            print(f"{result:10} {mutation.name} ({mutation.file}){by}", flush=True)
     print(", ".join(f"{count} {result}" for result, count in found.items()))
     sys.exit(found["caught"] != len(chosen))
 

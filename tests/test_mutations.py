@@ -25,11 +25,12 @@ def project(tmp_path):
 def test_verdicts(project, old, new, expected):
     before = (project / "code_under_test.py").read_text()
     mutation = Mutation("a defect", "code_under_test.py", old, new, ("test_it.py",))
-    assert verdict(mutation, project) == expected
+    caught_by = "test_it.py::test_it" if expected == "caught" else ""
+    assert verdict(mutation, project) == (expected, caught_by)
     assert (project / "code_under_test.py").read_text() == before
     if expected == "caught":
         missing = Mutation("a defect", "code_under_test.py", old, new, ("nowhere.py",))
-        assert verdict(missing, project) == "no verdict"
+        assert verdict(missing, project) == ("no verdict", "")
 
 
 def test_each_entry_names_a_file_and_tests_that_exist():
