@@ -12,7 +12,7 @@ from maskrcnn_benchmark.config import cfg
 from maskrcnn_benchmark.engine.metrics_writer import MetricsWriter
 from maskrcnn_benchmark.engine.stop_request import StopRequest
 from maskrcnn_benchmark.engine.trainer import TrainOptions, do_train
-from maskrcnn_benchmark.engine.validation import Validation, figures, make_validation
+from maskrcnn_benchmark.engine.validation import Validation, make_validation, metrics_by_name
 from maskrcnn_benchmark.evaluation import COCOResults
 from tests.engine.stand_ins import TinyModel, tiny_loader
 from tests.helpers.ranks import on_ranks
@@ -168,7 +168,7 @@ def test_figures_have_one_name_each_and_no_unknown_ones():
     first.results["bbox"] |= {"AP": 0.25, "AP50": 0.5}
     first.results["segm"]["AP"] = 0.0
     second.results["bbox"]["AP"] = 0.125
-    assert figures({"a": first, "b": second}) == {
+    assert metrics_by_name({"a": first, "b": second}) == {
         "bbox_AP": 0.25, "bbox_AP50": 0.5, "segm_AP": 0.0, "b/bbox_AP": 0.125
     }  # fmt: skip
 
