@@ -15,6 +15,7 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.config import check_config
 from maskrcnn_benchmark.engine.launch.arguments import argument_parser, run_arguments
 from maskrcnn_benchmark.engine.launch.run_config import make_config
+from maskrcnn_benchmark.engine.train_only import freeze_all_but
 from maskrcnn_benchmark.modeling.detector import GeneralizedRCNN, build_detection_model
 from maskrcnn_benchmark.modeling.poolers import Pooler
 from maskrcnn_benchmark.structures.bounding_box import BoxList
@@ -167,6 +168,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise ValueError(f"--size {size[0]} {size[1]}: both must be at least 32")
         with torch.device("meta"):
             model = build_detection_model(cfg, paste_masks=False)
+        if cfg.SOLVER.TRAIN_ONLY:
+            freeze_all_but(model, cfg.SOLVER.TRAIN_ONLY)
     rpn, heads = cfg.MODEL.RPN, cfg.MODEL.ROI_HEADS
     proposals = rpn.FPN_POST_NMS_TOP_N_TEST if rpn.USE_FPN else rpn.POST_NMS_TOP_N_TEST
     detections = heads.DETECTIONS_PER_IMG if heads.DETECTIONS_PER_IMG > 0 else proposals

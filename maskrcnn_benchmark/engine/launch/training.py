@@ -23,6 +23,7 @@ from maskrcnn_benchmark.engine.launch.start import LOGGER, started_run
 from maskrcnn_benchmark.engine.launch.testing import make_test_loaders, run_tests
 from maskrcnn_benchmark.engine.metrics_writer import MetricsWriter
 from maskrcnn_benchmark.engine.stop_request import StoppableLoader, StopRequest
+from maskrcnn_benchmark.engine.train_only import make_learner
 from maskrcnn_benchmark.engine.train_options import TrainOptions
 from maskrcnn_benchmark.engine.train_step import StepOptions
 from maskrcnn_benchmark.engine.trainer import do_train
@@ -143,6 +144,7 @@ class Training:
 def make_training(cfg: CfgNode, device: torch.device) -> Training:
     """Build everything and resume from the last checkpoint, or start from MODEL.WEIGHT."""
     model: nn.Module = build_detection_model(cfg, paste_masks=False).to(device)
+    learner = make_learner(cfg, model)  # before the optimizer, which takes what is not frozen
     optimizer = make_optimizer(cfg, model)
     scheduler = make_lr_scheduler(cfg, optimizer)
     checkpointer = DetectronCheckpointer(cfg, model, optimizer, scheduler, cfg.OUTPUT_DIR)
@@ -160,7 +162,7 @@ def make_training(cfg: CfgNode, device: torch.device) -> Training:
         cfg, is_train=True, is_distributed=distributed, start_iter=arguments["iteration"]
     )
     return Training(
-        model=parallel(model, device) if distributed else model,
+        model=parallel(learner, device) if distributed else learner,
         data_loader=loader,
         optimizer=optimizer,
         scheduler=scheduler,
