@@ -234,6 +234,19 @@ def test_every_program_tells_the_users_errors_in_a_line(file: str) -> None:
             assert "failures_named()" in decorators, f"{file}: main() needs @failures_named()"
 
 
+@pytest.mark.parametrize("file", [f for f in SCRIPTS if f.startswith("tools/")])
+def test_tools_can_be_called_and_imported_from_anywhere(file: str) -> None:
+    # they are commands of the installed package too, where no tool can import another by its name
+    (main,) = (function for function in _functions(ROOT / file) if function.name == "main")
+    assert ast.unparse(main.args) == "argv: Sequence[str] | None=None"
+    tools = {Path(script).stem for script in SCRIPTS if script.startswith("tools/")}
+    for node in ast.walk(_tree(ROOT / file)):
+        if isinstance(node, ast.ImportFrom):
+            assert node.module not in tools, f"{file}:{node.lineno}"
+        elif isinstance(node, ast.Import):
+            assert not tools & {alias.name for alias in node.names}, f"{file}:{node.lineno}"
+
+
 _NO_TEXT = ("Image", "av", "os")  # whose open() is of no text file
 
 

@@ -55,9 +55,8 @@ def started_run(
         # one of the processes downloads what that takes
         resolved = complete_config(cfg, config, settings, datasets, uses)
         logger = setup_logger(LOGGER, cfg.OUTPUT_DIR, get_rank())
-        if not isinstance(config, CfgNode):
-            resolved.insert(0, f"Config file: {str(config)!r}, settings: {list(settings)}")
-        logger.info(f"{get_world_size()} processes")
+        source = "a config of the caller" if isinstance(config, CfgNode) else repr(str(config))
+        logger.info(f"{get_world_size()} processes; {source} with the settings {list(settings)}")
         logger.info(f"Environment\n{collect_env_info()}")
         logger.info(f"Config\n{cfg.dump()}")
         for line in resolved:
