@@ -9,6 +9,8 @@ import torch
 from maskrcnn_benchmark.engine.launch import training
 from maskrcnn_benchmark.engine.launch.processes import deterministic_algorithms
 from maskrcnn_benchmark.engine.stop_request import StoppableLoader, StopRequest
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.utils.random_state import seed_generators
 from tests.engine.stand_ins import TinyModel, tiny_loader
 from tests.tools.test_resume import assert_equal, final, leave_as_killed_half_way
 from tests.tools.toy import FEW, draw_data, tool, toy_config, train
@@ -46,6 +48,25 @@ def test_a_resumed_run_with_everything_equals_an_uninterrupted_one(data, tmp_pat
     assert not torch.equal(end["ema"][f"module.{name}"], end["model"][name])
     assert {"loss_maskiou", "grad_norm"} <= metrics(whole)[-2].keys()
     assert "segm_by_class_score_AP" in metrics(whole)[-1]
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_train_only_leaves_the_rest_and_logs_the_losses_of_its_part(data, tmp_path, decay):
+    config = toy_config(
+        *(data, tmp_path),
+        SOLVER__TRAIN_ONLY="maskiou",
+        SOLVER__MAX_ITER=1,
+        SOLVER__BASE_LR=1.0,
+        SOLVER__EMA_DECAY=decay,
+    )
+    train(config)
+    seed_generators(config.SEED)
+    initial, end = build_detection_model(config).state_dict(), final(tmp_path)["model"]
+    assert initial.keys() == end.keys()
+    moved = {name for name in end if not end[name].equal(initial[name])}
+    assert moved == {name for name in end if name.startswith("roi_heads.maskiou.")}
+    losses = {name for name in metrics(tmp_path)[0] if name.startswith("loss_")}
+    assert losses == {"loss_maskiou"}
 
 
 def test_half_precision_trains_with_finite_losses(data, tmp_path):
