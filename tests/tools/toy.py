@@ -84,6 +84,5 @@ def tool(name: str) -> Any:
 def train(config: Any) -> None:
     """Train in this process as ``launch.train`` does, without its test and its log."""
     seed_generators(config.SEED + get_rank())
-    folder = Path(config.OUTPUT_DIR)
-    folder.mkdir(parents=True, exist_ok=True)
-    run_training(make_training(config, torch.device("cpu")), folder, config.dump())
+    training = make_training(config, torch.device("cpu"))
+    run_training(training, Path(config.OUTPUT_DIR), config.dump())

@@ -180,12 +180,13 @@ def run_training(training: Training, folder: Path, config: str) -> None:
 
     Args:
         training: see there.
-        folder: to write to.
+        folder: to write to; created if need be.
         config: text of ``config.yml``.
     """
     options = training.options
     with contextlib.ExitStack() as stack:
         if is_main_process():
+            folder.mkdir(parents=True, exist_ok=True)
             (folder / "config.yml").write_text(config, encoding="utf-8")
             stack.callback(draw_curves, folder)  # however the training ends
             writer = stack.enter_context(MetricsWriter(folder, training.arguments["iteration"]))
