@@ -1,1 +1,34 @@
-"""Mask Scoring R-CNN on the lines of maskrcnn-benchmark."""
+"""Mask Scoring R-CNN on the lines of maskrcnn-benchmark.
+
+The names to begin with are imported when they are first used, so the package itself imports fast:
+``train``, ``test``, ``Predictor``, ``build_detection_model``.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from maskrcnn_benchmark.engine.launch import test, train
+    from maskrcnn_benchmark.modeling.detector import build_detection_model
+    from maskrcnn_benchmark.predict.predictor import Predictor
+
+__all__ = ["Predictor", "build_detection_model", "test", "train"]
+
+_MODULES = {
+    "Predictor": "predict.predictor",
+    "build_detection_model": "modeling.detector",
+    "test": "engine.launch",
+    "train": "engine.launch",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

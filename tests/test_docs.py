@@ -5,6 +5,7 @@ import contextlib
 import importlib
 import io
 import json
+import logging
 import re
 import shlex
 from functools import cache
@@ -17,6 +18,8 @@ import yaml
 
 from maskrcnn_benchmark.config import check_config, make_default_config
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
+from maskrcnn_benchmark.engine.launch import start
+from maskrcnn_benchmark.engine.launch.arguments import argument_parser
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 
 ROOT = Path(__file__).parent.parent
@@ -118,7 +121,10 @@ def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
 def test_snippets_run_and_print_what_the_page_shows(page, demo_folder, tmp_path, monkeypatch):
     (tmp_path / "output").symlink_to(demo_folder / "output")
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)
+    log = logging.getLogger("maskrcnn_benchmark")
+    monkeypatch.setattr(start, "setup_logger", lambda *_: log)  # it writes to stdout
     names: dict[str, object] = {}
     found = [(match[1], match[2]) for match in BLOCK.finditer(read(page))]
     for (language, code), (next_language, shown) in zip(found, [*found[1:], ("", "")], strict=True):
@@ -175,15 +181,15 @@ def test_yaml_is_accepted(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_commands_are_accepted(page, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
-    parser = importlib.import_module("common").argument_parser("")
+def test_commands_are_accepted(page):
+    parser = argument_parser("")
+    shared = (ROOT / "maskrcnn_benchmark/engine/launch/arguments.py").read_text()
     for words in shell_commands(page):
         tools = [index for index, word in enumerate(words) if word.startswith("tools/")]
         if not tools:
             continue
         tool, arguments = words[tools[0]], words[tools[0] + 1 :]
-        known = (ROOT / tool).read_text() + (ROOT / "tools/common.py").read_text()
+        known = (ROOT / tool).read_text() + shared
         for option in (word for word in arguments if word.startswith("--")):
             assert f'"{option}"' in known, f"{page}: {tool} has no {option}"
         if tool not in ("tools/train_net.py", "tools/test_net.py"):

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from common import argument_parser
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.config import cfg, check_config
+from maskrcnn_benchmark.config import check_config
+from maskrcnn_benchmark.engine.launch.arguments import argument_parser, run_arguments
+from maskrcnn_benchmark.engine.launch.run_config import make_config
+from maskrcnn_benchmark.engine.train_only import freeze_all_but
 from maskrcnn_benchmark.modeling.detector import GeneralizedRCNN, build_detection_model
 from maskrcnn_benchmark.modeling.poolers import Pooler
 from maskrcnn_benchmark.structures.bounding_box import BoxList
@@ -152,21 +154,22 @@ def image_size(cfg: CfgNode) -> tuple[int, int]:
 
 
 @failures_named()
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argument_parser("Print parameters, FLOPs and shapes of a model, part by part.")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the padded image")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     with user_errors():
-        if args.config_file:
-            cfg.merge_from_file(args.config_file)
-        cfg.merge_from_list(args.opts)
+        given = run_arguments(args)
+        cfg = make_config(given["config"], given["settings"])
         check_config(cfg)
         size = tuple(args.size) if args.size else image_size(cfg)
         if min(size) < 32:
             raise ValueError(f"--size {size[0]} {size[1]}: both must be at least 32")
         with torch.device("meta"):
             model = build_detection_model(cfg, paste_masks=False)
+        if cfg.SOLVER.TRAIN_ONLY:
+            freeze_all_but(model, cfg.SOLVER.TRAIN_ONLY)
     rpn, heads = cfg.MODEL.RPN, cfg.MODEL.ROI_HEADS
     proposals = rpn.FPN_POST_NMS_TOP_N_TEST if rpn.USE_FPN else rpn.POST_NMS_TOP_N_TEST
     detections = heads.DETECTIONS_PER_IMG if heads.DETECTIONS_PER_IMG > 0 else proposals

@@ -13,6 +13,7 @@ tensor or plain value is left out.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -99,7 +100,7 @@ def describe(found: Conversion, target: Path) -> str:
 
 
 @failures_named()
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -128,7 +129,7 @@ def main() -> None:
         help="pool without alignment and with 2 samples a bin: detectron2's models with "
         "POOLER_TYPE ROIAlign, such as its noaug ones",
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     with user_errors():
         found = convert(args.input, args.output, args)
     print(describe(found, args.output))

@@ -59,7 +59,7 @@ def device_name(text: str) -> str:
     return text
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Predict on images and videos.")
     parser.add_argument(
@@ -99,7 +99,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="KEY VALUE",
         help="settings that go before the config's, such as INPUT.MIN_SIZE_TEST 400",
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 @dataclass
@@ -260,9 +260,9 @@ def predict_inputs(args: argparse.Namespace) -> Run:
 
 
 @failures_named()
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    args = parse_arguments()
+    args = parse_arguments(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     run = predict_inputs(args)
     print(f"{run.detections} detections in {run.images} images, in {args.output}")

@@ -8,15 +8,15 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
-from train_net import run
 
 from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
+from maskrcnn_benchmark.engine.launch import train
 from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 from maskrcnn_benchmark.visualization import (
     Instances,
@@ -34,7 +34,7 @@ SHOWN_SCORE = 0.5
 FOUND = "box IoU > 0.5"  # the group of detections in results.json
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Train and show a small Mask Scoring R-CNN.")
     parser.add_argument("--iterations", type=int, default=1000, help="length of the training")
@@ -43,7 +43,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the data and of the training")
     parser.add_argument("--output", type=Path, default=Path("output/demo"), help="folder to write")
     parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="settings")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def prepare_data(folder: Path, num_train: int, num_val: int, seed: int) -> None:
@@ -60,19 +60,19 @@ def prepare_data(folder: Path, num_train: int, num_val: int, seed: int) -> None:
     marker.write_text(json.dumps(wanted), encoding="utf-8")
 
 
-def settings(args: argparse.Namespace, data: Path) -> list[str]:
-    """Return the KEY VALUE pairs that the command line implies."""
-    pairs: dict[str, Any] = {
-        "OUTPUT_DIR": args.output,
+def train_model(args: argparse.Namespace, data: Path) -> None:
+    """Train as ``tools/train_net.py`` does, and evaluate; the user's settings go before ours."""
+    schedule = {
         "SEED": args.seed,
         "SOLVER.MAX_ITER": args.iterations,
         "SOLVER.STEPS": (int(0.7 * args.iterations), int(0.9 * args.iterations)),
     }
-    for split in SPLITS:
-        key = f"DATASETS.CUSTOM.synthetic_{split}"
-        pairs[f"{key}.ANN_FILE"] = data / "annotations" / f"instances_{split}.json"
-        pairs[f"{key}.IMG_DIR"] = data / split
-    return [str(part) for pair in pairs.items() for part in pair] + args.opts
+    datasets = {
+        f"synthetic_{split}": (data / "annotations" / f"instances_{split}.json", data / split)
+        for split in SPLITS
+    }
+    settings = [part for pair in schedule.items() for part in pair] + args.opts
+    train(CONFIG, settings=settings, datasets=datasets, output_dir=args.output)
 
 
 def draw_pictures(data: Path, detections_folder: Path, output: Path) -> None:
@@ -132,19 +132,14 @@ def write_report(folder: Path, evaluation: Path, iterations: int, seed: int) -> 
 
 
 @failures_named()
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    args = parse_arguments()
+    args = parse_arguments(argv)
     began = time.perf_counter()
     data = args.output / "data"
     with user_errors():
         prepare_data(data, args.num_train, args.num_val, args.seed)
-    # as tools/train_net.py does
-    run(
-        argparse.Namespace(
-            config_file=str(CONFIG), local_rank=0, register=[], opts=settings(args, data)
-        )
-    )
+    train_model(args, data)
     evaluation = args.output / "inference" / "synthetic_val"
     draw_pictures(data, evaluation, args.output / "pictures")
     report = write_report(args.output, evaluation, args.iterations, args.seed)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from maskrcnn_benchmark.engine.stop_request import StoppableLoader
 from maskrcnn_benchmark.evaluation import EVALUATIONS, COCOResults
 from maskrcnn_benchmark.evaluation.original_frame import original_size, to_original_frame
 from maskrcnn_benchmark.evaluation.predictions_file import load_predictions, save_predictions
@@ -26,11 +27,12 @@ from maskrcnn_benchmark.utils.comm import (
 from maskrcnn_benchmark.utils.evaluation_mode import evaluating
 from maskrcnn_benchmark.utils.progress import progress_bar
 
+TestLoader = DataLoader[Any] | StoppableLoader
 _SECONDS_FOR_A_FILE = 30
 
 
 def compute_on_dataset(
-    model: nn.Module, data_loader: DataLoader[Any], device: torch.device | str, masker: Masker
+    model: nn.Module, data_loader: TestLoader, device: torch.device | str, masker: Masker
 ) -> dict[int, BoxList]:
     """Return the predictions for the loader's images by their index in the data set.
 
@@ -81,7 +83,7 @@ def gather_predictions(
     missing = [index for index in range(num_images) if index not in merged]
     if missing:
         raise RuntimeError(
-            f"{len(missing)} of {num_images} images have no prediction, such as numbers "
+            f"{len(missing)} of {num_images} images have no prediction, such as indices "
             f"{missing[:5]}: the test loader did not yield them"
         )
     return [merged[index] for index in range(num_images)]
@@ -92,14 +94,14 @@ def _gather_through_files(own: dict[int, BoxList], folder: Path | None) -> dict[
     if folder is None:
         raise ValueError("inference by several processes needs an output_folder that all can see")
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = sorted(own)
-    save_predictions([own[number] for number in numbers], _shard(folder, get_rank()))
-    numbers_by_rank = all_gather(numbers)  # acts as a barrier: now all files are complete
+    indices = sorted(own)
+    save_predictions([own[index] for index in indices], _shard(folder, get_rank()))
+    indices_by_rank = all_gather(indices)  # acts as a barrier: now all files are complete
     if not is_main_process():
         return {}
     merged: dict[int, BoxList] = {}
-    for rank, numbers in enumerate(numbers_by_rank):
-        merged.update(zip(numbers, _take_shard(folder, rank), strict=True))
+    for rank, indices in enumerate(indices_by_rank):
+        merged.update(zip(indices, _take_shard(folder, rank), strict=True))
     return merged
 
 
@@ -125,7 +127,7 @@ def _take_shard(folder: Path, rank: int) -> list[BoxList]:
 
 def inference(
     model: nn.Module,
-    data_loader: DataLoader[Any],
+    data_loader: TestLoader,
     dataset_name: str,
     iou_types: Sequence[str] = ("bbox",),
     box_only: bool = False,

@@ -112,8 +112,8 @@ def train_step(
     shares = [len(part[2]) / len(batch[2]) for part in parts]
     optimizer.zero_grad()
     of_parts = []
-    for number, (part, share) in enumerate(zip(parts, shares, strict=True), 1):
-        with _keep_gradients_local(model, until_last=number == len(parts)):
+    for index, (part, share) in enumerate(zip(parts, shares, strict=True)):
+        with _keep_gradients_local(model, until_last=index == len(parts) - 1):
             of_parts.append(_backward(model, part, device, share=share, scaler=options.scaler))
     losses = {
         name: torch.stack([s * of[name] for s, of in zip(shares, of_parts, strict=True)]).sum()
@@ -141,8 +141,8 @@ def split_batch(batch: Batch, parts: int) -> list[Batch]:
     """
     images, targets, indices = batch
     split, start = [], 0
-    for number in range(min(parts, len(indices))):
-        count = len(indices) // parts + (number < len(indices) % parts)
+    for part_index in range(min(parts, len(indices))):
+        count = len(indices) // parts + (part_index < len(indices) % parts)
         of = slice(start, start + count)
         part = ImageList(images.tensors[of], images.image_sizes[of])
         split.append((part, targets[of], indices[of]))
@@ -202,7 +202,7 @@ def _clip(optimizer: Optimizer, options: StepOptions) -> dict[str, Tensor]:
 def image_names(dataset: Any, indices: Sequence[int]) -> list[str]:
     """Return ``"id (file name)"`` of each image, as far as the data set knows them."""
     if not hasattr(dataset, "get_img_info"):
-        return [f"number {index} of the data set" for index in indices]
+        return [f"index {index} of the data set" for index in indices]
     infos = [dataset.get_img_info(index) for index in indices]
     return [f"{info.get('id')} ({info.get('file_name', 'no file name')})" for info in infos]
 

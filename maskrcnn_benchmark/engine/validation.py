@@ -107,17 +107,17 @@ def make_validation(cfg: CfgNode, evaluate: Evaluate) -> Validation | None:
     return Validation(evaluate, period=cfg.SOLVER.TEST_PERIOD, metric=metric)
 
 
-def figures(results: Mapping[str, COCOResults]) -> dict[str, float]:
+def metrics_by_name(results: Mapping[str, COCOResults]) -> dict[str, float]:
     """Return the metrics of the test sets, named as ``segm_AP``, as fractions of 1.
 
     Args:
         results: by name of the set. With several sets the names are ``<set>/segm_AP``, but for the
             first set's, which selects the best model. Unknown values (COCO's -1) are omitted.
     """
-    found: dict[str, float] = {}
-    for number, (dataset, result) in enumerate(results.items()):
-        prefix = f"{dataset}/" if number else ""
+    named: dict[str, float] = {}
+    for index, (dataset, result) in enumerate(results.items()):
+        prefix = f"{dataset}/" if index else ""
         for task, metrics in result.results.items():
             known = {name: value for name, value in metrics.items() if value >= 0}
-            found |= {f"{prefix}{task}_{name}": value for name, value in known.items()}
-    return found
+            named |= {f"{prefix}{task}_{name}": value for name, value in known.items()}
+    return named

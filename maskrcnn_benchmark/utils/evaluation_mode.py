@@ -9,11 +9,12 @@ from torch import nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put the model in evaluation mode without gradients; restore its mode afterwards."""
-    was_training = model.training
+    """Put the model in evaluation mode without gradients; restore each module's mode afterwards."""
+    modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        model.train(was_training)
+        for module, was_training in modes.items():
+            module.training = was_training

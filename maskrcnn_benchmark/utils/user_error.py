@@ -37,17 +37,24 @@ class MissingPackageError(UserError, ImportError):
 
 @contextlib.contextmanager
 def user_errors() -> Iterator[None]:
-    """End the program with one line, ``error: ...``, and exit code 2 where the user can mend it.
+    """Make a ``UserError`` of any ValueError, OSError and ImportError.
 
-    For the set-up of a run, in which any ValueError, OSError and ImportError is about what the user
-    gave, unless a ValueError comes out of the depth of torch. Later on only a ``UserError`` is.
+    For the set-up of a run, in which all of these are about what the user gave, unless a ValueError
+    comes out of the depth of torch. Later on only a ``UserError`` is.
     """
     try:
         yield
     except (ValueError, OSError, ImportError) as error:
-        if not isinstance(error, OSError | ImportError | UserError) and _is_of_a_library(error):
+        if isinstance(error, UserError) or _is_refused_file(error):
             raise
-        _end(error)
+        if not isinstance(error, OSError | ImportError) and _is_of_a_library(error):
+            raise
+        kind: type[UserError] = UserError
+        if isinstance(error, FileNotFoundError):
+            kind = MissingFileError
+        elif isinstance(error, ImportError):
+            kind = MissingPackageError
+        raise kind(str(error)) from error
 
 
 @contextlib.contextmanager

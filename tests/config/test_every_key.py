@@ -11,6 +11,7 @@ import pytest
 import torch
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.engine.launch.testing import run_tests
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.structures.image_list import to_image_list
 from tests.data.helpers import square, write_coco
@@ -31,7 +32,7 @@ from tests.helpers.observers import (
     workers,
 )
 from tests.helpers.tiny_detector import tiny_tree
-from tests.tools.toy import tool, train
+from tests.tools.toy import train
 
 PLAIN = {"INPUT.HORIZONTAL_FLIP_PROB_TRAIN": 0.0, "INPUT.PIXEL_MEAN": [0.0, 0.0, 0.0]}
 SIZES = [f"INPUT.{side}_SIZE_{split}" for side in ("MIN", "MAX") for split in ("TRAIN", "TEST")]
@@ -118,7 +119,7 @@ def verdicts(config: Any) -> list[str]:
     level = logger.level
     logger.setLevel(logging.INFO)
     try:
-        tool("common").run_tests(config, tiny_model(config), torch.device("cpu"))
+        run_tests(config, tiny_model(config), torch.device("cpu"))
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
@@ -130,7 +131,7 @@ def folders_written(config: Any) -> list[str]:
     config = with_tiny_model(config)
     config.SOLVER.MAX_ITER = 1
     train(config)
-    tool("common").run_tests(config, tiny_model(config), torch.device("cpu"))
+    run_tests(config, tiny_model(config), torch.device("cpu"))
     written = [Path(name) for name in ("one", "two") if Path(name).exists()]
     for folder in written:
         assert (folder / "model_final.pth").is_file()

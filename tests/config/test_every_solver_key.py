@@ -13,6 +13,7 @@ from maskrcnn_benchmark.checkpoint.checkpointer import Checkpointer
 from maskrcnn_benchmark.config.linear_scaling import scale_to_batch
 from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.engine.stop_request import StopRequest
+from maskrcnn_benchmark.engine.train_only import make_learner
 from maskrcnn_benchmark.engine.train_step import StepOptions, train_step
 from maskrcnn_benchmark.engine.trainer import do_train
 from maskrcnn_benchmark.engine.validation import make_validation
@@ -118,8 +119,8 @@ def trainable(config: CfgNode) -> set[str]:
     config = config.clone()
     config.merge_from_other_cfg(CfgNode({"MODEL": tiny_tree()["MODEL"]}))
     torch.manual_seed(0)
-    model = build_detection_model(config).train()
-    losses = model(torch.zeros(1, 3, 64, 64), [two_objects()])
+    model = build_detection_model(config)
+    losses = make_learner(config, model).train()(torch.zeros(1, 3, 64, 64), [two_objects()])
     sum(losses.values()).backward()
     parts = {
         "backbone": "backbone",

@@ -12,7 +12,7 @@ from maskrcnn_benchmark.config import cfg
 from maskrcnn_benchmark.engine.metrics_writer import MetricsWriter
 from maskrcnn_benchmark.engine.stop_request import StopRequest
 from maskrcnn_benchmark.engine.trainer import TrainOptions, do_train
-from maskrcnn_benchmark.engine.validation import Validation, figures, make_validation
+from maskrcnn_benchmark.engine.validation import Validation, make_validation, metrics_by_name
 from maskrcnn_benchmark.evaluation import COCOResults
 from tests.engine.stand_ins import TinyModel, tiny_loader
 from tests.helpers.ranks import on_ranks
@@ -65,7 +65,7 @@ def test_an_evaluation_leaves_no_trace_in_the_weights(tmp_path):
     assert torch.equal(plain.layer.weight, evaluated.layer.weight)
 
 
-def test_the_best_is_kept_and_the_figures_are_written(tmp_path):
+def test_the_best_is_kept_and_the_metrics_are_written(tmp_path):
     with MetricsWriter(tmp_path) as writer:
         train(tmp_path, 7, returning(0.1, 0.3, 0.2, 0.3), writer=writer)
     assert torch.load(tmp_path / "model_best.pth", weights_only=True)["iteration"] == 4
@@ -103,7 +103,7 @@ def scores(at_most=100):
 
 
 def recorded(folder):
-    """Return the last checkpoint, the best one and the figures of the evaluations."""
+    """Return the last checkpoint, the best one and the metrics of the evaluations."""
     names = ("model_final.pth", "model_best.pth")
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     tested = [line for line in lines if "segm_AP" in line]
@@ -163,12 +163,12 @@ def test_without_ground_truth_nothing_is_best(tmp_path):
     assert not (tmp_path / "model_best.pth").exists()
 
 
-def test_figures_have_one_name_each_and_no_unknown_ones():
+def test_metrics_have_one_name_each_and_no_unknown_ones():
     first, second = COCOResults("bbox", "segm"), COCOResults("bbox")
     first.results["bbox"] |= {"AP": 0.25, "AP50": 0.5}
     first.results["segm"]["AP"] = 0.0
     second.results["bbox"]["AP"] = 0.125
-    assert figures({"a": first, "b": second}) == {
+    assert metrics_by_name({"a": first, "b": second}) == {
         "bbox_AP": 0.25, "bbox_AP50": 0.5, "segm_AP": 0.0, "b/bbox_AP": 0.125
     }  # fmt: skip
 
@@ -197,7 +197,7 @@ def _evaluating_process(rank):
     assert validation.best == 0.5
 
 
-def test_all_processes_know_the_figures_of_the_main_one():
+def test_all_processes_know_the_metrics_of_the_main_one():
     on_ranks(_evaluating_process)
 
 

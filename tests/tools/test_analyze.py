@@ -19,8 +19,7 @@ MS = "e2e_ms_rcnn_R_50_FPN_1x.yaml"
 def tool(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     yield importlib.import_module("analyze")
-    for name in ("analyze", "common"):
-        sys.modules.pop(name, None)
+    sys.modules.pop("analyze", None)
 
 
 def parts_of(tool, config, size=(64, 96)):

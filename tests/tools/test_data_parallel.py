@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from maskrcnn_benchmark.data import make_data_loader
+from maskrcnn_benchmark.engine.launch.processes import parallel
 from maskrcnn_benchmark.engine.train_step import train_step
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_optimizer
 from maskrcnn_benchmark.utils.comm import all_gather
 from maskrcnn_benchmark.utils.random_state import seed_generators, step_seed
 from tests.helpers.ranks import on_ranks
-from tests.tools.toy import draw_data, tool, toy_config
+from tests.tools.toy import draw_data, toy_config
 
 C4 = {
     "file": "e2e_ms_rcnn_R_50_C4_1x.yaml",
@@ -69,9 +70,8 @@ def _process(rank: int, data: Path, folder: Path) -> None:
         # in the second round a rank has no ground truth, so its heads have no positives
         for own in (batch, empty(batch) if rank == 1 else batch):
             model, optimizer = build(config)
-            parallel = tool("train_net").parallel(model, torch.device("cpu"))
             seed_generators(seeds[rank])
-            train_step(parallel, optimizer, own, "cpu")
+            train_step(parallel(model, torch.device("cpu")), optimizer, own, "cpu")
             batches = all_gather(own)
             if rank == 0:
                 weights = model.state_dict()

@@ -1,6 +1,5 @@
 """The parts of ``make demo`` around the training, which ``.ci/run`` runs as a whole."""
 
-import argparse
 import importlib
 import json
 import sys
@@ -9,8 +8,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from maskrcnn_benchmark.config import cfg, check_config
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
+from maskrcnn_benchmark.engine.launch import training
 
 TOOLS = str(Path(__file__).parents[2] / "tools")
 
@@ -19,8 +18,7 @@ TOOLS = str(Path(__file__).parents[2] / "tools")
 def quickstart(monkeypatch):
     monkeypatch.syspath_prepend(TOOLS)
     yield importlib.import_module("quickstart")
-    for name in ("quickstart", "train_net", "common"):
-        sys.modules.pop(name, None)
+    sys.modules.pop("quickstart", None)
 
 
 def test_the_same_data_are_not_drawn_twice(quickstart, tmp_path):
@@ -42,18 +40,25 @@ def test_an_interrupted_drawing_is_done_again(quickstart, tmp_path):
     assert (tmp_path / "complete.json").is_file()
 
 
-def test_settings_give_a_valid_config(quickstart, tmp_path):
-    args = argparse.Namespace(
-        iterations=100, output=tmp_path, seed=3, opts=["SOLVER.BASE_LR", "0.01"]
-    )
-    config = cfg.clone()
-    config.merge_from_file(quickstart.CONFIG)
-    config.merge_from_list(quickstart.settings(args, tmp_path / "data"))
-    check_config(config)
+def test_the_training_is_what_the_command_line_says(quickstart, tmp_path, monkeypatch):
+    data, seen = tmp_path / "data", []
+    quickstart.prepare_data(data, 2, 1, seed=0)
+
+    def stop(cfg, _):
+        seen.append(cfg)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(training, "make_training", stop)
+    command = ["--iterations", "100", "--seed", "3", "--output", str(tmp_path)]
+    args = quickstart.parse_arguments([*command, "SOLVER.BASE_LR", "0.01"])
+    with pytest.raises(ValueError, match="enough"):
+        quickstart.train_model(args, data)
+    (config,) = seen
     assert (config.SEED, config.SOLVER.MAX_ITER, config.SOLVER.STEPS) == (3, 100, (70, 90))
-    assert config.SOLVER.BASE_LR == 0.01
-    folder = config.DATASETS.CUSTOM.synthetic_val.IMG_DIR
-    assert Path(folder) == tmp_path / "data" / "val"
+    assert (0.01, str(tmp_path)) == (config.SOLVER.BASE_LR, config.OUTPUT_DIR)
+    assert config.DATASETS.TRAIN == ("synthetic_train",)
+    assert config.DATASETS.TEST == ("synthetic_val",)
+    assert Path(config.DATASETS.CUSTOM.synthetic_val.IMG_DIR) == data / "val"
 
 
 def test_report_and_pictures(quickstart, tmp_path):

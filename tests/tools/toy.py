@@ -9,7 +9,9 @@ import torch
 
 from maskrcnn_benchmark.config import cfg
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
+from maskrcnn_benchmark.engine.launch.training import make_training, run_training
 from maskrcnn_benchmark.utils.comm import get_rank
+from maskrcnn_benchmark.utils.random_state import seed_generators
 
 ROOT = Path(__file__).parent.parent.parent
 THIN = {
@@ -80,8 +82,7 @@ def tool(name: str) -> Any:
 
 
 def train(config: Any) -> None:
-    """Train in this process as tools/train_net.py does."""
-    train_net = tool("train_net")
-    tool("common").seed_generators(config.SEED + get_rank())
-    Path(config.OUTPUT_DIR).mkdir(parents=True, exist_ok=True)
-    train_net.train(config, train_net.set_up(config, torch.device("cpu")))
+    """Train in this process as ``launch.train`` does, without its test and its log."""
+    seed_generators(config.SEED + get_rank())
+    training = make_training(config, torch.device("cpu"))
+    run_training(training, Path(config.OUTPUT_DIR), config.dump())

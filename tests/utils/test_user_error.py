@@ -1,5 +1,6 @@
 """What the user can mend is told in a line; a defect keeps its traceback."""
 
+import contextlib
 import errno
 import subprocess
 import sys
@@ -60,6 +61,31 @@ def ended(context, error):
     return stop.value.code
 
 
+@contextlib.contextmanager
+def set_up():
+    """The set-up of a run in a program."""
+    with failures_named(), user_errors():
+        yield
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ValueError("a"), UserError),
+        (MissingFileError("a"), MissingFileError),
+        (FileNotFoundError("a"), MissingFileError),
+        (ImportError("a"), MissingPackageError),
+        (OSError("no network"), UserError),
+        (PermissionError(errno.EACCES, "no", "out.png"), PermissionError),
+    ],
+)
+def test_in_a_library_what_the_user_gave_is_an_error_of_its_kind(error, kind):
+    with pytest.raises(kind) as raised, user_errors():
+        raise error
+    assert type(raised.value) is kind
+    assert str(raised.value) == str(error)
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -68,7 +94,7 @@ def ended(context, error):
     ],
 )
 def test_in_the_set_up_what_the_user_gave_is_to_blame(capsys, error):
-    assert ended(user_errors, error) == 2
+    assert ended(set_up, error) == 2
     assert capsys.readouterr().err == f"error: {error}\n"
 
 

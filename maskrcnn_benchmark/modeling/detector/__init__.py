@@ -33,7 +33,6 @@ def build_detection_model(cfg: CfgNode, *, paste_masks: bool = True) -> Generali
         backbone,
         build_rpn(cfg, backbone.out_channels),
         None if cfg.MODEL.RPN_ONLY else build_roi_heads(cfg, backbone.out_channels, paste_masks),
-        train_only=cfg.SOLVER.TRAIN_ONLY,
         dtype=getattr(torch, cfg.DTYPE),
     )
     return model.to(memory_format=torch.channels_last)

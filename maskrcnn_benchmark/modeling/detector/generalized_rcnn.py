@@ -20,9 +20,6 @@ class GeneralizedRCNN(nn.Module):
         backbone: images to feature maps.
         rpn: feature maps to proposals.
         roi_heads: proposals to detections; None for an RPN alone.
-        train_only: ``"rpn"``, ``"box"``, ``"mask"`` or ``"maskiou"``: everything else is frozen,
-            what it shares with another part too (on C4 the stage that box and mask head have in
-            common), and in training the losses of this part alone are computed; ``""`` trains all.
         dtype: arithmetic of the convolutions and linear layers: float16 and bfloat16 are mixed
             precision by ``torch.autocast``; with float32 a caller's autocast holds.
     """
@@ -33,7 +30,6 @@ class GeneralizedRCNN(nn.Module):
         rpn: RPN,
         roi_heads: CombinedROIHeads | None,
         *,
-        train_only: str = "",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
@@ -41,18 +37,6 @@ class GeneralizedRCNN(nn.Module):
         self.backbone = backbone
         self.rpn = rpn
         self.roi_heads = roi_heads
-        self.train_only = train_only
-        if train_only:
-            part = "rpn" if train_only == "rpn" else f"roi_heads.{train_only}"
-            self._freeze_all_but(part)
-
-    def _freeze_all_but(self, part: str) -> None:
-        """Train the parameters of a submodule that no other part of the model has too."""
-        self.requires_grad_(False)
-        self.get_submodule(part).requires_grad_(True)
-        for name, parameter in self.named_parameters(remove_duplicate=False):
-            if not name.startswith(f"{part}."):
-                parameter.requires_grad_(False)
 
     def forward(
         self,
@@ -102,16 +86,13 @@ class GeneralizedRCNN(nn.Module):
         return targets
 
     def losses(self, images: ImageList, targets: Sequence[BoxList]) -> dict[str, Tensor]:
-        """Return the losses of the RPN and of the ROI heads by name, those that train something."""
+        """Return the losses of the RPN and of the ROI heads by name."""
         features = self.backbone(images.tensors)
         output = self.rpn(features)
-        losses: dict[str, Tensor] = {}
-        if self.train_only in ("", "rpn"):
-            losses.update(self.rpn.losses(images, output, targets))
-        if self.roi_heads is not None and self.train_only != "rpn":
+        losses = self.rpn.losses(images, output, targets)
+        if self.roi_heads is not None:
             proposals = self.rpn.train_proposals(images, output)
-            only = self.train_only
-            losses.update(self.roi_heads.losses(features, proposals, targets, only=only))
+            losses |= self.roi_heads.losses(features, proposals, targets)
         return losses
 
     def predict(self, images: ImageList) -> list[BoxList]:

@@ -73,45 +73,35 @@ class CombinedROIHeads(nn.Module):
         features: Sequence[Tensor],
         proposals: Sequence[BoxList],
         targets: Sequence[BoxList],
-        *,
-        only: str = "",
     ) -> dict[str, Tensor]:
-        """Return the losses of all heads, or of one.
+        """Return the losses of all heads.
 
         Args:
             features: ``[N, C, H, W]`` of each level.
             proposals: of each of the N images.
             targets: ground truth of each image, with ``labels`` and, for masks, ``masks``;
                 instances without a mask are left out of the losses of masks.
-            only: ``"box"``, ``"mask"`` or ``"maskiou"``: this head's losses alone; ``""``: all.
         """
         sampled = self.sampler(proposals, targets)
-        losses: dict[str, Tensor] = {}
-        box_output = None
-        if only in ("", "box"):
-            box_output = self.box(features, sampled.boxes)
-            losses.update(self.box.losses(box_output, sampled))
-        if self.mask is not None and only != "box":
+        box_output = self.box(features, sampled.boxes)
+        losses = self.box.losses(box_output, sampled)
+        if self.mask is not None:
             learned = has_mask_target(sampled)
             positives = sampled[[chosen.nonzero().flatten() for chosen in learned]]
-            if self.mask.shares_box_features and box_output is not None:
+            if self.mask.shares_box_features:
                 rows = torch.cat(learned).nonzero().flatten()
                 output = self.mask.predict(box_output.pooled[rows], box_output.features[rows])
             else:
                 output = self.mask(features, positives.boxes)
-            losses.update(self._mask_losses(output, positives, only))
+            losses.update(self._mask_losses(output, positives))
         return losses
 
-    def _mask_losses(
-        self, output: MaskOutput, positives: SampledProposals, only: str
-    ) -> dict[str, Tensor]:
+    def _mask_losses(self, output: MaskOutput, positives: SampledProposals) -> dict[str, Tensor]:
         labels = positives.all_labels()
         logits = select_class(output.logits, labels)  # [R, M, M]
         gt = build_mask_targets(positives, logits.shape[-1])
-        losses: dict[str, Tensor] = {}
-        if only != "maskiou":
-            losses["loss_mask"] = mask_loss(logits, gt.masks)
-        if self.maskiou is not None and only != "mask":
+        losses = {"loss_mask": mask_loss(logits, gt.masks)}
+        if self.maskiou is not None:
             # neither the masks nor the features are detached: the quality of a mask teaches the
             # mask head and the backbone too, as in the original
             pred_ious = self.maskiou(output.roi_features, logits.sigmoid())

@@ -1,20 +1,23 @@
-"""Data sets from the command line, and the classes that follow from the data."""
+"""Data sets of the user's own, and the classes that follow from the data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.data.build import check_num_classes
 from maskrcnn_benchmark.data.classes import make_classes
 
+DatasetFiles = Sequence[str | Path]  # annotation file, folder of the images
+
 _NUM_CLASSES = "MODEL.ROI_BOX_HEAD.NUM_CLASSES"
 _SPLITS = ("TRAIN", "TEST")
 
 
 def register_datasets(
-    cfg: CfgNode, entries: Sequence[Sequence[str]], uses: Sequence[str], given: Sequence[str]
+    cfg: CfgNode, datasets: Mapping[str, DatasetFiles], uses: Sequence[str], given: Sequence[str]
 ) -> list[str]:
-    """Add ``--register NAME ANN_FILE IMG_DIR`` to the config, and use what was added.
+    """Add data sets (``--register NAME ANN_FILE IMG_DIR``) to the config, and use them.
 
     A split that names a registered set, or is among ``given``, stays. Without such a split the
     first set is trained on and the others are tested on, or all are tested on where nothing is
@@ -22,22 +25,26 @@ def register_datasets(
 
     Args:
         cfg: changed in place.
-        entries: name, annotation file and image folder of each set.
+        datasets: annotation file and image folder of each set, by name.
         uses: the splits that the run uses, of ``TRAIN`` and ``TEST``.
-        given: keys that the command line sets.
+        given: keys that the user sets beside the config file.
 
     Returns:
         What to tell the user, a line each.
 
     Raises:
-        ValueError: a name cannot be one, or occurs twice, or nothing is left to train on.
+        ValueError: a name cannot be one, or nothing is left to train on.
     """
-    names = [name for name, _, _ in entries]
-    for name, ann_file, img_dir in entries:
-        if not name or "." in name or names.count(name) > 1:
-            raise ValueError(f"--register {name!r}: needs a name of its own, without a dot")
-        files = {"ANN_FILE": ann_file, "IMG_DIR": img_dir}
-        cfg.merge_from_other_cfg({"DATASETS": {"CUSTOM": {name: files}}})
+    names = list(datasets)
+    for name, files in datasets.items():
+        if not name or "." in name:
+            raise ValueError(f"data set {name!r}: a name must not be empty or hold a dot")
+        if isinstance(files, str) or len(files) != 2:
+            raise ValueError(
+                f"data set {name!r}: {files!r} is not (annotation file, folder of the images)"
+            )
+        entry = {"ANN_FILE": str(files[0]), "IMG_DIR": str(files[1])}
+        cfg.merge_from_other_cfg({"DATASETS": {"CUSTOM": {name: entry}}})
     fixed = [
         split
         for split in _SPLITS

@@ -1,23 +1,16 @@
 """Which sets a run uses, and how many classes, from the command line alone."""
 
-import importlib
 import json
-from pathlib import Path
 
 import pytest
 
 from maskrcnn_benchmark.config import cfg
+from maskrcnn_benchmark.engine.launch.own_data import register_datasets, resolve_num_classes
 from tests.data.helpers import square, write_coco
+from tests.helpers.shipped_configs import CONFIGS
 
-TOOLS = Path(__file__).parent.parent.parent / "tools"
-CONFIG = TOOLS.parent / "configs" / "e2e_ms_rcnn_R_50_FPN_1x.yaml"
+CONFIG = CONFIGS / "e2e_ms_rcnn_R_50_FPN_1x.yaml"
 BOTH = ("TRAIN", "TEST")
-
-
-@pytest.fixture
-def own_data(monkeypatch):
-    monkeypatch.syspath_prepend(TOOLS)
-    return importlib.import_module("own_data")
 
 
 @pytest.fixture
@@ -27,8 +20,8 @@ def config():
     return config
 
 
-def entry(name):
-    return (name, f"{name}.json", f"{name}/")
+def entries(names):
+    return {name: (f"{name}.json", f"{name}/") for name in names}
 
 
 @pytest.mark.parametrize(
@@ -47,12 +40,12 @@ def entry(name):
         ("", BOTH, {}, None, None),
     ],
 )
-def test_registered_sets_are_used(own_data, config, names, uses, given, train, test):
+def test_registered_sets_are_used(config, names, uses, given, train, test):
     before = (config.DATASETS.TRAIN, config.DATASETS.TEST)
     for split, sets in given.items():
         config.DATASETS[split] = sets
     keys = [f"DATASETS.{split}" for split in given]
-    lines = own_data.register_datasets(config, [entry(name) for name in names], uses, keys)
+    lines = register_datasets(config, entries(names), uses, keys)
     assert (before[0] if train is None else train) == config.DATASETS.TRAIN
     assert (before[1] if test is None else test) == config.DATASETS.TEST
     assert len(lines) == (len(set(uses) - set(given)) if names else 0)
@@ -63,52 +56,55 @@ def test_registered_sets_are_used(own_data, config, names, uses, given, train, t
         }
 
 
-def test_a_yaml_that_names_the_registered_set_decides(own_data, config):
+def test_a_yaml_that_names_the_registered_set_decides(config):
     config.merge_from_text("DATASETS: {TRAIN: [b], TEST: [a]}")
-    assert own_data.register_datasets(config, [entry("a"), entry("b")], BOTH, []) == []
+    assert register_datasets(config, entries("ab"), BOTH, []) == []
     assert (config.DATASETS.TRAIN, config.DATASETS.TEST) == (("b",), ("a",))
 
 
-def test_bad_registrations_are_named(own_data, config):
-    for entries in ([entry("a.b")], [entry("a"), entry("a")], [entry("")]):
-        with pytest.raises(ValueError, match="needs a name of its own, without a dot"):
-            own_data.register_datasets(config, entries, BOTH, [])
+def test_bad_registrations_are_named(config):
+    for name in ("a.b", ""):
+        with pytest.raises(ValueError, match=f"'{name}': a name must not be empty or hold a dot"):
+            register_datasets(config, entries([name]), BOTH, [])
+    for files in ("a.json", ("a.json",), ("a.json", "a/", "b/")):
+        with pytest.raises(ValueError, match="'a': .* is not .annotation file, folder of"):
+            register_datasets(config, {"a": files}, BOTH, [])
     config.DATASETS.TEST = ("a",)
     with pytest.raises(ValueError, match="no data set is left to train on"):
-        own_data.register_datasets(config, [entry("a")], BOTH, ["DATASETS.TEST"])
+        register_datasets(config, entries("a"), BOTH, ["DATASETS.TEST"])
 
 
-def register(own_data, config, folder, name, categories=((3, "cat"), (7, "dog"))):
+def register(config, folder, name, categories=((3, "cat"), (7, "dog"))):
     folder = folder / name
     folder.mkdir()
     files = write_coco(folder, [(20, 10, [square(1, 1, 5)])], categories)
-    own_data.register_datasets(config, [(name, *map(str, files))], ("TEST",), ["DATASETS.TEST"])
+    register_datasets(config, {name: files}, ("TEST",), ["DATASETS.TEST"])
     return files
 
 
-def test_the_number_of_classes_follows_from_the_data(own_data, config, tmp_path):
-    register(own_data, config, tmp_path, "a")
-    register(own_data, config, tmp_path, "b", ((1, "cat"), (2, "dog")))  # ids do not matter
+def test_the_number_of_classes_follows_from_the_data(config, tmp_path):
+    register(config, tmp_path, "a")
+    register(config, tmp_path, "b", ((1, "cat"), (2, "dog")))  # ids do not matter
     config.DATASETS.TRAIN, config.DATASETS.TEST = ("a",), ("b",)
-    (line,) = own_data.resolve_num_classes(config, BOTH)
+    (line,) = resolve_num_classes(config, BOTH)
     assert line == "MODEL.ROI_BOX_HEAD.NUM_CLASSES is 3: a has 2 classes"
     assert config.MODEL.ROI_BOX_HEAD.NUM_CLASSES == 3
-    assert own_data.resolve_num_classes(config, BOTH) == []  # set now, and right
+    assert resolve_num_classes(config, BOTH) == []  # set now, and right
     config.MODEL.ROI_BOX_HEAD.NUM_CLASSES = 4
     with pytest.raises(ValueError, match="a, b has 2 classes: .* must be 3 .* not 4"):
-        own_data.resolve_num_classes(config, BOTH)
+        resolve_num_classes(config, BOTH)
 
 
-def test_sets_of_other_classes_are_refused_at_the_start(own_data, config, tmp_path):
-    register(own_data, config, tmp_path, "a")
-    path, _ = register(own_data, config, tmp_path, "b", ((3, "dog"), (7, "cat")))
+def test_sets_of_other_classes_are_refused_at_the_start(config, tmp_path):
+    register(config, tmp_path, "a")
+    path, _ = register(config, tmp_path, "b", ((3, "dog"), (7, "cat")))
     config.DATASETS.TRAIN, config.DATASETS.TEST = ("a",), ("b",)
     with pytest.raises(ValueError, match=r"'a' and 'b' .*\['cat', 'dog'\] and \['dog', 'cat'\]"):
-        own_data.resolve_num_classes(config, BOTH)
-    own_data.resolve_num_classes(config, ("TRAIN",))
+        resolve_num_classes(config, BOTH)
+    resolve_num_classes(config, ("TRAIN",))
     path.write_text(json.dumps({"images": [], "categories": []}))
     with pytest.raises(ValueError, match="there are no categories"):
-        own_data.resolve_num_classes(config, BOTH)
+        resolve_num_classes(config, BOTH)
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"data set 'b': .*json does not exist"):
-        own_data.resolve_num_classes(config, BOTH)
+        resolve_num_classes(config, BOTH)

@@ -3,12 +3,15 @@
 import pytest
 import torch
 import torch.distributed as dist
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from maskrcnn_benchmark.engine.train_only import make_learner
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_optimizer
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
+from maskrcnn_benchmark.utils.evaluation_mode import evaluating
 from tests.helpers.thin_model import thin_config
 from tests.helpers.tiny_detector import tiny_config
 
@@ -23,6 +26,17 @@ LOSSES = {
 SIZE = (96, 64)
 
 
+class Levels(nn.Module):
+    """A module applied to each level."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, features):
+        return [self.module(level) for level in features]
+
+
 def target(corners):
     boxes = BoxList(corners, SIZE)
     boxes.add_field("labels", torch.ones(len(boxes), dtype=torch.int64))
@@ -35,10 +49,12 @@ TARGETS = [target([[10, 10, 50, 50], [40, 5, 90, 40]]), target([[5, 20, 60, 60]]
 
 
 def make(part):
+    """The config, the model, and the model as it is trained."""
     cfg = tiny_config()
     cfg.SOLVER.TRAIN_ONLY = part
     torch.manual_seed(0)
-    return cfg, build_detection_model(cfg).train()
+    model = build_detection_model(cfg)
+    return cfg, model, make_learner(cfg, model).train()
 
 
 def images():
@@ -47,14 +63,14 @@ def images():
 
 @pytest.mark.parametrize("part", list(PREFIXES))
 def test_only_the_part_moves(part):
-    cfg, model = make(part)
+    cfg, model, learner = make(part)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     optimizer = make_optimizer(cfg, model)
     trained = [p for group in optimizer.param_groups for p in group["params"]]
     names = {n for n, p in model.named_parameters() if any(p is t for t in trained)}
     assert names == {n for n in before if n.startswith(PREFIXES[part]) and "anchor" not in n}
     for _ in range(2):
-        losses = model(images(), TARGETS)
+        losses = learner(images(), TARGETS)
         assert set(losses) == LOSSES[part]
         optimizer.zero_grad()
         sum(losses.values()).backward()
@@ -78,10 +94,11 @@ def test_what_two_heads_share_stays(part, shares):
     }
     cfg = thin_config("e2e_ms_rcnn_R_50_C4_1x.yaml", options)
     torch.manual_seed(0)
-    model = build_detection_model(cfg).train()
+    model = build_detection_model(cfg)
+    learner = make_learner(cfg, model).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     optimizer = make_optimizer(cfg, model)
-    sum(model(images(), TARGETS).values()).backward()
+    sum(learner(images(), TARGETS).values()).backward()
     optimizer.step()
     moved = {name for name, tensor in model.state_dict().items() if not tensor.equal(before[name])}
     own = {name for name in before if name.startswith(PREFIXES[part])}
@@ -93,22 +110,43 @@ def test_what_two_heads_share_stays(part, shares):
 
 @pytest.mark.parametrize("part", list(PREFIXES))
 def test_its_losses_are_those_of_the_whole_training(part):
-    whole, alone = (make(p)[1] for p in ("", part))
+    whole, alone = (make(p)[2] for p in ("", part))
     torch.manual_seed(1)
     expected = whole(images(), TARGETS)
     torch.manual_seed(1)
     for name, loss in alone(images(), TARGETS).items():
-        torch.testing.assert_close(loss, expected[name])
+        assert loss.equal(expected[name])
+
+
+@pytest.mark.parametrize("part", list(PREFIXES))
+def test_statistics_of_the_rest_stay_too(part):
+    """A batch normalization outside the part is in evaluation mode, after a test as well."""
+    cfg, model, learner = make(part)
+    norm = nn.BatchNorm2d(16)
+    model.backbone = nn.Sequential(model.backbone, Levels(norm))
+    model.backbone.out_channels = 16
+    learner.train()
+    for _ in range(2):
+        learner(images(), TARGETS)
+        assert norm.running_mean.eq(0).all() and norm.num_batches_tracked == 0
+        modes = {name: module.training for name, module in model.named_modules() if name}
+        assert {name for name, mode in modes.items() if mode} == {
+            name for name in modes if f"{name}.".startswith(PREFIXES[part])
+        }
+        with evaluating(model):
+            assert not any(module.training for module in model.modules())
+        assert model.training
+    assert make("")[2].roi_heads.training
 
 
 def test_loss_maskiou_falls():
-    cfg, model = make("maskiou")
+    cfg, model, learner = make("maskiou")
     cfg.SOLVER.BASE_LR = 1e-3
     optimizer = make_optimizer(cfg, model)
     history = []
     for _ in range(16):
         torch.manual_seed(0)
-        loss = model(images(), TARGETS)["loss_maskiou"]
+        loss = learner(images(), TARGETS)["loss_maskiou"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -120,8 +158,8 @@ def test_in_distributed_training():
     """With an image without objects too: then no gradient comes, but every parameter takes part."""
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:
-        cfg, model = make("maskiou")
-        parallel = DistributedDataParallel(model, broadcast_buffers=False)
+        cfg, model, learner = make("maskiou")
+        parallel = DistributedDataParallel(learner, broadcast_buffers=False)
         optimizer = make_optimizer(cfg, model)
         for targets in (TARGETS, [target([]), target([])], TARGETS):
             optimizer.zero_grad()

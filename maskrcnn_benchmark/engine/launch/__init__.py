@@ -1,0 +1,6 @@
+"""A run from its arguments to its results: ``train`` and ``test``."""
+
+from maskrcnn_benchmark.engine.launch.testing import test
+from maskrcnn_benchmark.engine.launch.training import train
+
+__all__ = ["test", "train"]

@@ -1,0 +1,105 @@
+"""The config of a run: a file, the settings over it, and what follows from data and weights."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.checkpoint.convert import config_file
+from maskrcnn_benchmark.checkpoint.convert.published import is_published, local_weights
+from maskrcnn_benchmark.config import check_config, make_default_config
+from maskrcnn_benchmark.config.linear_scaling import scale_to_batch
+from maskrcnn_benchmark.engine.launch.own_data import (
+    DatasetFiles,
+    register_datasets,
+    resolve_num_classes,
+)
+
+Config: TypeAlias = str | Path | CfgNode
+Settings: TypeAlias = Mapping[str, Any] | Sequence[Any]
+
+
+def setting_list(settings: Settings) -> list[Any]:
+    """Return settings as ``[key, value, ...]``; a path becomes text, as configs hold it.
+
+    Args:
+        settings: such a list, or a mapping, whose sections may be mappings themselves.
+    """
+    if isinstance(settings, Mapping):
+        settings = [part for pair in _leaves(settings) for part in pair]
+    return [str(part) if isinstance(part, Path) else part for part in settings]
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def make_config(config: Config, settings: Sequence[Any]) -> CfgNode:
+    """Return a new config: the defaults, a file or a tree over them, and settings over that.
+
+    Args:
+        config: a YAML, or a tree, which stays as it is; "" for the defaults.
+        settings: ``[key, value, ...]``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a key is unknown or a value of a wrong type.
+    """
+    if isinstance(config, CfgNode):
+        cfg = config.clone()
+        cfg.defrost()
+    else:
+        cfg = make_default_config()
+        if config:
+            cfg.merge_from_file(config)
+    cfg.merge_from_list(settings)
+    return cfg
+
+
+def complete_config(
+    cfg: CfgNode,
+    config: Config,
+    settings: Sequence[Any],
+    datasets: Mapping[str, DatasetFiles],
+    uses: Sequence[str],
+) -> list[str]:
+    """Add what a published model and registered data sets ask for; check and freeze the config.
+
+    Args:
+        cfg: of ``make_config``; changed in place.
+        config: what it was made of.
+        settings: what was merged over that.
+        datasets: annotation file and image folder of each data set to register, by name.
+        uses: the splits that the run uses, of ``TRAIN`` and ``TEST``.
+
+    Returns:
+        What was resolved, a line each.
+
+    Raises:
+        ValueError: the config is wrong, or does not fit the data.
+        FileNotFoundError: an annotation file is missing.
+    """
+    resolved = [] if config else _take_published_config(cfg, settings)
+    resolved += register_datasets(cfg, datasets, uses, settings[::2])
+    resolved += scale_to_batch(cfg)
+    check_config(cfg)
+    resolved += resolve_num_classes(cfg, uses)
+    cfg.freeze()
+    return resolved
+
+
+def _take_published_config(cfg: CfgNode, settings: Sequence[Any]) -> list[str]:
+    """Put the config of a ``catalog://`` model under the settings; return what to tell the user."""
+    weights = cfg.MODEL.WEIGHT
+    if not is_published(weights):
+        return []
+    path = local_weights(weights, cfg.MODEL.PRETRAINED_MODELS, cfg.PATHS_CATALOG)
+    cfg.merge_from_file(config_file(path))
+    cfg.as_defaults()  # so that the number of classes follows from the data
+    cfg.merge_from_list(settings)
+    return [f"No --config-file: the settings begin with {config_file(path)}"]

@@ -1,0 +1,67 @@
+"""The start of a run: config, processes, device, log, seed."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.engine.launch.own_data import DatasetFiles
+from maskrcnn_benchmark.engine.launch.processes import choose_device, job_size, joined_processes
+from maskrcnn_benchmark.engine.launch.run_config import Config, complete_config, make_config
+from maskrcnn_benchmark.utils.collect_env import collect_env_info
+from maskrcnn_benchmark.utils.comm import get_rank, get_world_size
+from maskrcnn_benchmark.utils.env import setup_environment
+from maskrcnn_benchmark.utils.logger import setup_logger
+from maskrcnn_benchmark.utils.random_state import seed_generators
+
+LOGGER = "maskrcnn_benchmark"
+
+
+@contextlib.contextmanager
+def started_run(
+    config: Config,
+    settings: Sequence[Any],
+    datasets: Mapping[str, DatasetFiles],
+    *,
+    uses: Sequence[str],
+    local_rank: int = 0,
+) -> Iterator[tuple[CfgNode, torch.device]]:
+    """Read the config, join the other processes, open the log, set the seed.
+
+    Args:
+        config: a YAML, a tree, or "".
+        settings: ``[key, value, ...]`` over it.
+        datasets: to register: annotation file and image folder by name.
+        uses: the splits that the run uses, of ``TRAIN`` and ``TEST``.
+        local_rank: index of this process on its machine where LOCAL_RANK is not set.
+
+    Yields:
+        The frozen config, and the device to compute on.
+
+    Raises:
+        ValueError: the config is wrong, or does not fit the data.
+        FileNotFoundError: there is no such config file, or annotation file.
+    """
+    setup_environment()
+    cfg = make_config(config, settings)
+    local = int(os.environ.get("LOCAL_RANK", local_rank)) if job_size() > 1 else None
+    device = choose_device(cfg.MODEL.DEVICE, is_set=cfg.is_set("MODEL.DEVICE"), local_rank=local)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    with joined_processes(device):
+        # one of the processes downloads what that takes
+        resolved = complete_config(cfg, config, settings, datasets, uses)
+        logger = setup_logger(LOGGER, cfg.OUTPUT_DIR, get_rank())
+        source = "a config of the caller" if isinstance(config, CfgNode) else repr(str(config))
+        logger.info(f"{get_world_size()} processes; {source} with the settings {list(settings)}")
+        logger.info(f"Environment\n{collect_env_info()}")
+        logger.info(f"Config\n{cfg.dump()}")
+        for line in resolved:
+            logger.info(line)
+        if device.type != torch.device(cfg.MODEL.DEVICE).type:
+            logger.warning("torch finds no GPU here: everything runs on the CPU")
+        seed_generators(cfg.SEED + get_rank())
+        yield cfg, device

@@ -1,0 +1,140 @@
+"""Test a model on the data sets of a config."""
+
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
+from maskrcnn_benchmark.data import make_classes, make_data_loader
+from maskrcnn_benchmark.engine.inference import TestLoader, inference
+from maskrcnn_benchmark.engine.launch.own_data import DatasetFiles
+from maskrcnn_benchmark.engine.launch.run_config import Config, Settings, setting_list
+from maskrcnn_benchmark.engine.launch.start import LOGGER, started_run
+from maskrcnn_benchmark.evaluation import COCOResults
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.structures.mask_paste import make_masker
+from maskrcnn_benchmark.utils.comm import get_world_size, synchronize
+from maskrcnn_benchmark.utils.user_error import user_errors
+
+
+def test(
+    config: Config = "",
+    *,
+    weights: str | Path = "",
+    settings: Settings = (),
+    datasets: Mapping[str, DatasetFiles] | None = None,
+    output_dir: str | Path | None = None,
+    local_rank: int = 0,
+) -> dict[str, COCOResults]:
+    """Evaluate a model on DATASETS.TEST, into ``OUTPUT_DIR/inference/<data set>``.
+
+    The same as ``tools/test_net.py``; under torchrun on all of its processes.
+
+    Args:
+        config: a YAML, or a tree, which stays as it is; "" for the defaults, or for the config of
+            a ``catalog://`` model.
+        weights: a file, an address or a ``catalog://`` name; "": MODEL.WEIGHT of the settings,
+            else the last checkpoint in OUTPUT_DIR, else the config's MODEL.WEIGHT.
+        settings: ``{"TEST.IMS_PER_BATCH": 1}``, or ``[key, value, ...]``; go before the config's.
+        datasets: data sets in COCO format to test on, unless DATASETS.TEST says otherwise:
+            ``{name: (annotation file, folder of the images)}``.
+        output_dir: OUTPUT_DIR.
+        local_rank: index of this process on its machine where LOCAL_RANK is not set.
+
+    Returns:
+        The results by data set, on the main process; nothing on the others.
+
+    Raises:
+        UserError: a ValueError; a file, the config, the data or the weights are wrong.
+    """
+    pairs = setting_list(settings)
+    pairs += ["MODEL.WEIGHT", str(weights)] if weights else []
+    pairs += ["OUTPUT_DIR", str(output_dir)] if output_dir is not None else []
+    with contextlib.ExitStack() as stack:
+        with user_errors():
+            cfg, device = stack.enter_context(
+                started_run(config, pairs, datasets or {}, uses=("TEST",), local_rank=local_rank)
+            )
+            model = build_detection_model(cfg, paste_masks=False).to(device)
+            checkpointer = DetectronCheckpointer(cfg, model, save_dir=cfg.OUTPUT_DIR)
+            if not cfg.MODEL.RPN_ONLY:
+                checkpointer.metadata |= make_classes(cfg, cfg.DATASETS.TEST)._asdict()
+            load_weights(checkpointer, cfg, pairs[::2])
+        return run_tests(cfg, model, device)
+
+
+def load_weights(checkpointer: DetectronCheckpointer, cfg: CfgNode, given: Sequence[str]) -> None:
+    """Load what the settings name, else the last checkpoint, else the config's MODEL.WEIGHT.
+
+    Args:
+        checkpointer: of the model.
+        cfg: the config.
+        given: keys that the settings set.
+
+    Raises:
+        ValueError: there is none of the three.
+    """
+    named = cfg.MODEL.WEIGHT if "MODEL.WEIGHT" in given else ""
+    weights = named or checkpointer.get_checkpoint_file() or cfg.MODEL.WEIGHT
+    if not weights:
+        raise ValueError(
+            "there are no weights to evaluate: give MODEL.WEIGHT path, or an OUTPUT_DIR that has "
+            "a last_checkpoint"
+        )
+    checkpointer.load(weights, use_latest=False, require_all=True)
+
+
+def make_test_loaders(cfg: CfgNode) -> dict[str, DataLoader[Any]]:
+    """Return the loader of every set of DATASETS.TEST by its name."""
+    if not cfg.DATASETS.TEST:
+        logging.getLogger(LOGGER).warning("DATASETS.TEST is empty: nothing is evaluated")
+        return {}
+    loaders = make_data_loader(cfg, is_train=False, is_distributed=get_world_size() > 1)
+    return dict(zip(cfg.DATASETS.TEST, loaders, strict=True))
+
+
+def run_tests(
+    cfg: CfgNode,
+    model: nn.Module,
+    device: torch.device,
+    loaders: Mapping[str, TestLoader] | None = None,
+) -> dict[str, COCOResults]:
+    """Evaluate the model on every set of DATASETS.TEST, into ``OUTPUT_DIR/inference/<set>``.
+
+    Args:
+        cfg: the config.
+        model: to evaluate.
+        device: where it is.
+        loaders: see ``make_test_loaders``; made here by default.
+
+    Returns:
+        The results by set, on the main process; nothing on the others.
+    """
+    if loaders is None:
+        with user_errors():
+            loaders = make_test_loaders(cfg)
+    results_by_set = {}
+    for name, loader in loaders.items():
+        results = inference(
+            model,
+            loader,
+            name,
+            iou_types=("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",),
+            box_only=cfg.MODEL.RPN_ONLY,
+            device=device,
+            masker=make_masker(cfg),
+            expected_results=cfg.TEST.EXPECTED_RESULTS,
+            expected_results_sigma_tol=cfg.TEST.EXPECTED_RESULTS_SIGMA_TOL,
+            output_folder=Path(cfg.OUTPUT_DIR) / "inference" / name,
+        )
+        synchronize()
+        if results is not None:
+            results_by_set[name] = results
+    return results_by_set

@@ -1,0 +1,87 @@
+"""Train one part of a detector and leave everything else as it is (``SOLVER.TRAIN_ONLY``)."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.image_list import ImageList
+
+
+class Part(NamedTuple):
+    """A part of a detector: its module, and the losses that it is trained by."""
+
+    module: str
+    losses: tuple[str, ...]
+
+
+PARTS = {
+    "rpn": Part("rpn", ("loss_objectness", "loss_rpn_box_reg")),
+    "box": Part("roi_heads.box", ("loss_classifier", "loss_box_reg")),
+    "mask": Part("roi_heads.mask", ("loss_mask",)),
+    "maskiou": Part("roi_heads.maskiou", ("loss_maskiou",)),
+}
+
+
+def freeze_all_but(model: nn.Module, part: str) -> None:
+    """Let gradients go to the parameters of a part that no other part of the model has too.
+
+    On C4 box and mask head have their last stage in common: it is frozen, whichever is trained.
+
+    Args:
+        model: a detector, changed in place.
+        part: a key of ``PARTS``.
+    """
+    prefix = f"{PARTS[part].module}."
+    names = defaultdict(list)
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names[parameter].append(name)
+    for parameter, own in names.items():
+        parameter.requires_grad_(all(name.startswith(prefix) for name in own))
+
+
+class TrainOnly(nn.Module):
+    """A detector of which one part is trained, by its own losses.
+
+    All other parameters are frozen, and all other modules stay in evaluation mode, so that the
+    statistics of a batch normalization do not move either.
+
+    Args:
+        model: the detector; frozen in place.
+        part: a key of ``PARTS``.
+    """
+
+    def __init__(self, model: nn.Module, part: str) -> None:
+        super().__init__()
+        self.model = model
+        self.part = PARTS[part]
+        freeze_all_but(model, part)
+
+    def train(self, mode: bool = True) -> "TrainOnly":
+        """Set the mode of the part; the rest is in evaluation mode."""
+        super().train(mode)
+        if mode:
+            prefix = f"{self.part.module}."
+            for name, module in self.model.named_modules(remove_duplicate=False):
+                if name and not f"{name}.".startswith(prefix):
+                    module.training = False
+        return self
+
+    def forward(self, images: ImageList, targets: Sequence[BoxList]) -> dict[str, Tensor]:
+        """Return the part's losses, which are those of a training of the whole model.
+
+        Args:
+            images: as the detector takes them.
+            targets: ground truth of each image.
+        """
+        losses = self.model(images, targets)
+        return {name: losses[name] for name in self.part.losses}
+
+
+def make_learner(cfg: CfgNode, model: nn.Module) -> nn.Module:
+    """Return the model as it is trained: all of it, or the part that SOLVER.TRAIN_ONLY names."""
+    part = cfg.SOLVER.TRAIN_ONLY
+    return TrainOnly(model, part) if part else model
