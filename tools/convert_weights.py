@@ -1,10 +1,9 @@
-"""Convert a Mask R-CNN or Mask Scoring R-CNN of another project.
+"""Convert a Mask R-CNN or Mask Scoring R-CNN of another project to a checkpoint and its config.
 
-``python tools/convert_weights.py INPUT.pth OUTPUT.pth`` writes the checkpoint and, beside it, the
-config OUTPUT.yaml. INPUT is a file of torchvision's maskrcnn_resnet50_fpn, or of a Mask R-CNN or
-Mask Scoring R-CNN with ResNet or ResNeXt of 50 or 101 layers and FPN of detectron2 (.pkl, .pth) or
-of mmdetection 2.0 or later. Published ones need no conversion by hand: MODEL_ZOO.md has their
-catalog:// names.
+The config is written beside the checkpoint: OUTPUT.yaml beside OUTPUT.pth. INPUT is a file of
+torchvision's maskrcnn_resnet50_fpn, or of a Mask R-CNN or Mask Scoring R-CNN with ResNet or ResNeXt
+of 50 or 101 layers and FPN of detectron2 (.pkl, .pth) or of mmdetection 2.0 or later. Published
+ones need no conversion by hand: MODEL_ZOO.md has their catalog:// names.
 
 The conventions of the project (continuous boxes, anchors, RoIAlign, pasting, resizing, classes,
 input) become settings of the config. How the images were prepared is read from the file; where the
@@ -13,6 +12,7 @@ tensor or plain value is left out.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -86,21 +86,21 @@ def describe(found: Conversion, target: Path) -> str:
     lines = [
         f"Converted a model of {found.source} to {target} and {config}.",
         f"Assumed: {found.assumed}.",
-        f"Evaluate it: python tools/test_net.py {use}{test_data}",
+        f"Evaluate it: msrcnn test {use}{test_data}",
     ]
     if not found.has_maskiou:
         lines += [
             "It is a Mask R-CNN without mask scores. Train a MaskIoU head, with everything else "
             "as it is:",
-            f"  python tools/train_net.py {use} MODEL.MASKIOU_ON True SOLVER.TRAIN_ONLY maskiou"
+            f"  msrcnn train {use} MODEL.MASKIOU_ON True SOLVER.TRAIN_ONLY maskiou"
             f"{train_data}",
         ]
     return "\n".join(lines)
 
 
 @failures_named()
-def main() -> None:
-    """Run the command line."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line; ``argv`` are its arguments, by default those of the process."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -128,7 +128,7 @@ def main() -> None:
         help="pool without alignment and with 2 samples a bin: detectron2's models with "
         "POOLER_TYPE ROIAlign, such as its noaug ones",
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     with user_errors():
         found = convert(args.input, args.output, args)
     print(describe(found, args.output))

@@ -6,6 +6,7 @@ exit code 1 if there are errors; warnings do not count.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from maskrcnn_benchmark.data.inspection import inspect_coco, summary, write_report
@@ -15,15 +16,15 @@ _PRINTED = 100
 
 
 @failures_named()
-def main() -> None:
-    """Run the command line."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line; ``argv`` are its arguments, by default those of the process."""
     parser = argparse.ArgumentParser(description="Check a data set in COCO format.")
     parser.add_argument("ann_file", type=Path, metavar="ANN_FILE", help="the json")
     parser.add_argument("img_dir", type=Path, metavar="IMG_DIR", help="folder of the images")
     parser.add_argument(
         "--output", type=Path, default=Path("output/inspection"), help="folder of the report"
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     # names of any script, also where the terminal is said to know ASCII alone
     sys.stdout.reconfigure(errors="backslashreplace")
     with user_errors():

@@ -1,6 +1,7 @@
 """Draw the curves of runs: ``python tools/plot_metrics.py OUTPUT_DIR [OUTPUT_DIR ...]``."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
@@ -8,8 +9,8 @@ from maskrcnn_benchmark.visualization.curves import DEFAULT_KEYS, plot_runs
 
 
 @failures_named()
-def main() -> None:
-    """Run the command line."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line; ``argv`` are its arguments, by default those of the process."""
     parser = argparse.ArgumentParser(description="Losses, learning rate and AP of training runs.")
     parser.add_argument("folders", nargs="+", type=Path, metavar="OUTPUT_DIR", help="of each run")
     parser.add_argument(
@@ -23,7 +24,7 @@ def main() -> None:
         default=DEFAULT_KEYS,
         help="figures to draw, such as 'loss|time|segm_AP.*'",
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     output = args.output or args.folders[0] / "metrics.png"
     with user_errors():
         plot_runs(args.folders, output, keys=args.keys)
