@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import NamedTuple
 
-from maskrcnn_benchmark import __version__
+import maskrcnn_benchmark
 
 
 class Command(NamedTuple):
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if name in ("-h", "--help"):
         print(usage())
     elif name == "--version":
-        print(f"maskrcnn_benchmark {__version__}")
+        print(f"maskrcnn_benchmark {maskrcnn_benchmark.__version__}")
     elif name in COMMANDS:
         # argparse takes the program's name from here
         sys.argv = [f"msrcnn {name}", *arguments]

@@ -153,7 +153,7 @@ def image_size(cfg: CfgNode) -> tuple[int, int]:
 
 @failures_named()
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line; ``argv`` are its arguments, by default those of the process."""
+    """Run the command line."""
     parser = argument_parser("Print parameters, FLOPs and shapes of a model, part by part.")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the padded image")
     args = parser.parse_args(argv)

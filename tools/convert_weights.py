@@ -100,7 +100,7 @@ def describe(found: Conversion, target: Path) -> str:
 
 @failures_named()
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line; ``argv`` are its arguments, by default those of the process."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -17,7 +17,7 @@ _PRINTED = 100
 
 @failures_named()
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line; ``argv`` are its arguments, by default those of the process."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Check a data set in COCO format.")
     parser.add_argument("ann_file", type=Path, metavar="ANN_FILE", help="the json")
     parser.add_argument("img_dir", type=Path, metavar="IMG_DIR", help="folder of the images")

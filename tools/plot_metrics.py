@@ -10,7 +10,7 @@ from maskrcnn_benchmark.visualization.curves import DEFAULT_KEYS, plot_runs
 
 @failures_named()
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line; ``argv`` are its arguments, by default those of the process."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Losses, learning rate and AP of training runs.")
     parser.add_argument("folders", nargs="+", type=Path, metavar="OUTPUT_DIR", help="of each run")
     parser.add_argument(

@@ -3,6 +3,8 @@
 ``python tools/predict.py --weights output/demo/model_final.pth --input photos --output found``
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import logging
