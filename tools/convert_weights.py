@@ -92,8 +92,7 @@ def describe(found: Conversion, target: Path) -> str:
         lines += [
             "It is a Mask R-CNN without mask scores. Train a MaskIoU head, with everything else "
             "as it is:",
-            f"  msrcnn train {use} MODEL.MASKIOU_ON True SOLVER.TRAIN_ONLY maskiou"
-            f"{train_data}",
+            f"  msrcnn train {use} MODEL.MASKIOU_ON True SOLVER.TRAIN_ONLY maskiou{train_data}",
         ]
     return "\n".join(lines)
 

@@ -35,11 +35,12 @@ def test_all_of_them_have_a_name():
 
 
 def test_a_file_of_the_user_comes_first(tmp_path):
-    for name, seed in ((NAME, 5), (f"{NAME}.yaml", 6)):
-        (tmp_path / name).write_text(f"SEED: {seed}")
+    for name, value in ((NAME, 5), (f"{NAME}.yaml", 6)):
+        (tmp_path / name).write_text(f"SEED: {value}")
         found = cfg.clone()
         found.merge_from_file(name)
-        assert found.SEED == seed
+        seed = found.SEED
+        assert seed == value
     assert find_config_file(NAME) == Path(NAME)
     (tmp_path / "paper").mkdir()  # a folder is no config
     assert find_config_file("paper/ms_rcnn_R_50_FPN_18e").is_relative_to(CONFIGS)
