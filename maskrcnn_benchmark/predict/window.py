@@ -6,6 +6,7 @@ from collections import deque
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.image import AxesImage
 
 from maskrcnn_benchmark.predict.video import Frame
 from maskrcnn_benchmark.utils.user_error import UserError
@@ -45,7 +46,7 @@ class Window:
         figure.canvas.mpl_connect(
             "key_press_event", lambda event: plt.close(figure) if event.key in QUIT_KEYS else None
         )
-        self._shown = None
+        self._shown: AxesImage | None = None
         self._rate = FrameRate()
         self._rate.tick(time.perf_counter())
 
@@ -55,7 +56,8 @@ class Window:
             return False
         picture = np.array(frame)
         _write(picture, f"{self._rate.tick(time.perf_counter()):.1f} fps")
-        self._shown = self._axes.imshow(picture) if self._shown is None else self._shown
+        if self._shown is None:
+            self._shown = self._axes.imshow(picture)
         self._shown.set_data(picture)
         plt.pause(0.001)
         return plt.fignum_exists(TITLE)

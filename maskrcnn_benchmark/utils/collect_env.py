@@ -17,10 +17,12 @@ _PACKAGES = ("torch", "torchvision", "numpy", "pycocotools", "opencv-python", "y
 
 
 def _version(package: str) -> str:
+    found = []
     for name in (package, f"{package}-headless"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            return importlib.metadata.version(name)
-    return "not installed"
+            found.append(importlib.metadata.version(name))
+    clash = ", headless: only one of the two should be installed, see INSTALL.md"
+    return " and ".join(found) + (clash if len(found) > 1 else "") or "not installed"
 
 
 def _tool_version(*command: str) -> str:
