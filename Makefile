@@ -1,5 +1,5 @@
-# make venv | test | demo | lint | nightly | mutations | clean. Needs python3 >= 3.10 and, for the
-# extension, a C++20 compiler; without a compiler everything runs on the slower fallback.
+# make venv | test | demo | lint | nightly | oldest | mutations | clean. Needs python3 >= 3.10 and,
+# for the extension, a C++20 compiler; without a compiler everything runs on the slower fallback.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
@@ -7,15 +7,17 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+PYTHON_OLDEST ?= python3.10
 ITERATIONS ?= 1000
 TESTS ?= tests
 WORDS ?=
 
 bin := .venv/bin
 stamp := .venv/up-to-date
+oldest := .venv-oldest/bin
 cpp := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help venv test demo lint nightly mutations clean
+.PHONY: help venv test demo lint nightly oldest mutations clean
 
 help: ## Show what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -50,7 +52,14 @@ lint: $(stamp) ## Check style, types and layout
 	find csrc \( -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' \) -print0 \
 	  | xargs -0 $(bin)/clang-format --dry-run -Werror
 
-nightly: test ## The tests, the slow ones too, and the demo at its full length
+oldest: $(stamp) ## The tests with the oldest Python and the oldest dependencies that are supported
+	@if [ ! -x $(oldest)/python ]; then $(PYTHON_OLDEST) -m venv .venv-oldest; fi
+	$(oldest)/python -m pip install --quiet --upgrade pip
+	$(oldest)/python -m pip install --quiet -r constraints-oldest.txt
+	$(oldest)/python -m pip check
+	$(oldest)/python -m pytest -n 2 -m "not slow" $(TESTS)  # with the extension built for .venv
+
+nightly: test oldest ## The tests, the slow and the oldest too, and the demo at its full length
 	@$(bin)/python -m pytest -m slow tests || [ $$? -eq 5 ]
 	$(bin)/python tools/quickstart.py --iterations $(ITERATIONS) --output output/nightly
 

@@ -1,4 +1,4 @@
-"""Builds the extension ``maskrcnn_benchmark._C``; everything else is in ``pyproject.toml``.
+"""Builds ``maskrcnn_benchmark._C`` and packs the tools; the rest is in ``pyproject.toml``.
 
 The CUDA build is made where torch is a CUDA build, nvcc is found and there is a GPU; the CPU build
 elsewhere. ``FORCE_CUDA=1`` insists on CUDA without looking for a GPU, and makes every obstacle an
@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
 
 try:
     import torch
@@ -111,8 +112,29 @@ class BuildIfPossible(BuildExtension):
         )
 
 
+class BuildWithCommands(build_py):
+    """Copies ``tools/`` and ``configs/`` into the package; in a checkout it finds them beside it.
+
+    They are not mapped by ``package_dir``: without an installation nothing would know the mapping,
+    and beside an editable one a second checkout on PYTHONPATH would get the tools of the first.
+    """
+
+    def run(self) -> None:
+        """Copy the modules, then the two folders, and nothing that an earlier build has left."""
+        if self.editable_mode:
+            super().run()
+            return
+        shutil.rmtree(Path(self.build_lib, "maskrcnn_benchmark"), ignore_errors=True)
+        super().run()
+        for folder, pattern in (("tools", "*.py"), ("configs", "**/*.yaml")):
+            for path in sorted((ROOT / folder).glob(pattern)):
+                target = Path(self.build_lib, "maskrcnn_benchmark", path.relative_to(ROOT))
+                self.mkpath(str(target.parent))
+                self.copy_file(str(path), str(target))
+
+
 setup(
     ext_modules=[make_extension()],
-    cmdclass={"build_ext": BuildIfPossible},
+    cmdclass={"build_ext": BuildIfPossible, "build_py": BuildWithCommands},
     options={"bdist_wheel": {"py_limited_api": "cp310"}},
 )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from maskrcnn_benchmark.modeling.detector import build_detection_model
     from maskrcnn_benchmark.predict.predictor import Predictor
 
+__version__ = "0.1.0"
 __all__ = ["Predictor", "build_detection_model", "test", "train"]
 
 _MODULES = {

@@ -16,6 +16,7 @@ import pytest
 import torch
 import yaml
 
+from maskrcnn_benchmark.cli import COMMANDS
 from maskrcnn_benchmark.config import check_config, make_default_config
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
 from maskrcnn_benchmark.engine.launch import start
@@ -51,9 +52,18 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def shell_commands(page: str) -> list[list[str]]:
-    """Return the words of each command of the blocks without a language."""
+    """Return the words of each command of the blocks without a language; msrcnn's as tools/."""
     lines = "\n".join(blocks(page, "")).replace("\\\n", " ").splitlines()
-    return [words for line in lines if (words := shlex.split(line))]
+    return [as_tool(words) for line in lines if (words := shlex.split(line))]
+
+
+def as_tool(words: list[str]) -> list[str]:
+    """Put the file in tools/ for a command of msrcnn."""
+    for name in ("msrcnn", "maskrcnn_benchmark.cli"):
+        if name in words:
+            before, (command, *after) = words[: words.index(name)], words[words.index(name) + 1 :]
+            return [*before, f"{COMMANDS[command].module.replace('.', '/')}.py", *after]
+    return words
 
 
 @cache

@@ -1,10 +1,9 @@
-"""Convert a Mask R-CNN or Mask Scoring R-CNN of another project.
+"""Convert a Mask R-CNN or Mask Scoring R-CNN of another project to a checkpoint and its config.
 
-``python tools/convert_weights.py INPUT.pth OUTPUT.pth`` writes the checkpoint and, beside it, the
-config OUTPUT.yaml. INPUT is a file of torchvision's maskrcnn_resnet50_fpn, or of a Mask R-CNN or
-Mask Scoring R-CNN with ResNet or ResNeXt of 50 or 101 layers and FPN of detectron2 (.pkl, .pth) or
-of mmdetection 2.0 or later. Published ones need no conversion by hand: MODEL_ZOO.md has their
-catalog:// names.
+The config is written beside the checkpoint: OUTPUT.yaml beside OUTPUT.pth. INPUT is a file of
+torchvision's maskrcnn_resnet50_fpn, or of a Mask R-CNN or Mask Scoring R-CNN with ResNet or ResNeXt
+of 50 or 101 layers and FPN of detectron2 (.pkl, .pth) or of mmdetection 2.0 or later. Published
+ones need no conversion by hand: MODEL_ZOO.md has their catalog:// names.
 
 The conventions of the project (continuous boxes, anchors, RoIAlign, pasting, resizing, classes,
 input) become settings of the config. How the images were prepared is read from the file; where the
@@ -87,14 +86,13 @@ def describe(found: Conversion, target: Path) -> str:
     lines = [
         f"Converted a model of {found.source} to {target} and {config}.",
         f"Assumed: {found.assumed}.",
-        f"Evaluate it: python tools/test_net.py {use}{test_data}",
+        f"Evaluate it: msrcnn test {use}{test_data}",
     ]
     if not found.has_maskiou:
         lines += [
             "It is a Mask R-CNN without mask scores. Train a MaskIoU head, with everything else "
             "as it is:",
-            f"  python tools/train_net.py {use} MODEL.MASKIOU_ON True SOLVER.TRAIN_ONLY maskiou"
-            f"{train_data}",
+            f"  msrcnn train {use} MODEL.MASKIOU_ON True SOLVER.TRAIN_ONLY maskiou{train_data}",
         ]
     return "\n".join(lines)
 

@@ -3,6 +3,8 @@
 ``python tools/predict.py --weights output/demo/model_final.pth --input photos --output found``
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import logging
@@ -32,6 +34,7 @@ from maskrcnn_benchmark.predict.video import (
     open_video,
     until_interrupt,
 )
+from maskrcnn_benchmark.predict.window import Window
 from maskrcnn_benchmark.utils.atomic_file import write_atomically
 from maskrcnn_benchmark.utils.file_names import fitted_name, name_in_text
 from maskrcnn_benchmark.utils.progress import progress_bar
@@ -40,6 +43,7 @@ from maskrcnn_benchmark.utils.user_error import UserError, failures_named, user_
 Item = TypeVar("Item")
 CAMERA = re.compile(r"webcam:(\d+)")
 CAMERA_FPS = Fraction(30)
+NO_FOLDER = Path("nothing_is_written")
 
 
 def positive(text: str) -> int:
@@ -78,7 +82,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="INPUT",
         help="images, videos, folders, quoted patterns; or webcam:0, until Ctrl-C",
     )
-    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="to write to")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="to write to")
+    parser.add_argument(
+        "--show",
+        action="store_true",
+        help="show camera and videos in a window, with the frames per second; q or Esc ends it",
+    )
     parser.add_argument(
         "--score-key",
         choices=SCORE_KEYS,
@@ -99,7 +108,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="KEY VALUE",
         help="settings that go before the config's, such as INPUT.MIN_SIZE_TEST 400",
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.output is None and not args.show:
+        parser.error("say what to do with the pictures: --output FOLDER, --show, or both")
+    return args
 
 
 @dataclass
@@ -112,6 +124,7 @@ class Run:
     batch_size: int
     pictures: bool
     json: bool
+    window: Window | None
     images: int = 0
     detections: int = 0
     broken: list[str] = field(default_factory=list)
@@ -192,21 +205,27 @@ def watched(items: Iterable[Item], bar: tqdm[Any]) -> Iterator[Item]:
         bar.update()
 
 
+def predicted(run: Run, frames: Iterable[TimedFrame]) -> Iterator[tuple[TimedFrame, Prediction]]:
+    """Yield each frame and what is found in it."""
+    for batch in batches(frames, run.batch_size):
+        yield from zip(batch, run.predict([frame for frame, _ in batch]), strict=True)
+
+
 def predict_frames(run: Run, frames: Iterable[TimedFrame], fps: Fraction, output: Path) -> None:
-    """Predict on frames with their times, and write the video and ``<its name>.json``."""
+    """Predict on frames with their times; write the video and ``<its name>.json``, or show it."""
     found = PredictionFile(*run.predictor.classes)
-    number = 0
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(output, fps)) if run.pictures else None
-        for batch in batches(frames, run.batch_size):
-            predictions = run.predict([frame for frame, _ in batch])
-            for (frame, seconds), prediction in zip(batch, predictions, strict=True):
-                found.add(name_in_text(output.name), prediction, frame=number)
-                number += 1
-                if writer is not None:
-                    # frames keep their size, and a class its colour from frame to frame
-                    picture = draw(frame, prediction, color_by="class", long_side=0)
-                    writer.write(np.asarray(picture), seconds)
+        for number, ((frame, seconds), prediction) in enumerate(predicted(run, frames)):
+            found.add(name_in_text(output.name), prediction, frame=number)
+            if writer is None and run.window is None:
+                continue
+            # frames keep their size, and a class its color from frame to frame
+            picture = np.asarray(draw(frame, prediction, color_by="class", long_side=0))
+            if writer is not None:
+                writer.write(picture, seconds)
+            if run.window is not None and not run.window.show(picture):
+                break
     if run.json:
         found.write(output.with_name(fitted_name(output.name, ".json")))
 
@@ -223,17 +242,21 @@ def predict_files(run: Run, files: dict[Path, Path], folder: Path) -> None:
 
 def find_files(args: argparse.Namespace) -> dict[Path, Path]:
     """Return the images and videos of the command line, each with its output."""
-    media = find_media([n for n in args.input if not CAMERA.fullmatch(n)], outside=args.output)
+    media = find_media(
+        [n for n in args.input if not CAMERA.fullmatch(n)], outside=args.output or NO_FOLDER
+    )
     if media.notice():
         sys.stderr.write(f"{media.notice()}\n")
     if not media.files:
         return {}
-    outputs = output_paths(media.files, args.output, searched=media.searched)
+    if args.output is None and not all(map(is_video, media.files)):
+        raise UserError("--show shows cameras and videos; for images give --output FOLDER")
+    outputs = output_paths(media.files, args.output or NO_FOLDER, searched=media.searched)
     return dict(zip(media.files, outputs, strict=True))
 
 
 def make_run(args: argparse.Namespace) -> Run:
-    """Load the model and take the options of the command line."""
+    """Load the model and take the options of the command line; open the window."""
     predictor = Predictor.from_checkpoint(
         args.weights, config_file=args.config_file, opts=args.opts, device=args.device
     )
@@ -242,8 +265,9 @@ def make_run(args: argparse.Namespace) -> Run:
         args.score_key,
         args.threshold,
         args.batch_size,
-        pictures=args.format != "json",
-        json=args.format != "png",
+        pictures=args.output is not None and args.format != "json",
+        json=args.output is not None and args.format != "png",
+        window=Window() if args.show else None,
     )
 
 
@@ -251,10 +275,9 @@ def predict_inputs(args: argparse.Namespace) -> Run:
     """Do what the command line says; returns what became of it."""
     with user_errors():
         files, run = find_files(args), make_run(args)
-    if files:
-        predict_files(run, files, args.output)
+    predict_files(run, files, args.output or NO_FOLDER)
     for number in (int(match[1]) for name in args.input if (match := CAMERA.fullmatch(name))):
-        output = args.output / f"webcam_{number}.mp4"
+        output = (args.output or NO_FOLDER) / f"webcam_{number}.mp4"
         predict_frames(run, until_interrupt(camera_frames(number)), CAMERA_FPS, output)
     return run
 
@@ -265,7 +288,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_arguments(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     run = predict_inputs(args)
-    print(f"{run.detections} detections in {run.images} images, in {args.output}")
+    written = "" if args.output is None else f", in {args.output}"
+    print(f"{run.detections} detections in {run.images} images{written}")
     if run.broken:
         sys.exit(f"{len(run.broken)} inputs could not be read")
 

@@ -86,14 +86,14 @@ class CfgNode(YacsNode):
     def merge_from_file(self, cfg_filename: str | Path) -> None:
         """Merge a YAML file over its base, if it names one by ``_BASE_`` (relative to the file).
 
-        Keys of the base count as set, too.
+        Keys of the base count as set, too. The name of a shipped config stands for its file.
 
         Raises:
-            FileNotFoundError: there is no such file, or no such base.
+            FileNotFoundError: there is no such file and no such name, or no such base.
             ValueError: a file is not YAML, or holds unknown keys or values of a wrong type; or
                 the bases form a cycle.
         """
-        layers = read_with_bases(Path(cfg_filename))
+        layers = read_with_bases(cfg_filename)
         self._merge([(source, list(_leaves(tree))) for source, tree in layers])
 
     def merge_from_text(self, text: str, *, source: str = "configuration text") -> None:

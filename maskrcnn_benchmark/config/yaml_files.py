@@ -1,12 +1,48 @@
-"""Reading of YAML configs: text to tree, and a file together with its ``_BASE_``."""
+"""Reading of YAML configs: from name to file, text to tree, and a file with its ``_BASE_``."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 BASE_KEY = "_BASE_"
+_PACKAGE = Path(__file__).parents[1]
+
+
+def shipped_configs() -> dict[str, Path]:
+    """Return the shipped configs by name: path below ``configs``, with ``/``, without ``.yaml``."""
+    packed = _PACKAGE / "configs"  # in a wheel; in a checkout the folder is beside the package
+    folder = packed if packed.is_dir() else _PACKAGE.parent / "configs"
+    files = sorted(folder.rglob("*.yaml"))
+    return {file.relative_to(folder).with_suffix("").as_posix(): file for file in files}
+
+
+def find_config_file(name: str | Path, folder: Path | None = None) -> Path:
+    """Return the path of a config.
+
+    Args:
+        name: path of a file; or, where there is no such file, the name of a shipped config such
+            as ``e2e_ms_rcnn_R_50_FPN_1x`` or ``paper/ms_rcnn_R_50_FPN_18e``, with or without
+            ``.yaml``.
+        folder: what a relative path is relative to; by default the working folder.
+
+    Raises:
+        FileNotFoundError: there is neither; the message has the nearest names.
+    """
+    path = Path(folder or "", name)
+    if path.is_file():
+        return path
+    shipped = shipped_configs()
+    asked = Path(name).as_posix().removesuffix(".yaml")
+    if asked in shipped:
+        return shipped[asked]
+    nearest = get_close_matches(asked, shipped, n=3)
+    hint = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
+    raise FileNotFoundError(
+        f"config file {path} does not exist, and no shipped config is named {asked!r}{hint}"
+    )
 
 
 def parse_yaml(text: str, source: str) -> dict[str, Any]:
@@ -28,19 +64,21 @@ def parse_yaml(text: str, source: str) -> dict[str, Any]:
     return dict(tree or {})
 
 
-def read_with_bases(path: Path) -> list[tuple[str, dict[str, Any]]]:
+def read_with_bases(name: str | Path) -> list[tuple[str, dict[str, Any]]]:
     """Return name and sections of a config and of its bases, in the order of merging.
 
-    A file names its base by the top-level key ``_BASE_``, a path relative to the file itself; a
-    base may have one too. What a file says overrides its base, so the file comes last.
+    A file names its base by the top-level key ``_BASE_``, a path relative to the file itself or
+    the name of a shipped config; a base may have one too. What a file says overrides its base, so
+    the file comes last.
+
+    Args:
+        name: see ``find_config_file``.
 
     Raises:
         FileNotFoundError: there is no such file, or no such base.
         ValueError: a file is no config, ``_BASE_`` is not a path, or the bases form a cycle.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"config file {path} does not exist")
-    chain = [path]
+    chain = [find_config_file(name)]
     layers: list[tuple[str, dict[str, Any]]] = []
     while True:
         path = chain[-1]
@@ -59,9 +97,7 @@ def _base_path(path: Path, value: Any) -> Path:
     """Return the path of the base that the config at ``path`` names."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"{path}: {BASE_KEY} must be the path of one YAML file, got {value!r}")
-    base = path.parent / value
-    if not base.is_file():
-        raise FileNotFoundError(
-            f"{path}: {BASE_KEY} {value!r}, relative to this file, is {base}, which does not exist"
-        )
-    return base
+    try:
+        return find_config_file(value, path.parent)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path}: {BASE_KEY} {value!r}: {error}") from None

@@ -1,5 +1,6 @@
 """Report machine and library versions: ``python -m maskrcnn_benchmark.utils.collect_env``."""
 
+import argparse
 import contextlib
 import importlib
 import importlib.metadata
@@ -8,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import torch
 
@@ -15,10 +17,12 @@ _PACKAGES = ("torch", "torchvision", "numpy", "pycocotools", "opencv-python", "y
 
 
 def _version(package: str) -> str:
+    found = []
     for name in (package, f"{package}-headless"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            return importlib.metadata.version(name)
-    return "not installed"
+            found.append(importlib.metadata.version(name))
+    clash = ", headless: only one of the two should be installed, see INSTALL.md"
+    return " and ".join(found) + (clash if len(found) > 1 else "") or "not installed"
 
 
 def _tool_version(*command: str) -> str:
@@ -84,5 +88,11 @@ def collect_env_info() -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-if __name__ == "__main__":
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the table; ``argv`` are the arguments, by default those of the process."""
+    argparse.ArgumentParser(description="Print versions and devices.").parse_args(argv)
     sys.stdout.write(collect_env_info() + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -108,6 +108,6 @@ def choose_style(named: str | None, told: Style) -> tuple[Style, str]:
     if named is None:
         raise ValueError(
             f"the file does not tell how its images were prepared: give --style, one of "
-            f"{', '.join(STYLES)} (tools/convert_weights.py --help tells what they are)"
+            f"{', '.join(STYLES)} (`msrcnn convert --help` says what they are)"
         )
     return STYLES[named], f"style {named}, as given"

@@ -60,5 +60,5 @@ def refuse(ann_file: str | Path, problems: Iterable[Problem]) -> None:
     if texts:
         listed = texts[:_SHOWN_PROBLEMS]
         rest = len(texts) - len(listed)
-        listed += [f"and {rest} more, which tools/inspect_data.py lists"] if rest else []
+        listed += [f"and {rest} more, which `msrcnn inspect` lists"] if rest else []
         raise ValueError(f"annotation file {ann_file}: " + "; ".join(listed))

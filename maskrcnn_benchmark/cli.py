@@ -1,0 +1,76 @@
+"""``msrcnn COMMAND ...``: the programs of ``tools/``, in any folder.
+
+On several devices: ``torchrun --nproc-per-node=N -m maskrcnn_benchmark.cli train ...``.
+"""
+
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import NamedTuple
+
+import maskrcnn_benchmark
+
+
+class Command(NamedTuple):
+    """A module with a ``main()``, and what it does in a line."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "train": Command("tools.train_net", "train a model, then evaluate it"),
+    "test": Command("tools.test_net", "evaluate a model"),
+    "predict": Command("tools.predict", "find objects in images, videos or what a camera sees"),
+    "inspect": Command("tools.inspect_data", "check a data set in COCO format"),
+    "convert": Command("tools.convert_weights", "convert weights of another project"),
+    "analyze": Command("tools.analyze", "print parameters, FLOPs and shapes of a model"),
+    "plot": Command("tools.plot_metrics", "draw the curves of training runs"),
+    "env": Command("utils.collect_env", "print the versions and devices a bug report needs"),
+}
+
+
+def usage() -> str:
+    """Return the list of commands, a line each."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: msrcnn COMMAND ...",
+            "",
+            *lines,
+            "",
+            "msrcnn COMMAND --help prints the options of a command, msrcnn --version the version.",
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command that the first argument names, with the others.
+
+    Only that command's module is imported. An unknown command ends the program with exit code 2.
+
+    Args:
+        argv: the arguments; those of the process by default.
+    """
+    name, *arguments = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
+    if name in ("-h", "--help"):
+        print(usage())
+    elif name == "--version":
+        print(f"maskrcnn_benchmark {maskrcnn_benchmark.__version__}")
+    elif name in COMMANDS:
+        # argparse takes the program's name from here
+        sys.argv = [f"msrcnn {name}", *arguments]
+        import_module(f"maskrcnn_benchmark.{COMMANDS[name].module}").main()
+    else:
+        nearest = get_close_matches(name, COMMANDS, n=1, cutoff=0)
+        sys.stderr.write(
+            f"error: msrcnn has no command {name!r}; did you mean {nearest[0]}? "
+            "msrcnn --help lists all of them\n"
+        )
+        raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    main()
