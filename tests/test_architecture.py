@@ -37,7 +37,11 @@ EXCEPTIONS = {
     "utils/collect_env.py": {"layers", "_C"},
     "layers/_ops.py": {"_C"},
 }
-READS_CONFIG = ("build_", "make_", "from_cfg", "_build_", "_make_", "_from_cfg")
+READS_CONFIG = tuple(
+    f"{private}{verb}"
+    for private in ("", "_")
+    for verb in ("build_", "make_", "from_cfg", "check_", "derive_")
+)
 CONFIG_FILES = ("config/",)  # the tree itself and its checks
 CHECKPOINT = "checkpoint/checkpointer.py"  # DetectronCheckpointer(cfg, ...) is a public name
 MAX_FILE, MEDIAN_FILE = 300, 120

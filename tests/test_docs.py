@@ -15,9 +15,10 @@ import pytest
 import torch
 import yaml
 
-from maskrcnn_benchmark.config import check_config, make_default_config
+from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
 from maskrcnn_benchmark.modeling.detector import build_detection_model
+from tests.helpers.whole_check import check_whole
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -87,7 +88,7 @@ def check_settings(pairs: list[str], config_file: Path) -> None:
     cfg = make_default_config()
     cfg.merge_from_file(config_file)
     cfg.merge_from_list(pairs)
-    check_config(cfg)
+    check_whole(cfg)
 
 
 def anchors(page: Path) -> set[str]:
@@ -171,7 +172,7 @@ def test_yaml_is_accepted(page):
         cfg = make_default_config()
         cfg.merge_from_file(MS_RCNN_CONFIG)
         cfg.merge_from_other_cfg(yaml.safe_load(text))
-        check_config(cfg)
+        check_whole(cfg)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -14,7 +14,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.config import cfg, check_config
-from maskrcnn_benchmark.modeling.detector import GeneralizedRCNN, build_detection_model
+from maskrcnn_benchmark.modeling.detector import (
+    GeneralizedRCNN,
+    build_detection_model,
+    check_model,
+    derive_settings,
+)
 from maskrcnn_benchmark.modeling.poolers import Pooler
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
@@ -161,7 +166,8 @@ def main() -> None:
         if args.config_file:
             cfg.merge_from_file(args.config_file)
         cfg.merge_from_list(args.opts)
-        check_config(cfg)
+        derive_settings(cfg)
+        check_config(cfg, check_model(cfg))
         size = tuple(args.size) if args.size else image_size(cfg)
         if min(size) < 32:
             raise ValueError(f"--size {size[0]} {size[1]}: both must be at least 32")

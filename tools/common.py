@@ -23,6 +23,7 @@ from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.engine.inference import inference
 from maskrcnn_benchmark.engine.stop_request import StoppableLoader
 from maskrcnn_benchmark.evaluation import COCOResults
+from maskrcnn_benchmark.modeling.detector import check_model, derive_settings
 from maskrcnn_benchmark.structures.mask_paste import make_masker
 from maskrcnn_benchmark.utils.collect_env import collect_env_info
 from maskrcnn_benchmark.utils.comm import fresh_store, get_rank, get_world_size, synchronize
@@ -95,7 +96,8 @@ def complete_config(args: argparse.Namespace, uses: Sequence[str]) -> list[str]:
     resolved = take_published_config(args)
     resolved += register_datasets(cfg, args.register, uses, args.opts[::2])
     resolved += scale_to_batch(cfg)
-    check_config(cfg)
+    resolved += derive_settings(cfg)
+    check_config(cfg, check_model(cfg))
     resolved += resolve_num_classes(cfg, uses)
     cfg.freeze()
     return resolved

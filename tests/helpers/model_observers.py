@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.config import check_config
 from maskrcnn_benchmark.layers import DFConv2d
 from maskrcnn_benchmark.modeling.backbone import build_backbone
 from maskrcnn_benchmark.modeling.box_coder import make_box_coder
@@ -19,12 +18,13 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.image_list import ImageList
 from maskrcnn_benchmark.structures.mask_paste import make_masker
 from tests.helpers.thin_model import two_objects
+from tests.helpers.whole_check import check_whole
 
 
 def refused(cfg: CfgNode) -> list[str]:
     """Keys with which the lines of the config's check begin."""
     try:
-        check_config(cfg)
+        check_whole(cfg)
     except ValueError as error:
         return [line.split()[0] for line in str(error).splitlines()[1:]]
     return []

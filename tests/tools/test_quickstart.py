@@ -9,8 +9,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from maskrcnn_benchmark.config import cfg, check_config
+from maskrcnn_benchmark.config import cfg
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
+from tests.helpers.whole_check import check_whole
 
 TOOLS = str(Path(__file__).parents[2] / "tools")
 
@@ -49,7 +50,7 @@ def test_settings_give_a_valid_config(quickstart, tmp_path):
     config = cfg.clone()
     config.merge_from_file(quickstart.CONFIG)
     config.merge_from_list(quickstart.settings(args, tmp_path / "data"))
-    check_config(config)
+    check_whole(config)
     assert (config.SEED, config.SOLVER.MAX_ITER, config.SOLVER.STEPS) == (3, 100, (70, 90))
     assert config.SOLVER.BASE_LR == 0.01
     folder = config.DATASETS.CUSTOM.synthetic_val.IMG_DIR
