@@ -120,7 +120,7 @@ def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_snippets_run_and_print_what_the_page_shows(page, demo_folder, tmp_path, monkeypatch):
     (tmp_path / "output").symlink_to(demo_folder / "output")
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"__name__": Path(page).stem}
     found = [(match[1], match[2]) for match in BLOCK.finditer(read(page))]
     for (language, code), (next_language, shown) in zip(found, [*found[1:], ("", "")], strict=True):
         if language != "python":

@@ -28,6 +28,7 @@ from maskrcnn_benchmark.structures.mask_paste import make_masker
 from maskrcnn_benchmark.utils.collect_env import collect_env_info
 from maskrcnn_benchmark.utils.comm import fresh_store, get_rank, get_world_size, synchronize
 from maskrcnn_benchmark.utils.env import setup_environment
+from maskrcnn_benchmark.utils.imports import add_import_option
 from maskrcnn_benchmark.utils.logger import setup_logger
 from maskrcnn_benchmark.utils.random_state import seed_generators
 from maskrcnn_benchmark.utils.user_error import user_errors
@@ -52,6 +53,7 @@ def argument_parser(description: str) -> argparse.ArgumentParser:
         help="a data set of your own in COCO format; the first is trained on and the others are "
         "tested on unless DATASETS.TRAIN or DATASETS.TEST says otherwise; repeatable",
     )
+    add_import_option(parser)
     parser.add_argument(
         "opts",
         nargs=argparse.REMAINDER,

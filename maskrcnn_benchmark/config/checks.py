@@ -116,8 +116,12 @@ def _check_augmentation(inputs: CfgNode) -> Iterator[str]:
 
 def _check_datasets(cfg: CfgNode) -> Iterator[str]:
     for name, entry in cfg.DATASETS.CUSTOM.items():
-        if not isinstance(entry, CfgNode) or set(entry) != {"ANN_FILE", "IMG_DIR"}:
-            yield f"DATASETS.CUSTOM.{name} needs ANN_FILE and IMG_DIR, and nothing else"
+        keys = set(entry) - {"FACTORY"} if isinstance(entry, CfgNode) else set()
+        if keys != {"ANN_FILE", "IMG_DIR"}:
+            yield (
+                f"DATASETS.CUSTOM.{name} needs ANN_FILE and IMG_DIR, may have a FACTORY, and has "
+                "nothing else"
+            )
     for key in ("DATASETS.TRAIN", "DATASETS.TEST"):
         names = get(cfg, key)
         if not all(isinstance(name, str) and name for name in names):

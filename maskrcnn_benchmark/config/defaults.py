@@ -287,7 +287,8 @@ _C.DATASETS = CfgNode()
 _C.DATASETS.TRAIN = ()
 # Data sets to test on
 _C.DATASETS.TEST = ()
-# Your own data in COCO format: NAME: {ANN_FILE: path of the json, IMG_DIR: folder of the images}
+# Your own data in COCO format: NAME: {ANN_FILE: path of the json, IMG_DIR: folder of the images};
+# in another one with FACTORY beside them: a class that is registered in DATASETS by --import
 _C.DATASETS.CUSTOM = CfgNode(new_allowed=True)
 
 # ---------------------------------------------------------------------------------------------

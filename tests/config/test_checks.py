@@ -24,7 +24,10 @@ def ms_rcnn(*options):
         (["MODEL.RPN_ONLY", True], "RPN_ONLY"),
         (["MODEL.DEVICE", "gpu"], "cuda, cuda:N or cpu"),
         (["MODEL.META_ARCHITECTURE", "RetinaNet"], "GeneralizedRCNN"),
-        (["MODEL.BACKBONE.CONV_BODY", "R-50-FPNN"], "R-50-FPN, R-101-C4"),
+        (
+            ["MODEL.BACKBONE.CONV_BODY", "R-50-FPNN"],
+            "is .R-50-FPNN., which is not registered; known are R-50-FPN, ",
+        ),
         (["MODEL.BACKBONE.CONV_BODY", "R-50-C4"], "MODEL.RPN.USE_FPN must be False"),
         (["MODEL.BACKBONE.FREEZE_CONV_BODY_AT", 6], "from 0 to 5"),
         (["MODEL.RESNETS.TRANS_FUNC", "Bottleneck"], "BottleneckWithGN"),
