@@ -22,7 +22,7 @@ FAST = """
     MODEL.DEVICE cpu  MODEL.ROI_BOX_HEAD.MLP_HEAD_DIM 16  MODEL.RPN.POST_NMS_TOP_N_TEST 10
     INPUT.MIN_SIZE_TRAIN 64  INPUT.MAX_SIZE_TRAIN 90  INPUT.MIN_SIZE_TEST 64  INPUT.MAX_SIZE_TEST 90
     SOLVER.IMS_PER_BATCH 2  SOLVER.MAX_ITER 2  TEST.IMS_PER_BATCH 2  DATALOADER.NUM_WORKERS 1
-""".split()
+"""
 
 
 def block(language: str) -> str:
@@ -77,7 +77,7 @@ def run(folder: Path, tool: str, *arguments: str) -> str:
 
 
 def test_the_page_trains_tests_and_predicts(folder):
-    config = ("--import", "my_module.py", "--config-file", "my_config.yaml", *FAST)
+    config = ("--import", "my_module.py", "--config-file", "my_config.yaml", *FAST.split())
     log = run(folder, "train_net.py", *config)
     assert "CONV_BODY is plain, so " in log
     weights = torch.load(folder / "models/model_final.pth", weights_only=True)
@@ -96,7 +96,7 @@ def test_the_page_trains_tests_and_predicts(folder):
 
 def test_an_unknown_name_ends_the_run_in_a_line(folder):
     with pytest.raises(AssertionError) as caught:
-        run(folder, "train_net.py", "--config-file", "my_config.yaml", *FAST)
+        run(folder, "train_net.py", "--config-file", "my_config.yaml", *FAST.split())
     assert "MODEL.BACKBONE.CONV_BODY is 'plain', which is not registered" in str(caught.value)
     assert "Traceback" not in str(caught.value)
 
