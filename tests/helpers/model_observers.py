@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
@@ -77,6 +78,16 @@ def deformable(cfg: CfgNode) -> list[int]:
         is_deformable = isinstance(conv, DFConv2d)
         found.append(conv.offset.weight.shape[0] if is_deformable else 0)
     return found
+
+
+def trained_statistics(cfg: CfgNode) -> bool:
+    """Does a step of training move the statistics of a timm body's norms?"""
+    pytest.importorskip("timm")
+    backbone = build_backbone(cfg).train()
+    before = [buffer.clone() for buffer in backbone.body.buffers()]
+    backbone(torch.randn(2, 3, 64, 64))
+    after = list(backbone.body.buffers())
+    return not all(map(torch.equal, before, after))
 
 
 def pyramid_is_positive(cfg: CfgNode) -> bool:

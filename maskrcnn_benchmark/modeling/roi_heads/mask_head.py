@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.layers import Conv2d, ConvTranspose2d, full_precision
+from maskrcnn_benchmark.modeling.backbone.build_resnet import ends_before_conv5
 from maskrcnn_benchmark.modeling.make_layers import (
     NormMaker,
     conv3x3,
@@ -238,11 +239,11 @@ def make_mask_side(cfg: CfgNode) -> tuple[int, str, int]:
     """Return the side of the pooled features, the key that it is of, and the side of the masks."""
     shares = cfg.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR
     section = "ROI_BOX_HEAD" if shares else "ROI_MASK_HEAD"
-    options = cfg.MODEL[section]
-    pooled = options.POOLER_RESOLUTION
+    pooled = side = cfg.MODEL[section].POOLER_RESOLUTION
     # conv5 halves the side, rounding up, unless it is dilated; the predictor doubles it
-    halves = options.FEATURE_EXTRACTOR == CONV5_EXTRACTOR and cfg.MODEL.RESNETS.RES5_DILATION == 1
-    return pooled, f"MODEL.{section}.POOLER_RESOLUTION", 2 * (-(-pooled // 2) if halves else pooled)
+    if ends_before_conv5(cfg.MODEL.BACKBONE.CONV_BODY) and cfg.MODEL.RESNETS.RES5_DILATION == 1:
+        side = -(-pooled // 2)
+    return pooled, f"MODEL.{section}.POOLER_RESOLUTION", 2 * side
 
 
 def check_mask_side(cfg: CfgNode) -> Iterator[str]:
