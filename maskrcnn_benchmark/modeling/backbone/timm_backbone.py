@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -81,9 +82,9 @@ def _import_timm() -> ModuleType:
         ) from error
 
 
-def _make_features(timm: ModuleType, name: str, indices: Sequence[int] | None = None) -> nn.Module:
-    """Return the features of a timm model, those of some of its maps or of all."""
-    options = {"features_only": True, "feature_cls": "getter"}
+def _make_features(timm: ModuleType, name: str, indices: Sequence[int] | None = None) -> Any:
+    """Return timm's module of a model's feature maps, of some or of all."""
+    options: dict[str, Any] = {"features_only": True, "feature_cls": "getter"}
     if indices is not None:
         options["out_indices"] = tuple(indices)
     try:
@@ -95,7 +96,7 @@ def _make_features(timm: ModuleType, name: str, indices: Sequence[int] | None = 
         ) from error
 
 
-def _any_size(timm: ModuleType, name: str, options: dict[str, object]) -> nn.Module:
+def _any_size(timm: ModuleType, name: str, options: dict[str, Any]) -> Any:
     """Create a model; one with windows (Swin) is told that images have any size."""
     try:
         return timm.create_model(name, strict_img_size=False, **options)
