@@ -105,7 +105,7 @@ class Registry:
         more = ", ..." if len(shown) < len(self._entries) else ""
         raise ValueError(
             f"{self.key} is {name!r}, which is not registered; known are {', '.join(shown)}{more}. "
-            "One of your own comes by --import FILE"
+            "One of your own is registered by --import FILE, in Python by importing it"
         )
 
     def _find(self, name: str) -> Entry | None:

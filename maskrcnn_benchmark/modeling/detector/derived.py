@@ -10,6 +10,7 @@ from maskrcnn_benchmark.modeling.roi_heads.conv5_extractor import CONV5_EXTRACTO
 from maskrcnn_benchmark.modeling.roi_heads.mask_head import make_mask_side
 
 _BODY = "MODEL.BACKBONE.CONV_BODY"
+_EXTRACTOR = "MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR"
 FPN_DIVISIBILITY = 32  # each level of the body must be twice as large as the next
 _POOLED_LEVELS = 4  # of a pyramid; coarser ones are for the anchors alone
 
@@ -17,8 +18,10 @@ _POOLED_LEVELS = 4  # of a pyramid; coarser ones are for the anchors alone
 def derive_settings(cfg: CfgNode) -> list[str]:
     """Set what follows from ``MODEL.BACKBONE.CONV_BODY`` where the user set the body and not that.
 
-    The defaults, and those of a published model, suit their own body and stay with it. What is
-    derived does not count as set, so that it follows the body if that is changed again.
+    The defaults, and those of a published model, suit their own body and stay with it. A config
+    that says itself how its body is used (``MODEL.RPN.USE_FPN``, ``FEATURE_EXTRACTOR``) keeps the
+    default widths too. What is derived does not count as set, so that it follows the body if that
+    is changed again.
 
     Args:
         cfg: the whole tree; changed in place.
@@ -63,7 +66,7 @@ def _make_levels(cfg: CfgNode) -> dict[str, Any]:
         "MODEL.RPN.ANCHOR_STRIDE": strides,
         "DATALOADER.SIZE_DIVISIBILITY": FPN_DIVISIBILITY if is_pyramid else 0,
     }
-    if is_pyramid:
+    if is_pyramid and not cfg.is_set("MODEL.RPN.USE_FPN"):
         levels["MODEL.BACKBONE.OUT_CHANNELS"] = 256
     return levels
 
@@ -76,12 +79,11 @@ def _make_heads(cfg: CfgNode) -> dict[str, Any]:
     heads: dict[str, Any] = {
         "MODEL.ROI_HEADS.USE_FPN": len(strides) > 1,
         "MODEL.ROI_BOX_HEAD.POOLER_SCALES": scales,
-        "MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION": 14 if conv5 else 7,  # conv5 halves it
-        "MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR": (
-            CONV5_EXTRACTOR if conv5 else "FPN2MLPFeatureExtractor"
-        ),
+        _EXTRACTOR: CONV5_EXTRACTOR if conv5 else "FPN2MLPFeatureExtractor",
         "MODEL.ROI_BOX_HEAD.PREDICTOR": "FastRCNNPredictor" if conv5 else "FPNPredictor",
     }
+    if not cfg.is_set(_EXTRACTOR):
+        heads["MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION"] = 14 if conv5 else 7  # conv5 halves it
     if cfg.MODEL.MASK_ON:
         heads |= {
             "MODEL.ROI_MASK_HEAD.POOLER_SCALES": scales,

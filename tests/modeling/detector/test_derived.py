@@ -78,6 +78,20 @@ def test_another_body_is_followed_and_what_is_set_stays():
     assert config == wanted
 
 
+def test_a_config_that_says_how_its_body_is_used_keeps_its_widths():
+    config = make_default_config()
+    config.merge_from_file(CONFIGS / "Base-Mask-RCNN-FPN.yaml")
+    for key, value in (("BACKBONE.OUT_CHANNELS", 1024), ("ROI_BOX_HEAD.POOLER_RESOLUTION", 14)):
+        section, name = key.split(".")
+        del config.MODEL[section][name]
+        config.MODEL[section][name] = value  # the default, as if the file did not say it
+        config.MODEL[section].__dict__["__set_names__"].discard(name)
+        assert not config.is_set(f"MODEL.{key}")
+    before = config.clone()
+    assert derive_settings(config) == []
+    assert config == before
+
+
 def test_a_mask_side_follows_the_pooler_that_is_set():
     config = config_with(MASKS | {BODY: "R-50-FPN", "MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION": 7})
     derive_settings(config)
