@@ -17,11 +17,12 @@ import torch
 import yaml
 
 from maskrcnn_benchmark.cli import COMMANDS
-from maskrcnn_benchmark.config import check_config, make_default_config
+from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
 from maskrcnn_benchmark.engine.launch import start
 from maskrcnn_benchmark.engine.launch.arguments import argument_parser
 from maskrcnn_benchmark.modeling.detector import build_detection_model
+from tests.helpers.whole_check import check_whole
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -100,7 +101,9 @@ def check_settings(pairs: list[str], config_file: Path) -> None:
     cfg = make_default_config()
     cfg.merge_from_file(config_file)
     cfg.merge_from_list(pairs)
-    check_config(cfg)
+    if cfg.MODEL.BACKBONE.CONV_BODY.startswith("timm:"):
+        pytest.importorskip("timm")
+    check_whole(cfg)
 
 
 def anchors(page: Path) -> set[str]:
@@ -111,6 +114,7 @@ def anchors(page: Path) -> set[str]:
 
 def test_the_pages_are_there():
     wanted = {"METHOD", "DATA", "TRAINING", "EVALUATION", "TROUBLESHOOTING", "ABSTRACTIONS"}
+    wanted |= {"EXTENDING"}
     assert wanted <= {Path(page).stem for page in PAGES}
 
 
@@ -135,7 +139,7 @@ def test_snippets_run_and_print_what_the_page_shows(page, demo_folder, tmp_path,
     monkeypatch.chdir(tmp_path)
     log = logging.getLogger("maskrcnn_benchmark")
     monkeypatch.setattr(start, "setup_logger", lambda *_: log)  # it writes to stdout
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"__name__": Path(page).stem}
     found = [(match[1], match[2]) for match in BLOCK.finditer(read(page))]
     for (language, code), (next_language, shown) in zip(found, [*found[1:], ("", "")], strict=True):
         if language != "python":
@@ -181,19 +185,22 @@ def test_settings_exist(page):
             node = node[part]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "yaml")])
+# EXTENDING's is run with its module: tests/tools/test_import.py
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "yaml") and p != "EXTENDING.md"])
 def test_yaml_is_accepted(page):
     for text in blocks(page, "yaml"):
         cfg = make_default_config()
         cfg.merge_from_file(MS_RCNN_CONFIG)
         cfg.merge_from_other_cfg(yaml.safe_load(text))
-        check_config(cfg)
+        check_whole(cfg)
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_commands_are_accepted(page):
+def test_commands_are_accepted(page, monkeypatch):
+    monkeypatch.setattr("maskrcnn_benchmark.utils.imports.import_module", lambda name: None)
     parser = argument_parser("")
-    shared = (ROOT / "maskrcnn_benchmark/engine/launch/arguments.py").read_text()
+    sources = ("engine/launch/arguments.py", "utils/imports.py")  # the latter has --import
+    shared = "".join((ROOT / "maskrcnn_benchmark" / source).read_text() for source in sources)
     for words in shell_commands(page):
         tools = [index for index, word in enumerate(words) if word.startswith("tools/")]
         if not tools:

@@ -16,7 +16,12 @@ from maskrcnn_benchmark.config import check_config
 from maskrcnn_benchmark.engine.launch.arguments import argument_parser, run_arguments
 from maskrcnn_benchmark.engine.launch.run_config import make_config
 from maskrcnn_benchmark.engine.train_only import freeze_all_but
-from maskrcnn_benchmark.modeling.detector import GeneralizedRCNN, build_detection_model
+from maskrcnn_benchmark.modeling.detector import (
+    GeneralizedRCNN,
+    build_detection_model,
+    check_model,
+    derive_settings,
+)
 from maskrcnn_benchmark.modeling.poolers import Pooler
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
@@ -162,7 +167,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with user_errors():
         given = run_arguments(args)
         cfg = make_config(given["config"], given["settings"])
-        check_config(cfg)
+        derive_settings(cfg)
+        check_config(cfg, check_model(cfg))
         size = tuple(args.size) if args.size else image_size(cfg)
         if min(size) < 32:
             raise ValueError(f"--size {size[0]} {size[1]}: both must be at least 32")

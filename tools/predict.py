@@ -37,6 +37,7 @@ from maskrcnn_benchmark.predict.video import (
 from maskrcnn_benchmark.predict.window import Window
 from maskrcnn_benchmark.utils.atomic_file import write_atomically
 from maskrcnn_benchmark.utils.file_names import fitted_name, name_in_text
+from maskrcnn_benchmark.utils.imports import add_import_option
 from maskrcnn_benchmark.utils.progress import progress_bar
 from maskrcnn_benchmark.utils.user_error import UserError, failures_named, user_errors
 
@@ -101,6 +102,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--device", type=device_name, help="cuda, cuda:N or cpu; default: a GPU if there is one"
     )
+    add_import_option(parser)
     parser.add_argument(
         "--opts",
         nargs="+",
@@ -198,7 +200,7 @@ def predict_video(run: Run, path: Path, output: Path) -> None:
         run.report(error)
 
 
-def watched(items: Iterable[Item], bar: tqdm[Any]) -> Iterator[Item]:
+def watched(items: Iterable[Item], bar: "tqdm[Any]") -> Iterator[Item]:
     """Yield the items and move the bar."""
     for item in items:
         yield item

@@ -28,6 +28,7 @@ from maskrcnn_benchmark.utils.class_names import difference_of_classes
 from maskrcnn_benchmark.utils.comm import is_main_process
 
 _LAST = "last_checkpoint"
+_RESNET_STEM = "body.stem.conv1.weight"  # of a ResNet of ours
 _METADATA = ("config", "class_names", "category_ids")
 
 
@@ -144,7 +145,9 @@ class Checkpointer:
             raise ValueError(f"{path} does not fit the data: {differ}")
         if differ:
             self.logger.warning(f"Fine-tuning for other classes: {differ}")
-        report = load_state_dict(self.model, model_tensors(content), same_classes=not differ)
+        is_resnet = any(n.endswith(_RESNET_STEM) for n, _ in self.model.named_parameters())
+        tensors = model_tensors(content, rename_resnet=is_resnet)
+        report = load_state_dict(self.model, tensors, same_classes=not differ)
         if require_all:
             report.require_complete(path)
         report.require_frozen(self.model, path)

@@ -115,7 +115,9 @@ _HOLDERS = (
 )  # ours and Detectron2's; timm's and others'; Detectron's
 
 
-def model_tensors(content: Mapping[str, Any], *, averaged: bool = True) -> dict[str, Tensor]:
+def model_tensors(
+    content: Mapping[str, Any], *, averaged: bool = True, rename_resnet: bool = True
+) -> dict[str, Tensor]:
     """Return the model's tensors from the content of a file, renamed to suit our models.
 
     Accepts a bare state dict or one under ``model``, ``state_dict`` or ``blobs``, with or without
@@ -125,6 +127,8 @@ def model_tensors(content: Mapping[str, Any], *, averaged: bool = True) -> dict[
         content: see ``read_weights``.
         averaged: take the averaged weights where a training (``SOLVER.EMA_DECAY``) stored them
             alongside the raw ones.
+        rename_resnet: whether a torchvision or timm ResNet is for a ResNet of ours; a body of timm
+            has timm's names.
 
     Raises:
         ValueError: it holds objects other than tensors, or an unsupported ResNet variant.
@@ -144,7 +148,8 @@ def model_tensors(content: Mapping[str, Any], *, averaged: bool = True) -> dict[
     state = strip_module_prefix(state)
     if is_caffe2(state):
         return convert_caffe2(state)
-    return convert_torchvision_resnet(state) if is_torchvision_resnet(state) else state
+    is_foreign = rename_resnet and is_torchvision_resnet(state)
+    return convert_torchvision_resnet(state) if is_foreign else state
 
 
 def has_averaged(content: Mapping[str, Any]) -> bool:

@@ -41,10 +41,12 @@ _C.MODEL.PRETRAINED_MODELS = "pretrained_models"
 
 # -- backbone --------------------------------------------------------------------
 _C.MODEL.BACKBONE = CfgNode()
-# Backbone, each with -C4, -C5 or -FPN. want
-# RESNETS.RES2_OUT_CHANNELS 64
+# Backbone, each with -C4, -C5 or -FPN (R-18 and R-34 want
+# RESNETS.RES2_OUT_CHANNELS 64); timm:NAME, a model of the timm library with FPN; or one that
+# --import registered
 _C.MODEL.BACKBONE.CONV_BODY = "R-50-C4"
-# Stages kept at their initial weights: 0 none, 1 the stem, 2 the stem and layer1, ...
+# Stages kept at their initial weights: 0 none, 1 the stem, 2 the stem and layer1, ...; of a timm
+# model n from 2 to 5 is all that the feature map of stride 2 ** n is computed from
 _C.MODEL.BACKBONE.FREEZE_CONV_BODY_AT = 2
 # Channels of the backbone's output features (256 for FPN)
 _C.MODEL.BACKBONE.OUT_CHANNELS = 256 * 4
@@ -74,6 +76,12 @@ _C.MODEL.RESNETS.STAGE_WITH_DCN = (False, False, False, False)
 _C.MODEL.RESNETS.WITH_MODULATED_DCN = False
 # Number of channel groups with separate offsets
 _C.MODEL.RESNETS.DEFORMABLE_GROUPS = 1
+
+# -- models of timm --------------------------------------------------------------------
+_C.MODEL.TIMM = CfgNode()
+# BatchNorm keeps its statistics and weights, as that of a ResNet does; False trains it, for large
+# batches or from random weights
+_C.MODEL.TIMM.FREEZE_BN = True
 
 # -- feature pyramid --------------------------------------------------------------------
 _C.MODEL.FPN = CfgNode()
@@ -287,7 +295,8 @@ _C.DATASETS = CfgNode()
 _C.DATASETS.TRAIN = ()
 # Data sets to test on
 _C.DATASETS.TEST = ()
-# Your own data in COCO format: NAME: {ANN_FILE: path of the json, IMG_DIR: folder of the images}
+# Your own data in COCO format: NAME: {ANN_FILE: path of the json, IMG_DIR: folder of the images};
+# in another one with FACTORY beside them: a class that is registered in DATASETS by --import
 _C.DATASETS.CUSTOM = CfgNode(new_allowed=True)
 
 # ---------------------------------------------------------------------------------------------

@@ -57,6 +57,17 @@ class CfgNode(YacsNode):
                 child.as_defaults()
         return self
 
+    def set_default(self, key: str, value: Any) -> None:
+        """Set ``key``, a full name relative to this node, without counting it as set."""
+        *path, name = key.split(".")
+        node = self
+        for section in path:
+            node = node[section]
+        was_set = name in node.__dict__[_SET_NAMES]
+        setattr(node, name, value)
+        if not was_set:
+            node.__dict__[_SET_NAMES].discard(name)
+
     def widen(self, name: str, *types: type) -> None:
         """Let key ``name`` of this node take ``types`` in addition to its default's type."""
         self.__dict__[_WIDER_TYPES][name] = (type(self[name]), *types)

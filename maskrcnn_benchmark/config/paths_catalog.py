@@ -61,7 +61,7 @@ class DatasetCatalog:
         """Look up a data set.
 
         Returns:
-            ``{"factory": class name in maskrcnn_benchmark.data.datasets, "args": its arguments}``.
+            ``{"factory": name in the registry data.registry.DATASETS, "args": its arguments}``.
 
         Raises:
             ValueError: the name is not in the catalog.

@@ -9,10 +9,10 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, Sampler, SequentialSampler
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.data import datasets
 from maskrcnn_benchmark.data.collate_batch import BatchCollator
-from maskrcnn_benchmark.data.datasets import COCODataset, ConcatDataset
+from maskrcnn_benchmark.data.datasets import ConcatDataset
 from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
+from maskrcnn_benchmark.data.registry import DATASETS
 from maskrcnn_benchmark.data.samplers import (
     DistributedSampler,
     GroupedBatchSampler,
@@ -68,16 +68,19 @@ def make_data_loader(
     return _make_loader(cfg, dataset, is_distributed, train=True, start_iter=start_iter)
 
 
-def make_dataset_entry(cfg: CfgNode, name: str) -> tuple[type[Any], dict[str, Any]]:
+def make_dataset_entry(cfg: CfgNode, name: str) -> tuple[Any, dict[str, Any]]:
     """Return the class and the arguments of a data set in ``DATASETS.CUSTOM`` or the catalog."""
     if name in cfg.DATASETS.CUSTOM:
         entry = cfg.DATASETS.CUSTOM[name]
-        return COCODataset, {"ann_file": entry.ANN_FILE, "root": entry.IMG_DIR}
-    found = import_file("paths_catalog", cfg.PATHS_CATALOG).DatasetCatalog.get(name)
-    factory = found["factory"]
-    if factory not in datasets.__all__:
-        raise ValueError(f"data set {name!r}: unknown factory {factory!r} in {cfg.PATHS_CATALOG}")
-    return getattr(datasets, factory), dict(found["args"])
+        factory = entry.get("FACTORY", "COCODataset")
+        args = {"ann_file": entry.ANN_FILE, "root": entry.IMG_DIR}
+    else:
+        found = import_file("paths_catalog", cfg.PATHS_CATALOG).DatasetCatalog.get(name)
+        factory, args = found["factory"], dict(found["args"])
+    try:
+        return DATASETS[factory], args
+    except ValueError as error:
+        raise ValueError(f"data set {name!r}: {error}") from error
 
 
 def build_dataset(cfg: CfgNode, name: str, is_train: bool) -> AnnotatedImages:

@@ -27,7 +27,11 @@ from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
 from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.data.datasets.images import ImageSource, as_rgb
 from maskrcnn_benchmark.data.transforms import Compose, build_transforms
-from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.modeling.detector import (
+    build_detection_model,
+    check_model,
+    derive_settings,
+)
 from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.image_list import padded_shape, to_image_list
@@ -236,7 +240,8 @@ def _make_config(
     else:
         raise ValueError(f"{weights} does not hold its config: give the config file it belongs to")
     cfg.merge_from_list(opts)
-    check_config(cfg)
+    derive_settings(cfg)
+    check_config(cfg, check_model(cfg))
     if cfg.MODEL.RPN_ONLY:
         raise ValueError(f"{weights} is of an RPN alone (MODEL.RPN_ONLY): it detects no objects")
     return cfg

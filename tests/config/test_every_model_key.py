@@ -125,6 +125,10 @@ BODY = [
         *(["FrozenBatchNorm2d"] * 2 + ["none"], ["FrozenBatchNorm2d"] * 2 + ["GroupNorm"]),
         given=FPN,
     ),
+    Case(
+        *("MODEL.TIMM.FREEZE_BN", False, see.trained_statistics, False, True),
+        given={"MODEL.BACKBONE.CONV_BODY": "timm:resnet18d"},
+    ),
     Case("MODEL.FPN.USE_RELU", True, see.pyramid_is_positive, False, True, given=FPN),
     Case(
         *("MODEL.GROUP_NORM.DIM_PER_GP", 2, see.groups_of_the_stem, (2, 1e-5), (4, 1e-5)),

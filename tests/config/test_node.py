@@ -167,3 +167,15 @@ def test_another_tree_merges(config):
 def test_upstreams_name_of_the_backbone_channels(config):
     config.merge_from_text("MODEL: {RESNETS: {BACKBONE_OUT_CHANNELS: 256}}")
     assert config.MODEL.BACKBONE.OUT_CHANNELS == 256
+
+
+def test_a_default_that_is_set_does_not_count_as_set(config):
+    config.set_default("MODEL.RPN.USE_FPN", True)
+    assert config.MODEL.RPN.USE_FPN is True
+    assert not config.is_set("MODEL.RPN.USE_FPN")
+    config.merge_from_list(["MODEL.RPN.USE_FPN", False])
+    config.set_default("MODEL.RPN.USE_FPN", True)
+    assert config.is_set("MODEL.RPN.USE_FPN")
+    config.freeze()
+    with pytest.raises(AttributeError):
+        config.set_default("MODEL.RPN.USE_FPN", False)

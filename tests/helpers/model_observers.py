@@ -2,11 +2,11 @@
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.config import check_config
 from maskrcnn_benchmark.layers import DFConv2d
 from maskrcnn_benchmark.modeling.backbone import build_backbone
 from maskrcnn_benchmark.modeling.box_coder import make_box_coder
@@ -19,12 +19,13 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.image_list import ImageList
 from maskrcnn_benchmark.structures.mask_paste import make_masker
 from tests.helpers.thin_model import two_objects
+from tests.helpers.whole_check import check_whole
 
 
 def refused(cfg: CfgNode) -> list[str]:
     """Keys with which the lines of the config's check begin."""
     try:
-        check_config(cfg)
+        check_whole(cfg)
     except ValueError as error:
         return [line.split()[0] for line in str(error).splitlines()[1:]]
     return []
@@ -77,6 +78,16 @@ def deformable(cfg: CfgNode) -> list[int]:
         is_deformable = isinstance(conv, DFConv2d)
         found.append(conv.offset.weight.shape[0] if is_deformable else 0)
     return found
+
+
+def trained_statistics(cfg: CfgNode) -> bool:
+    """Does a step of training move the statistics of a timm body's norms?"""
+    pytest.importorskip("timm")
+    backbone = build_backbone(cfg).train()
+    before = [buffer.clone() for buffer in backbone.body.buffers()]
+    backbone(torch.randn(2, 3, 64, 64))
+    after = list(backbone.body.buffers())
+    return not all(map(torch.equal, before, after))
 
 
 def pyramid_is_positive(cfg: CfgNode) -> bool:

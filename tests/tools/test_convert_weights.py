@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
-from maskrcnn_benchmark.config import check_config, make_default_config
+from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from tests.checkpoint.convert.test_naming import synthetic
 from tests.helpers.pickles import python2_pickle
 from tests.helpers.torchvision_detector import torchvision_detector
+from tests.helpers.whole_check import check_whole
 
 TOOLS = Path(__file__).parents[2] / "tools"
 
@@ -41,7 +42,7 @@ def load(folder, *opts):
     cfg = make_default_config()
     cfg.merge_from_file(folder / "out.yaml")
     cfg.merge_from_list(opts)
-    check_config(cfg)
+    check_whole(cfg)
     model = build_detection_model(cfg)
     return cfg, DetectronCheckpointer(cfg, model, save_dir=folder / "run")
 

@@ -24,8 +24,7 @@ def run(monkeypatch, capsys):
         return end.value.code, capsys.readouterr()
 
     yield command
-    for name in ("inspect_data", "common"):
-        sys.modules.pop(name, None)
+    sys.modules.pop("inspect_data", None)
 
 
 def test_exit_code_and_output(run, tmp_path):

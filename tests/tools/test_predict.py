@@ -43,8 +43,7 @@ def predict(monkeypatch, capsys, weights):
         return code, *capsys.readouterr()
 
     yield run
-    for name in ("predict", "common"):
-        sys.modules.pop(name, None)
+    sys.modules.pop("predict", None)
 
 
 @pytest.fixture

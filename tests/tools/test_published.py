@@ -19,7 +19,7 @@ from PIL import Image
 from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
 from maskrcnn_benchmark.checkpoint.convert import output, published
 from maskrcnn_benchmark.checkpoint.convert.published import local_weights
-from maskrcnn_benchmark.config import check_config, make_default_config
+from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.config.paths_catalog import ModelCatalog
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.predict.predictor import Predictor
@@ -28,6 +28,7 @@ from tests.checkpoint.convert.test_naming import synthetic, with_classes
 from tests.checkpoint.convert.test_styles import calibrated
 from tests.helpers.file_server import serve
 from tests.helpers.pickles import python2_pickle
+from tests.helpers.whole_check import check_whole
 
 ROOT = Path(__file__).parents[2]
 NAME = "mmdetection/ms-rcnn_r50-caffe_fpn_1x"
@@ -265,7 +266,7 @@ def test_predictor_and_a_config_that_does_not_fit(catalog, tmp_path):
     ):
         changed = cfg.clone()
         changed.merge_from_list(changes)
-        check_config(changed)
+        check_whole(changed)
         checkpointer = DetectronCheckpointer(changed, build_detection_model(changed))
         if problem is None:
             checkpointer.load(path, require_all=True)

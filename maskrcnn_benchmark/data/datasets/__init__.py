@@ -1,4 +1,4 @@
-"""The data sets. A ``factory`` of the paths catalog names one of these classes."""
+"""The data sets. A ``factory`` of the paths catalog names a class of the registry ``DATASETS``."""
 
 from maskrcnn_benchmark.data.datasets.coco import COCODataset
 from maskrcnn_benchmark.data.datasets.concat_dataset import ConcatDataset

@@ -10,6 +10,7 @@ from maskrcnn_benchmark.data.coco_json.learned import Learned, LeftOut
 from maskrcnn_benchmark.data.coco_json.pack import PackedRecords
 from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
 from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
+from maskrcnn_benchmark.data.registry import DATASETS
 from maskrcnn_benchmark.data.transforms.transforms import Transform
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
@@ -24,6 +25,7 @@ _SHOWN_PROBLEMS = 10
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
+@DATASETS.register("PascalVOCDataset")
 class PascalVOCDataset(AnnotatedImages):
     """A split of VOC 2007 or 2012.
 

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from maskrcnn_benchmark.utils.imports import add_import_option
 from maskrcnn_benchmark.utils.user_error import UserError
 
 
@@ -22,6 +23,7 @@ def argument_parser(description: str) -> argparse.ArgumentParser:
         help="a data set of your own in COCO format; the first is trained on and the others are "
         "tested on unless DATASETS.TRAIN or DATASETS.TEST says otherwise; repeatable",
     )
+    add_import_option(parser)
     parser.add_argument(
         "opts",
         nargs=argparse.REMAINDER,

@@ -15,6 +15,7 @@ from maskrcnn_benchmark.engine.launch.own_data import (
     register_datasets,
     resolve_num_classes,
 )
+from maskrcnn_benchmark.modeling.detector import check_model, derive_settings
 
 Config: TypeAlias = str | Path | CfgNode
 Settings: TypeAlias = Mapping[str, Any] | Sequence[Any]
@@ -87,7 +88,8 @@ def complete_config(
     resolved = [] if config else _take_published_config(cfg, settings)
     resolved += register_datasets(cfg, datasets, uses, settings[::2])
     resolved += scale_to_batch(cfg)
-    check_config(cfg)
+    resolved += derive_settings(cfg)
+    check_config(cfg, check_model(cfg))
     resolved += resolve_num_classes(cfg, uses)
     cfg.freeze()
     return resolved

@@ -1,11 +1,16 @@
-"""From the config to a ResNet."""
+"""From the config to a ResNet, and what a ResNet needs of the config."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
 
 from torch import nn
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.layers import FrozenBatchNorm2d
+from maskrcnn_benchmark.modeling.backbone.backbone import Backbone, build_fpn_backbone
 from maskrcnn_benchmark.modeling.backbone.resnet import BlockSpec, ResNet, StageSpec, make_stage
 from maskrcnn_benchmark.modeling.make_layers import NormMaker, make_group_norm
+from maskrcnn_benchmark.modeling.registry import BACKBONES
 
 # number of blocks in the stages layer1 .. layer4
 BLOCK_COUNTS = {
@@ -16,6 +21,45 @@ BLOCK_COUNTS = {
 }
 BASIC_BLOCKS = ("R-18", "R-34")
 LAST_STAGES = {"C4": (3,), "C5": (4,), "FPN": (1, 2, 3, 4)}
+CONV_BODIES = tuple(f"{depth}-{kind}" for depth in BLOCK_COUNTS for kind in LAST_STAGES)
+TRANS_FUNCS = ("BottleneckWithFixedBatchNorm", "BottleneckWithGN")
+STEM_FUNCS = ("StemWithFixedBatchNorm", "StemWithGN")
+
+
+def ends_before_conv5(body: str) -> bool:
+    """Return whether a body of this name ends before the last stage, which the heads bring."""
+    return body in CONV_BODIES and body.endswith("-C4")
+
+
+def make_resnet_strides(cfg: CfgNode) -> tuple[int, ...]:
+    """Return the stride in pixels of each feature map."""
+    last = 16 if cfg.MODEL.RESNETS.RES5_DILATION > 1 else 32
+    kind = cfg.MODEL.BACKBONE.CONV_BODY.rpartition("-")[2]
+    return {"C4": (16,), "C5": (last,), "FPN": (4, 8, 16, last, 2 * last)}[kind]
+
+
+def check_resnet(cfg: CfgNode) -> Iterator[str]:
+    """Yield what is wrong with ``MODEL.RESNETS``, or with how much of it is frozen."""
+    options, freeze = cfg.MODEL.RESNETS, cfg.MODEL.BACKBONE.FREEZE_CONV_BODY_AT
+    for key, known in (("TRANS_FUNC", TRANS_FUNCS), ("STEM_FUNC", STEM_FUNCS)):
+        if options[key] not in known:
+            yield (f"MODEL.RESNETS.{key} is {options[key]!r}; it must be one of {', '.join(known)}")
+    if len(options.STAGE_WITH_DCN) != 4:
+        yield f"MODEL.RESNETS.STAGE_WITH_DCN is {options.STAGE_WITH_DCN}; it needs four switches"
+    for key in ("RES5_DILATION", "NUM_GROUPS", "WIDTH_PER_GROUP"):
+        if options[key] < 1:
+            yield f"MODEL.RESNETS.{key} is {options[key]}; it must be at least 1"
+    if not 0 <= freeze <= 5:
+        yield f"MODEL.BACKBONE.FREEZE_CONV_BODY_AT is {freeze}; it counts stages, from 0 to 5"
+    depth = cfg.MODEL.BACKBONE.CONV_BODY.rpartition("-")[0]
+    if depth not in BASIC_BLOCKS:
+        return
+    for key, plain in (("NUM_GROUPS", 1), ("RES5_DILATION", 1), ("STAGE_WITH_DCN", (False,) * 4)):
+        if options[key] != plain:
+            yield (
+                f"MODEL.RESNETS.{key} is {options[key]}; the blocks of {depth} have no such "
+                f"convolutions: set it to {plain}, or choose R-50 or R-101"
+            )
 
 
 def make_norm(cfg: CfgNode, function: str) -> NormMaker:
@@ -71,23 +115,24 @@ def make_stage_spec(cfg: CfgNode, number: int, count: int) -> StageSpec:
 
 
 def build_resnet(cfg: CfgNode) -> ResNet:
-    """Build the body that ``MODEL.BACKBONE.CONV_BODY`` names: ``R-50-C4``, ``R-101-FPN``, ...
-
-    Raises:
-        ValueError: the name is unknown.
-    """
-    body = cfg.MODEL.BACKBONE.CONV_BODY
-    depth, _, stage = body.rpartition("-")
-    if depth not in BLOCK_COUNTS or stage not in LAST_STAGES:
-        known = [f"{d}-{s}" for d in BLOCK_COUNTS for s in LAST_STAGES]
-        raise ValueError(f"MODEL.BACKBONE.CONV_BODY {body!r} is unknown; known are {known}")
-    counts = BLOCK_COUNTS[depth][: LAST_STAGES[stage][-1]]
+    """Build the body that ``MODEL.BACKBONE.CONV_BODY`` names: ``R-50-C4``, ``R-101-FPN``, ..."""
+    depth, _, kind = cfg.MODEL.BACKBONE.CONV_BODY.rpartition("-")
+    counts = BLOCK_COUNTS[depth][: LAST_STAGES[kind][-1]]
     resnet = ResNet(
         [make_stage_spec(cfg, number, count) for number, count in enumerate(counts, start=1)],
         make_block_spec(cfg),
         stem_norm=make_norm(cfg, cfg.MODEL.RESNETS.STEM_FUNC),
         basic=depth in BASIC_BLOCKS,
-        return_stages=LAST_STAGES[stage],
+        return_stages=LAST_STAGES[kind],
     )
     resnet.freeze(cfg.MODEL.BACKBONE.FREEZE_CONV_BODY_AT)
     return resnet
+
+
+@BACKBONES.register(*CONV_BODIES, strides=make_resnet_strides, check=check_resnet)
+def build_resnet_backbone(cfg: CfgNode) -> Backbone:
+    """Build a ResNet or ResNeXt, with the feature pyramid if its name ends in ``-FPN``."""
+    body = build_resnet(cfg)
+    if cfg.MODEL.BACKBONE.CONV_BODY.endswith("-FPN"):
+        return build_fpn_backbone(cfg, body, body.stage_channels)
+    return Backbone(OrderedDict(body=body), body.stage_channels[-1])

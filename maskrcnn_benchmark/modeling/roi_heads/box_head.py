@@ -3,7 +3,7 @@
 Letters: R ROIs of the batch, K classes with background, C channels, P pooled side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,13 +21,16 @@ from maskrcnn_benchmark.modeling.make_layers import (
     make_group_norm,
 )
 from maskrcnn_benchmark.modeling.poolers import Pooler, make_pooler
+from maskrcnn_benchmark.modeling.registry import ROI_BOX_FEATURE_EXTRACTORS, ROI_BOX_PREDICTOR
 from maskrcnn_benchmark.modeling.roi_heads.conv5_extractor import (
+    CONV5_EXTRACTOR,
     ResNet50Conv5ROIFeatureExtractor,
     build_conv5_feature_extractor,
+    make_conv5_check,
 )
 from maskrcnn_benchmark.modeling.roi_heads.detections import (
     DetectionLimits,
-    make_soft_nms,
+    make_detection_limits,
     select_detections,
 )
 from maskrcnn_benchmark.modeling.roi_heads.sampling import SampledProposals
@@ -92,11 +95,6 @@ class FPNXconv1fcFeatureExtractor(nn.Module):
         return pooled, F.relu(self.fc6(self.xconvs(pooled).flatten(1)))
 
 
-BoxFeatureExtractor = (
-    FPN2MLPFeatureExtractor | FPNXconv1fcFeatureExtractor | ResNet50Conv5ROIFeatureExtractor
-)
-
-
 class FPNPredictor(nn.Module):
     """Class logits and, for each class, box offsets."""
 
@@ -120,9 +118,6 @@ class FastRCNNPredictor(FPNPredictor):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits ``[R, K]`` and offsets ``[R, 4K]`` of features ``[R, C, P, P]``."""
         return super().forward(x.mean(dim=(2, 3)))
-
-
-PREDICTORS = {"FPNPredictor": FPNPredictor, "FastRCNNPredictor": FastRCNNPredictor}
 
 
 @dataclass(frozen=True)
@@ -168,7 +163,7 @@ class ROIBoxHead(nn.Module):
     """Features, prediction, losses and detections.
 
     Args:
-        feature_extractor: pools boxes into features.
+        feature_extractor: pools boxes into features, see ``ROI_BOX_FEATURE_EXTRACTORS``.
         predictor: features to class logits and offsets.
         box_coder: encodes and decodes offsets.
         limits: which boxes become detections.
@@ -176,8 +171,8 @@ class ROIBoxHead(nn.Module):
 
     def __init__(
         self,
-        feature_extractor: BoxFeatureExtractor,
-        predictor: FPNPredictor,
+        feature_extractor: nn.Module,
+        predictor: nn.Module,
         *,
         box_coder: BoxCoder,
         limits: DetectionLimits,
@@ -222,48 +217,81 @@ class ROIBoxHead(nn.Module):
         ]
 
 
-def build_box_feature_extractor(cfg: CfgNode, in_channels: int) -> BoxFeatureExtractor:
-    """Build ``MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR``.
+_EXTRACTOR = "MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR"
+_PREDICTORS = {
+    "FPN2MLPFeatureExtractor": "FPNPredictor",
+    "FPNXconv1fcFeatureExtractor": "FPNPredictor",
+    CONV5_EXTRACTOR: "FastRCNNPredictor",
+}
+_check_conv5 = make_conv5_check(_EXTRACTOR, brings_conv5=False)
 
-    Raises:
-        ValueError: the name is unknown.
-    """
+
+@ROI_BOX_FEATURE_EXTRACTORS.register("FPN2MLPFeatureExtractor", check=_check_conv5)
+def build_fpn_2mlp(cfg: CfgNode, in_channels: int) -> FPN2MLPFeatureExtractor:
+    """Build two linear layers over feature maps of ``in_channels``."""
     options = cfg.MODEL.ROI_BOX_HEAD
     norm = make_group_norm(cfg) if options.USE_GN else None
-    if options.FEATURE_EXTRACTOR == "ResNet50Conv5ROIFeatureExtractor":
-        return build_conv5_feature_extractor(cfg, options)
-    if options.FEATURE_EXTRACTOR == "FPN2MLPFeatureExtractor":
-        pooler = make_pooler(options)
-        return FPN2MLPFeatureExtractor(in_channels, pooler, options.MLP_HEAD_DIM, norm=norm)
-    if options.FEATURE_EXTRACTOR == "FPNXconv1fcFeatureExtractor":
-        return FPNXconv1fcFeatureExtractor(
-            in_channels,
-            make_pooler(options),
-            options.MLP_HEAD_DIM,
-            conv_dims=[options.CONV_HEAD_DIM] * options.NUM_STACKED_CONVS,
-            dilation=options.DILATION,
-            norm=norm,
-        )
-    raise ValueError(
-        f"MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR {options.FEATURE_EXTRACTOR!r} is unknown; known are "
-        "FPN2MLPFeatureExtractor, FPNXconv1fcFeatureExtractor and ResNet50Conv5ROIFeatureExtractor"
+    return FPN2MLPFeatureExtractor(
+        in_channels, make_pooler(options), options.MLP_HEAD_DIM, norm=norm
     )
+
+
+@ROI_BOX_FEATURE_EXTRACTORS.register("FPNXconv1fcFeatureExtractor", check=_check_conv5)
+def build_fpn_xconv1fc(cfg: CfgNode, in_channels: int) -> FPNXconv1fcFeatureExtractor:
+    """Build convolutions and a linear layer over feature maps of ``in_channels``."""
+    options = cfg.MODEL.ROI_BOX_HEAD
+    return FPNXconv1fcFeatureExtractor(
+        in_channels,
+        make_pooler(options),
+        options.MLP_HEAD_DIM,
+        conv_dims=[options.CONV_HEAD_DIM] * options.NUM_STACKED_CONVS,
+        dilation=options.DILATION,
+        norm=make_group_norm(cfg) if options.USE_GN else None,
+    )
+
+
+@ROI_BOX_FEATURE_EXTRACTORS.register(
+    CONV5_EXTRACTOR, check=make_conv5_check(_EXTRACTOR, brings_conv5=True)
+)
+def build_conv5_box_features(cfg: CfgNode, in_channels: int) -> ResNet50Conv5ROIFeatureExtractor:
+    """Build the last stage of the body, whose ``in_channels`` its config tells too."""
+    return build_conv5_feature_extractor(cfg, cfg.MODEL.ROI_BOX_HEAD)
+
+
+def check_predictor(cfg: CfgNode) -> Iterator[str]:
+    """Require the predictor that suits our extractors: features with cells, or without."""
+    extractor, predictor = (cfg.MODEL.ROI_BOX_HEAD[k] for k in ("FEATURE_EXTRACTOR", "PREDICTOR"))
+    wanted = _PREDICTORS.get(extractor, predictor)
+    if predictor != wanted:
+        yield f"MODEL.ROI_BOX_HEAD.PREDICTOR is {predictor}; it must be {wanted} with {extractor}"
+
+
+@ROI_BOX_PREDICTOR.register("FPNPredictor", check=check_predictor)
+def build_fpn_predictor(cfg: CfgNode, in_channels: int) -> FPNPredictor:
+    """Build the predictor over features ``[R, in_channels]``."""
+    return FPNPredictor(in_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES)
+
+
+@ROI_BOX_PREDICTOR.register("FastRCNNPredictor", check=check_predictor)
+def build_fast_rcnn_predictor(cfg: CfgNode, in_channels: int) -> FastRCNNPredictor:
+    """Build the predictor over features ``[R, in_channels, P, P]``."""
+    return FastRCNNPredictor(in_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES)
+
+
+def check_box_head(cfg: CfgNode) -> Iterator[str]:
+    """Yield what is wrong with ``MODEL.ROI_BOX_HEAD``."""
+    yield from ROI_BOX_FEATURE_EXTRACTORS.check(cfg)
+    yield from ROI_BOX_PREDICTOR.check(cfg)
+    if cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES < 2:
+        yield "MODEL.ROI_BOX_HEAD.NUM_CLASSES counts the background too: it must be at least 2"
 
 
 def build_box_head(cfg: CfgNode, in_channels: int) -> ROIBoxHead:
     """Build ``MODEL.ROI_BOX_HEAD`` over feature maps of ``in_channels``."""
-    extractor = build_box_feature_extractor(cfg, in_channels)
-    options = cfg.MODEL.ROI_HEADS
-    predictor = PREDICTORS[cfg.MODEL.ROI_BOX_HEAD.PREDICTOR]
+    extractor = ROI_BOX_FEATURE_EXTRACTORS.build(cfg, in_channels)
     return ROIBoxHead(
         extractor,
-        predictor(extractor.out_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES),
-        box_coder=make_box_coder(cfg, options.BBOX_REG_WEIGHTS),
-        limits=DetectionLimits(
-            options.SCORE_THRESH,
-            options.NMS,
-            options.DETECTIONS_PER_IMG,
-            options.MIN_SIZE,
-            make_soft_nms(cfg),
-        ),
+        ROI_BOX_PREDICTOR.build(cfg, extractor.out_channels),
+        box_coder=make_box_coder(cfg, cfg.MODEL.ROI_HEADS.BBOX_REG_WEIGHTS),
+        limits=make_detection_limits(cfg),
     )

@@ -4,14 +4,41 @@ Letters: R ROIs of the batch, C channels, P pooled side.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.modeling.backbone.build_resnet import make_last_stage
+from maskrcnn_benchmark.modeling.backbone.build_resnet import ends_before_conv5, make_last_stage
 from maskrcnn_benchmark.modeling.poolers import Pooler, make_pooler
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.utils.registry import Check
+
+CONV5_EXTRACTOR = "ResNet50Conv5ROIFeatureExtractor"
+
+
+def make_conv5_check(key: str, *, brings_conv5: bool) -> Check:
+    """Return the check of an extractor of ROI features: does it suit a body that ends early (C4)?
+
+    Args:
+        key: of the config, that names the extractor.
+        brings_conv5: whether it brings the last stage of such a body, as only the one here does.
+    """
+
+    def check(cfg: CfgNode) -> Iterator[str]:
+        body = cfg.MODEL.BACKBONE.CONV_BODY
+        if ends_before_conv5(body) and not brings_conv5:
+            yield (
+                f"{key} must be {CONV5_EXTRACTOR} with MODEL.BACKBONE.CONV_BODY {body}, which ends "
+                "before its last stage"
+            )
+        elif brings_conv5 and not ends_before_conv5(body):
+            yield (
+                f"{key} is {CONV5_EXTRACTOR}, which brings the last stage of a body that ends "
+                f"before it (C4); MODEL.BACKBONE.CONV_BODY is {body}: choose another extractor"
+            )
+
+    return check
 
 
 class ResNet50Conv5ROIFeatureExtractor(nn.Module):

@@ -84,3 +84,15 @@ def make_soft_nms(cfg: CfgNode) -> SoftNMS | None:
     if not options.ENABLED:
         return None
     return SoftNMS(options.METHOD, cfg.MODEL.ROI_HEADS.NMS, options.SIGMA, options.MIN_SCORE)
+
+
+def make_detection_limits(cfg: CfgNode) -> DetectionLimits:
+    """Return the limits of ``MODEL.ROI_HEADS``."""
+    options = cfg.MODEL.ROI_HEADS
+    return DetectionLimits(
+        options.SCORE_THRESH,
+        options.NMS,
+        options.DETECTIONS_PER_IMG,
+        options.MIN_SIZE,
+        make_soft_nms(cfg),
+    )

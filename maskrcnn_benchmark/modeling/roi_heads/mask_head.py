@@ -3,7 +3,7 @@
 Letters: R ROIs of the batch, K classes with background, C channels, P pooled side, M mask side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.layers import Conv2d, ConvTranspose2d, full_precision
+from maskrcnn_benchmark.modeling.backbone.build_resnet import ends_before_conv5
 from maskrcnn_benchmark.modeling.make_layers import (
     NormMaker,
     conv3x3,
@@ -20,10 +21,12 @@ from maskrcnn_benchmark.modeling.make_layers import (
     make_group_norm,
 )
 from maskrcnn_benchmark.modeling.poolers import Pooler, make_pooler
-from maskrcnn_benchmark.modeling.roi_heads.box_head import BoxFeatureExtractor
+from maskrcnn_benchmark.modeling.registry import ROI_MASK_FEATURE_EXTRACTORS, ROI_MASK_PREDICTOR
 from maskrcnn_benchmark.modeling.roi_heads.conv5_extractor import (
+    CONV5_EXTRACTOR,
     ResNet50Conv5ROIFeatureExtractor,
     build_conv5_feature_extractor,
+    make_conv5_check,
 )
 from maskrcnn_benchmark.modeling.roi_heads.sampling import SampledProposals
 from maskrcnn_benchmark.structures.bounding_box import BoxList
@@ -62,9 +65,6 @@ class MaskRCNNFPNFeatureExtractor(nn.Module):
         for name in self.blocks:
             x = F.relu(self.get_submodule(name)(x))
         return pooled, x
-
-
-MaskFeatureExtractor = MaskRCNNFPNFeatureExtractor | ResNet50Conv5ROIFeatureExtractor
 
 
 class MaskRCNNC4Predictor(nn.Module):
@@ -175,7 +175,7 @@ class ROIMaskHead(nn.Module):
     """Pooled features and masks of boxes.
 
     Args:
-        feature_extractor: pools boxes and refines the features.
+        feature_extractor: pools boxes and refines the features (``ROI_MASK_FEATURE_EXTRACTORS``).
         predictor: mask features to logits.
         shares_box_features: whether the extractor is that of the box head, whose features then
             serve in training (``MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR``).
@@ -183,7 +183,7 @@ class ROIMaskHead(nn.Module):
 
     def __init__(
         self,
-        feature_extractor: MaskFeatureExtractor,
+        feature_extractor: nn.Module,
         predictor: nn.Module,
         *,
         shares_box_features: bool,
@@ -196,7 +196,9 @@ class ROIMaskHead(nn.Module):
     @property
     def roi_side(self) -> int:
         """Side P of the pooled features, which may be the box head's."""
-        return self.feature_extractor.pooler.output_size[0]
+        pooler = self.feature_extractor.pooler
+        assert isinstance(pooler, Pooler)
+        return pooler.output_size[0]
 
     def forward(self, features: Sequence[Tensor], boxes: Sequence[BoxList]) -> MaskOutput:
         """Predict the masks of the boxes of each image."""
@@ -207,31 +209,81 @@ class ROIMaskHead(nn.Module):
         return MaskOutput(logits=full_precision(self.predictor(x)), roi_features=pooled)
 
 
-def build_mask_feature_extractor(cfg: CfgNode, in_channels: int) -> MaskFeatureExtractor:
-    """Build ``MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR``.
+_EXTRACTOR = "MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR"
 
-    Raises:
-        ValueError: the name is unknown.
-    """
+
+@ROI_MASK_FEATURE_EXTRACTORS.register(
+    "MaskRCNNFPNFeatureExtractor", check=make_conv5_check(_EXTRACTOR, brings_conv5=False)
+)
+def build_mask_rcnn_fpn(cfg: CfgNode, in_channels: int) -> MaskRCNNFPNFeatureExtractor:
+    """Build 3x3 convolutions over feature maps of ``in_channels``."""
     options = cfg.MODEL.ROI_MASK_HEAD
-    if options.FEATURE_EXTRACTOR == "ResNet50Conv5ROIFeatureExtractor":
-        return build_conv5_feature_extractor(cfg, options)
-    if options.FEATURE_EXTRACTOR == "MaskRCNNFPNFeatureExtractor":
-        return MaskRCNNFPNFeatureExtractor(
-            in_channels,
-            make_pooler(options),
-            options.CONV_LAYERS,
-            dilation=options.DILATION,
-            norm=make_group_norm(cfg) if options.USE_GN else None,
-        )
-    raise ValueError(
-        f"MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR {options.FEATURE_EXTRACTOR!r} is unknown; known "
-        "are MaskRCNNFPNFeatureExtractor and ResNet50Conv5ROIFeatureExtractor"
+    return MaskRCNNFPNFeatureExtractor(
+        in_channels,
+        make_pooler(options),
+        options.CONV_LAYERS,
+        dilation=options.DILATION,
+        norm=make_group_norm(cfg) if options.USE_GN else None,
     )
 
 
+@ROI_MASK_FEATURE_EXTRACTORS.register(
+    CONV5_EXTRACTOR, check=make_conv5_check(_EXTRACTOR, brings_conv5=True)
+)
+def build_conv5_mask_features(cfg: CfgNode, in_channels: int) -> ResNet50Conv5ROIFeatureExtractor:
+    """Build the last stage of the body, whose ``in_channels`` its config tells too."""
+    return build_conv5_feature_extractor(cfg, cfg.MODEL.ROI_MASK_HEAD)
+
+
+def make_mask_side(cfg: CfgNode) -> tuple[int, str, int]:
+    """Return the side of the pooled features, the key that it is of, and the side of the masks."""
+    shares = cfg.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR
+    section = "ROI_BOX_HEAD" if shares else "ROI_MASK_HEAD"
+    pooled = side = cfg.MODEL[section].POOLER_RESOLUTION
+    # conv5 halves the side, rounding up, unless it is dilated; the predictor doubles it
+    if ends_before_conv5(cfg.MODEL.BACKBONE.CONV_BODY) and cfg.MODEL.RESNETS.RES5_DILATION == 1:
+        side = -(-pooled // 2)
+    return pooled, f"MODEL.{section}.POOLER_RESOLUTION", 2 * side
+
+
+def check_mask_side(cfg: CfgNode) -> Iterator[str]:
+    """Require ``RESOLUTION`` to be the side of the masks, and the MaskIoU head to cope with it."""
+    pooled, source, side = make_mask_side(cfg)
+    resolution = cfg.MODEL.ROI_MASK_HEAD.RESOLUTION
+    if side != resolution:
+        yield (
+            f"MODEL.ROI_MASK_HEAD.RESOLUTION is {resolution}; with {source} {pooled} the "
+            f"head's masks have the side {side}"
+        )
+    elif cfg.MODEL.MASKIOU_ON and side % pooled:
+        yield (
+            f"{source} is {pooled}; the masks' side {side} must be a multiple of it for "
+            "MODEL.MASKIOU_ON, so it must be even on C4"
+        )
+
+
+@ROI_MASK_PREDICTOR.register("MaskRCNNC4Predictor", check=check_mask_side)
+def build_mask_rcnn_c4_predictor(cfg: CfgNode, in_channels: int) -> MaskRCNNC4Predictor:
+    """Build the predictor over features ``[R, in_channels, P, P]``."""
+    hidden, classes = cfg.MODEL.ROI_MASK_HEAD.CONV_LAYERS[-1], cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES
+    return MaskRCNNC4Predictor(in_channels, hidden, classes)
+
+
+def check_mask_head(cfg: CfgNode) -> Iterator[str]:
+    """Yield what is wrong with ``MODEL.ROI_MASK_HEAD``."""
+    yield from ROI_MASK_FEATURE_EXTRACTORS.check(cfg)
+    extractor = cfg.MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR
+    if cfg.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR and extractor != CONV5_EXTRACTOR:
+        yield (
+            f"MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR must be False with {extractor}: "
+            "the box head flattens its features"
+        )
+    else:
+        yield from ROI_MASK_PREDICTOR.check(cfg)
+
+
 def build_mask_head(
-    cfg: CfgNode, in_channels: int, box_feature_extractor: BoxFeatureExtractor
+    cfg: CfgNode, in_channels: int, box_feature_extractor: nn.Module
 ) -> ROIMaskHead:
     """Build ``MODEL.ROI_MASK_HEAD`` over feature maps of ``in_channels``.
 
@@ -239,22 +291,10 @@ def build_mask_head(
         cfg: the config.
         in_channels: see above.
         box_feature_extractor: that of the box head, which the mask head may share.
-
-    Raises:
-        ValueError: a name is unknown, or the extractor to share has no feature maps.
     """
-    options = cfg.MODEL.ROI_MASK_HEAD
-    shares = options.SHARE_BOX_FEATURE_EXTRACTOR
+    shares = cfg.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR
+    extractor = box_feature_extractor
     if not shares:
-        extractor = build_mask_feature_extractor(cfg, in_channels)
-    elif isinstance(box_feature_extractor, ResNet50Conv5ROIFeatureExtractor):
-        extractor = box_feature_extractor
-    else:
-        raise ValueError(
-            "MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR needs feature maps, which the box "
-            f"head's {type(box_feature_extractor).__name__} does not give: set it to False"
-        )
-    predictor = MaskRCNNC4Predictor(
-        extractor.out_channels, options.CONV_LAYERS[-1], cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES
-    )
+        extractor = ROI_MASK_FEATURE_EXTRACTORS.build(cfg, in_channels)
+    predictor = ROI_MASK_PREDICTOR.build(cfg, extractor.out_channels)
     return ROIMaskHead(extractor, predictor, shares_box_features=shares)

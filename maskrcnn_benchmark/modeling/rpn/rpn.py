@@ -1,6 +1,6 @@
 """Region Proposal Network (Ren et al., NeurIPS 2015)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,12 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.layers import Conv2d, full_precision
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder, make_box_coder
 from maskrcnn_benchmark.modeling.matcher import Matcher
-from maskrcnn_benchmark.modeling.rpn.anchor_generator import AnchorGenerator, make_anchor_generator
+from maskrcnn_benchmark.modeling.registry import RPN_HEADS
+from maskrcnn_benchmark.modeling.rpn.anchor_generator import (
+    ANCHOR_RULES,
+    AnchorGenerator,
+    make_anchor_generator,
+)
 from maskrcnn_benchmark.modeling.rpn.loss import anchor_targets, rpn_losses
 from maskrcnn_benchmark.modeling.rpn.proposals import ProposalLimits, RPNOutput, select_proposals
 from maskrcnn_benchmark.modeling.sampler import BalancedPositiveNegativeSampler
@@ -132,6 +137,35 @@ class RPN(nn.Module):
         return {"loss_objectness": loss_objectness, "loss_rpn_box_reg": loss_box}
 
 
+@RPN_HEADS.register("SingleConvRPNHead")
+def build_rpn_head(cfg: CfgNode, in_channels: int, num_anchors: int) -> RPNHead:
+    """Build the head over feature maps of ``in_channels``."""
+    del cfg
+    return RPNHead(in_channels, num_anchors)
+
+
+def check_rpn(cfg: CfgNode) -> Iterator[str]:
+    """Yield what is wrong with ``MODEL.RPN``."""
+    rpn = cfg.MODEL.RPN
+    yield from RPN_HEADS.check(cfg)
+    if rpn.ANCHOR_RULE not in ANCHOR_RULES:
+        yield (
+            f"MODEL.RPN.ANCHOR_RULE is {rpn.ANCHOR_RULE!r}; it must be one of "
+            f"{', '.join(ANCHOR_RULES)}"
+        )
+    if rpn.ANCHOR_RULE != "legacy" and cfg.MODEL.PIXEL_OFFSET != 0:
+        yield f"MODEL.RPN.ANCHOR_RULE {rpn.ANCHOR_RULE} needs MODEL.PIXEL_OFFSET 0"
+    strides, sizes = rpn.ANCHOR_STRIDE, rpn.ANCHOR_SIZES
+    if rpn.USE_FPN and len(strides) != len(sizes):
+        yield (
+            f"MODEL.RPN.ANCHOR_STRIDE has {len(strides)} levels and MODEL.RPN.ANCHOR_SIZES "
+            f"{len(sizes)}; FPN needs one size for each stride, as (4, 8, 16, 32, 64) and "
+            "(32, 64, 128, 256, 512)"
+        )
+    if min(strides, default=0) <= 0 or min(sizes, default=0) <= 0:
+        yield f"MODEL.RPN.ANCHOR_STRIDE {strides} and ANCHOR_SIZES {sizes} must be positive"
+
+
 def build_rpn(cfg: CfgNode, in_channels: int) -> RPN:
     """Build ``MODEL.RPN`` over feature maps of ``in_channels``."""
     options = cfg.MODEL.RPN
@@ -140,7 +174,7 @@ def build_rpn(cfg: CfgNode, in_channels: int) -> RPN:
     if len(counts) != 1:
         raise ValueError(f"MODEL.RPN: levels have different numbers of anchors {sorted(counts)}")
     return RPN(
-        RPNHead(in_channels, counts.pop()),
+        RPN_HEADS.build(cfg, in_channels, counts.pop()),
         anchors,
         matcher=Matcher(options.FG_IOU_THRESHOLD, options.BG_IOU_THRESHOLD, True),
         sampler=BalancedPositiveNegativeSampler(

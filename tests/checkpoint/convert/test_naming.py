@@ -5,9 +5,10 @@ import torch
 
 from maskrcnn_benchmark.checkpoint.convert import Options, convert_detector
 from maskrcnn_benchmark.checkpoint.loading import load_state_dict
-from maskrcnn_benchmark.config import check_config, make_default_config
+from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.utils.coco_names import COCO_NAMES
+from tests.helpers.whole_check import check_whole
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 NORM = ("weight", "bias", "running_mean", "running_var")
@@ -187,7 +188,7 @@ def test_names_shapes_and_classes(project, depth, maskiou):
         assert tensor.equal(expected_tensor(name, ours_to_theirs[name])), name
     cfg = make_default_config()
     cfg.merge_from_other_cfg(conversion.settings)
-    check_config(cfg)
+    check_whole(cfg)
     assert f"R-{depth}-FPN" == cfg.MODEL.BACKBONE.CONV_BODY
     assert cfg.MODEL.RESNETS.STRIDE_IN_1X1 and cfg.INPUT.TO_BGR255
     heads = (cfg.MODEL.ROI_BOX_HEAD, cfg.MODEL.ROI_MASK_HEAD)

@@ -10,10 +10,11 @@ from maskrcnn_benchmark.checkpoint.convert import STYLES, Options, convert_detec
 from maskrcnn_benchmark.checkpoint.convert.file_config import parse_config, read_file_config
 from maskrcnn_benchmark.checkpoint.convert.style import UNKNOWN
 from maskrcnn_benchmark.checkpoint.loading import load_state_dict
-from maskrcnn_benchmark.config import check_config, make_default_config
+from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.data.transforms.transforms import Normalize
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from tests.checkpoint.convert.test_naming import BLOCKS, synthetic
+from tests.helpers.whole_check import check_whole
 
 # what mmcv 1.x stores: the base files' texts, each after its path, then the file's own
 MMCV = """\
@@ -167,7 +168,7 @@ def test_what_the_file_says_goes_before_the_conventions():
     state, _ = synthetic("mmdetection", 50, maskiou=True)
     cfg = make_default_config()
     cfg.merge_from_other_cfg(convert_detector(state, meta={"config": MMCV}).settings)
-    check_config(cfg)
+    check_whole(cfg)
     assert (cfg.MODEL.ROI_HEADS.SCORE_THRESH, cfg.MODEL.ROI_HEADS.DETECTIONS_PER_IMG) == (0.03, 70)
     assert cfg.MODEL.ROI_BOX_HEAD.POOLER_ALIGNED and not cfg.MODEL.ROI_MASK_HEAD.POOLER_ALIGNED
 

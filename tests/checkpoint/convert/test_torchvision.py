@@ -8,12 +8,13 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 
 from maskrcnn_benchmark.checkpoint.convert import Options, convert_detector
 from maskrcnn_benchmark.checkpoint.loading import load_state_dict
-from maskrcnn_benchmark.config import check_config, make_default_config
+from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.data.transforms.transforms import Normalize
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.structures.image_list import to_image_list
 from maskrcnn_benchmark.structures.mask_paste import Masker
 from tests.helpers.torchvision_detector import random_images, torchvision_detector
+from tests.helpers.whole_check import check_whole
 
 UNUSED_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 
@@ -21,7 +22,7 @@ UNUSED_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 def converted_config(conversion):
     cfg = make_default_config()
     cfg.merge_from_other_cfg(conversion.settings)
-    check_config(cfg)
+    check_whole(cfg)
     return cfg
 
 

@@ -65,7 +65,7 @@ def test_thin_widths():
 
 
 def test_errors_name_the_key():
-    with pytest.raises(ValueError, match="CONV_BODY 'R-49-FPN' is unknown"):
+    with pytest.raises(ValueError, match="CONV_BODY is 'R-49-FPN', .* known are R-"):
         build_detection_model(
             load_config("e2e_ms_rcnn_R_50_FPN_1x.yaml", ["MODEL.BACKBONE.CONV_BODY", "R-49-FPN"])
         )

@@ -5,11 +5,12 @@ from itertools import product
 import pytest
 import torch
 
-from maskrcnn_benchmark.config import check_config, make_default_config
-from maskrcnn_benchmark.config.checks import CONV_BODIES
+from maskrcnn_benchmark.config import make_default_config
+from maskrcnn_benchmark.modeling.backbone.build_resnet import CONV_BODIES
 from maskrcnn_benchmark.modeling.backbone.resnet import BasicBlock, Bottleneck
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from tests.helpers.thin_model import two_objects
+from tests.helpers.whole_check import check_whole
 
 CONV5 = "ResNet50Conv5ROIFeatureExtractor"
 BOX_EXTRACTORS = ("FPN2MLPFeatureExtractor", "FPNXconv1fcFeatureExtractor", CONV5)
@@ -90,7 +91,7 @@ def test_each_combination_works_or_is_refused(body):
     accepted = []
     for chosen in heads:
         try:
-            check_config(with_heads(body, *chosen))
+            check_whole(with_heads(body, *chosen))
         except ValueError as error:
             assert "MODEL.ROI_BOX_HEAD." in str(error) or "MODEL.ROI_MASK_HEAD." in str(error)
         else:
@@ -140,16 +141,16 @@ def test_a_body_without_bottlenecks_refuses_what_they_alone_have():
             scales = (1 / 4, 1 / 8, 1 / 16, 1 / 16)
             options |= {"RPN__ANCHOR_STRIDE": (4, 8, 16, 16, 32)}
             options |= {f"ROI_{head}_HEAD__POOLER_SCALES": scales for head in ("BOX", "MASK")}
-        check_config(config_of("R-50-FPN", **options))
+        check_whole(config_of("R-50-FPN", **options))
         with pytest.raises(ValueError, match=f"RESNETS.{key} .*; the blocks of R-34 have no such"):
-            check_config(config_of("R-34-FPN", **options))
+            check_whole(config_of("R-34-FPN", **options))
 
 
 @pytest.mark.parametrize("body", ["R-18-C4", "R-50-C4", "R-50-C5", "R-50-FPN"])
 def test_anchors_have_the_strides_of_the_feature_maps(body):
     wrong = (8,) if not body.endswith("FPN") else (8, 16, 32, 64, 128)
     with pytest.raises(ValueError, match=rf"ANCHOR_STRIDE is \({wrong[0]},.*of {body} have the"):
-        check_config(config_of(body, RPN__ANCHOR_STRIDE=wrong))
+        check_whole(config_of(body, RPN__ANCHOR_STRIDE=wrong))
     model = build_detection_model(config_of(body, RPN_ONLY=True, MASK_ON=False, MASKIOU_ON=False))
     maps = model.backbone(torch.zeros(1, 3, 128, 128))
     kind = body.rpartition("-")[2]
@@ -168,6 +169,6 @@ def test_a_dilated_last_stage_keeps_the_size():
         "ROI_MASK_HEAD__SHARE_BOX_FEATURE_EXTRACTOR": False,
     }
     config = config_of("R-50-C5", **options)
-    check_config(config)
+    check_whole(config)
     model = trains_and_predicts(config)
     assert model.backbone(torch.zeros(1, 3, 64, 64))[0].shape[-2:] == (4, 4)

@@ -101,6 +101,8 @@ MODELS = files_by_model()
 def test_builds_trains_and_predicts(names):
     torch.set_num_threads(1)
     config = load(names[0])
+    if config.MODEL.BACKBONE.CONV_BODY.startswith("timm:"):
+        pytest.importorskip("timm")
     if is_deep(config):
         thin = THIN if config.MODEL.RESNETS.NUM_GROUPS > 1 else THIN | {WIDTH: 16}
         config.merge_from_list([part for pair in thin.items() for part in pair])

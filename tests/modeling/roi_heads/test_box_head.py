@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from maskrcnn_benchmark.config import check_config
 from maskrcnn_benchmark.layers import SoftNMS
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
 from maskrcnn_benchmark.modeling.matcher import Matcher
@@ -18,6 +17,7 @@ from tests.helpers import ops_oracles
 from tests.helpers.first_n_sampler import FirstNSampler
 from tests.helpers.recorded_model import load_config
 from tests.helpers.vectors import load_vector
+from tests.helpers.whole_check import check_whole
 
 NO_BOXES = torch.zeros(0, 4)
 
@@ -173,5 +173,5 @@ def test_soft_nms_of_the_config():
     assert make_soft_nms(cfg) == SoftNMS("gaussian", threshold=0.3, sigma=0.7, min_score=0.001)
     cfg.merge_from_list([f"{key}.METHOD", "cubic", f"{key}.SIGMA", 0.0])
     with pytest.raises(ValueError, match="SOFT_NMS.METHOD is 'cubic'") as error:
-        check_config(cfg)
+        check_whole(cfg)
     assert "SOFT_NMS.SIGMA is 0.0; it must be positive" in str(error.value)

@@ -1,0 +1,101 @@
+"""What follows from the body: feature pyramid or not, strides, scales, and the heads that suit."""
+
+from typing import Any
+
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.modeling.backbone.build_resnet import ends_before_conv5
+from maskrcnn_benchmark.modeling.registry import BACKBONES, make_strides
+from maskrcnn_benchmark.modeling.roi_heads.conv5_extractor import CONV5_EXTRACTOR
+from maskrcnn_benchmark.modeling.roi_heads.mask_head import make_mask_side
+
+_BODY = "MODEL.BACKBONE.CONV_BODY"
+_EXTRACTOR = "MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR"
+FPN_DIVISIBILITY = 32  # each level of the body must be twice as large as the next
+_POOLED_LEVELS = 4  # of a pyramid; coarser ones are for the anchors alone
+
+
+def derive_settings(cfg: CfgNode) -> list[str]:
+    """Set what follows from ``MODEL.BACKBONE.CONV_BODY`` where the user set the body and not that.
+
+    The defaults, and those of a published model, suit their own body and stay with it. A config
+    that says itself how its body is used (``MODEL.RPN.USE_FPN``, ``FEATURE_EXTRACTOR``) keeps the
+    default widths too. What is derived does not count as set, so that it follows the body if that
+    is changed again.
+
+    Args:
+        cfg: the whole tree; changed in place.
+
+    Returns:
+        One line that says what was derived, or an empty list.
+
+    Raises:
+        ValueError: the config is frozen, and something would have to be derived.
+    """
+    body = cfg.MODEL.BACKBONE.CONV_BODY
+    if not cfg.is_set(_BODY) or not BACKBONES.has(body):
+        return []
+    changed = []
+    for make in (_make_levels, _make_heads, _make_mask_resolution):
+        for key, value in make(cfg).items():
+            if cfg.is_set(key) or _make_value(cfg, key) == value:
+                continue
+            changed.append(f"{key} {value}")
+            if cfg.is_frozen():
+                raise ValueError(
+                    f"{changed[0]} follows from {_BODY} {body}, but the config is frozen: call "
+                    "derive_settings(cfg) before cfg.freeze()"
+                )
+            cfg.set_default(key, value)
+    if not changed:
+        return []
+    return [f"{_BODY} is {body}, so {', '.join(changed)}; what is set stays as it is"]
+
+
+def _make_value(cfg: CfgNode, key: str) -> Any:
+    for name in key.split("."):
+        cfg = cfg[name]
+    return cfg
+
+
+def _make_levels(cfg: CfgNode) -> dict[str, Any]:
+    strides = make_strides(cfg)
+    is_pyramid = len(strides) > 1
+    levels: dict[str, Any] = {
+        "MODEL.RPN.USE_FPN": is_pyramid,
+        "MODEL.RPN.ANCHOR_STRIDE": strides,
+        "DATALOADER.SIZE_DIVISIBILITY": FPN_DIVISIBILITY if is_pyramid else 0,
+    }
+    if is_pyramid and not cfg.is_set("MODEL.RPN.USE_FPN"):
+        levels["MODEL.BACKBONE.OUT_CHANNELS"] = 256
+    return levels
+
+
+def _make_heads(cfg: CfgNode) -> dict[str, Any]:
+    if cfg.MODEL.RPN_ONLY:
+        return {}
+    strides, conv5 = make_strides(cfg), ends_before_conv5(cfg.MODEL.BACKBONE.CONV_BODY)
+    scales = tuple(1.0 / stride for stride in strides[:_POOLED_LEVELS])
+    heads: dict[str, Any] = {
+        "MODEL.ROI_HEADS.USE_FPN": len(strides) > 1,
+        "MODEL.ROI_BOX_HEAD.POOLER_SCALES": scales,
+        _EXTRACTOR: CONV5_EXTRACTOR if conv5 else "FPN2MLPFeatureExtractor",
+        "MODEL.ROI_BOX_HEAD.PREDICTOR": "FastRCNNPredictor" if conv5 else "FPNPredictor",
+    }
+    if not cfg.is_set(_EXTRACTOR):
+        heads["MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION"] = 14 if conv5 else 7  # conv5 halves it
+    if cfg.MODEL.MASK_ON:
+        heads |= {
+            "MODEL.ROI_MASK_HEAD.POOLER_SCALES": scales,
+            "MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR": (
+                CONV5_EXTRACTOR if conv5 else "MaskRCNNFPNFeatureExtractor"
+            ),
+            "MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR": conv5,
+        }
+    return heads
+
+
+def _make_mask_resolution(cfg: CfgNode) -> dict[str, Any]:
+    if cfg.MODEL.RPN_ONLY or not cfg.MODEL.MASK_ON:
+        return {}
+    return {"MODEL.ROI_MASK_HEAD.RESOLUTION": make_mask_side(cfg)[2]}

@@ -1,0 +1,35 @@
+"""What a config can name in the model; docs/EXTENDING.md shows how to add to it.
+
+Each builder takes the whole config first; the rest of its arguments stands with the registry. An
+entry's ``check`` is where the entry says what it needs of the config.
+"""
+
+from yacs.config import CfgNode
+
+from maskrcnn_benchmark.utils.registry import Registry
+
+# (cfg, paste_masks) -> the detector; see ``build_detection_model``
+META_ARCHITECTURES = Registry("MODEL.META_ARCHITECTURE")
+# (cfg) -> images [N, 3, H, W] to a list of feature maps, with ``out_channels``. ``strides``: those
+# of the maps in pixels, a tuple or a function of the config; several maps are a feature pyramid
+BACKBONES = Registry("MODEL.BACKBONE.CONV_BODY", facts=("strides",))
+# (cfg, in_channels, num_anchors) -> feature maps to logits and offsets of each, see ``RPNHead``
+RPN_HEADS = Registry("MODEL.RPN.RPN_HEAD")
+# (cfg, in_channels) -> feature maps and boxes to ``(pooled, features)``, with ``out_channels`` and
+# the ``pooler``
+ROI_BOX_FEATURE_EXTRACTORS = Registry("MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR")
+ROI_MASK_FEATURE_EXTRACTORS = Registry("MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR")
+# (cfg, in_channels) -> features to logits [R, K] and offsets [R, 4K]
+ROI_BOX_PREDICTOR = Registry("MODEL.ROI_BOX_HEAD.PREDICTOR")
+# (cfg, in_channels) -> features to mask logits [R, K, M, M]
+ROI_MASK_PREDICTOR = Registry("MODEL.ROI_MASK_HEAD.PREDICTOR")
+
+
+def make_strides(cfg: CfgNode) -> tuple[int, ...]:
+    """Return the stride in pixels of each feature map of ``MODEL.BACKBONE.CONV_BODY``.
+
+    Raises:
+        ValueError: there is no such body.
+    """
+    strides = BACKBONES.entry(cfg.MODEL.BACKBONE.CONV_BODY).facts["strides"]
+    return tuple(strides(cfg) if callable(strides) else strides)
