@@ -15,7 +15,6 @@ import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 
-from maskrcnn_benchmark.predict.prediction import SCORE_KEYS
 from maskrcnn_benchmark.predict.predictor import Predictor, draw
 from maskrcnn_benchmark.predict.video import (
     Frame,
@@ -25,6 +24,7 @@ from maskrcnn_benchmark.predict.video import (
     open_video,
     until_interrupt,
 )
+from maskrcnn_benchmark.structures.fields import SCORE_KINDS
 from maskrcnn_benchmark.utils.user_error import UserError, failures_named, user_errors
 
 WINDOW = "Mask Scoring R-CNN"
@@ -108,7 +108,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--camera", type=int, default=0, help="number of the camera")
     parser.add_argument("--video", type=Path, help="a file in place of the camera")
     parser.add_argument("--output", type=Path, help="video to write, in place of a window")
-    parser.add_argument("--score-key", choices=SCORE_KEYS, help="what --threshold applies to")
+    parser.add_argument(
+        "--score-key", choices=tuple(SCORE_KINDS), help="what --threshold applies to"
+    )
     parser.add_argument("--threshold", type=float, default=0.5, help="least score (0.5)")
     parser.add_argument("--min-image-size", type=int, help="short side for the model: speed")
     return parser.parse_args()

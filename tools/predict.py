@@ -3,6 +3,8 @@
 ``python tools/predict.py --weights output/demo/model_final.pth --input photos --output found``
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import logging
@@ -22,9 +24,9 @@ from tqdm import tqdm
 
 from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.predict.media import common_folder, find_media, is_video, output_paths
-from maskrcnn_benchmark.predict.prediction import SCORE_KEYS, Prediction
+from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.predict.predictor import Predictor, draw
-from maskrcnn_benchmark.predict.results_file import PredictionFile
+from maskrcnn_benchmark.predict.results_file import ResultsFile
 from maskrcnn_benchmark.predict.video import (
     TimedFrame,
     VideoWriter,
@@ -32,6 +34,7 @@ from maskrcnn_benchmark.predict.video import (
     open_video,
     until_interrupt,
 )
+from maskrcnn_benchmark.structures.fields import SCORE_KINDS
 from maskrcnn_benchmark.utils.atomic_file import write_atomically
 from maskrcnn_benchmark.utils.file_names import fitted_name, name_in_text
 from maskrcnn_benchmark.utils.progress import progress_bar
@@ -81,7 +84,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="to write to")
     parser.add_argument(
         "--score-key",
-        choices=SCORE_KEYS,
+        choices=tuple(SCORE_KINDS),
         help="what --threshold applies to; default: mask_score, of a model without it score",
     )
     parser.add_argument(
@@ -140,7 +143,7 @@ def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 def predict_images(run: Run, files: Sequence[Path], outputs: Sequence[Path], folder: Path) -> None:
     """Predict on image files; whatever ends the run, what was found before is in the json."""
     root = common_folder(files)
-    found = PredictionFile(*run.predictor.classes)
+    found = ResultsFile(*run.predictor.classes)
     with contextlib.ExitStack() as stack:
         if run.json:
             stack.callback(lambda: found.write(folder / "predictions.json"))
@@ -194,7 +197,7 @@ def watched(items: Iterable[Item], bar: tqdm[Any]) -> Iterator[Item]:
 
 def predict_frames(run: Run, frames: Iterable[TimedFrame], fps: Fraction, output: Path) -> None:
     """Predict on frames with their times, and write the video and ``<its name>.json``."""
-    found = PredictionFile(*run.predictor.classes)
+    found = ResultsFile(*run.predictor.classes)
     number = 0
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(output, fps)) if run.pictures else None

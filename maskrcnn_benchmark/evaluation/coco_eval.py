@@ -177,7 +177,8 @@ def _evaluate_detections(coco: COCO, rows: dict[str, list[Row]]) -> COCOResults:
         stats = evaluation.stats[: len(AP_METRICS)].tolist()
         results.results[task] = dict(zip(AP_METRICS, stats, strict=True))
         results.per_class[task] = class_aps(evaluation)
-    if SEGM_BY_CLASS_SCORE in rows and "bbox" in rows:
+    has_mask_ious = all(fields.MASK_IOU.key in row for row in rows.get("segm", ()))
+    if SEGM_BY_CLASS_SCORE in rows and "bbox" in rows and has_mask_ious:
         results.mask_quality = mask_quality(coco, rows["bbox"], rows["segm"])
     return results
 

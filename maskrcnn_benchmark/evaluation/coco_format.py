@@ -76,11 +76,12 @@ def bbox_rows(dataset: CocoStyleDataset, found: Sequence[Found]) -> list[Row]:
 
 
 def segm_rows(dataset: CocoStyleDataset, found: Sequence[Found]) -> list[Row]:
-    """Return a row per detection: ``image_id category_id segmentation score``.
+    """Return a row per detection: ``image_id category_id segmentation score mask_iou``.
 
-    ``segmentation`` is a compressed RLE at the size of the original image. ``score`` is the mask
-    score where the model predicts one, else the class score. The order is that of ``bbox_rows``.
-    The detections need ``labels``, ``scores``, ``rles`` and, from a MaskIoU head, ``mask_scores``.
+    ``segmentation`` is a compressed RLE at the size of the original image. With a MaskIoU head,
+    ``score`` is the mask score, and ``mask_iou`` its predicted mask IoU; else ``score`` is the
+    class score, and there is no ``mask_iou``. The order is that of ``bbox_rows``. The detections
+    need ``labels``, ``scores``, ``rles`` and, from a MaskIoU head, ``mask_ious``, ``mask_scores``.
     """
     rows: list[Row] = []
     for image_id, detections in found:
@@ -89,10 +90,15 @@ def segm_rows(dataset: CocoStyleDataset, found: Sequence[Found]) -> list[Row]:
         scores = detections.get_field(ranking).tolist()
         rles = detections.get_field(fields.RLES).dicts()
         labels = _categories(dataset, detections)
+        start = len(rows)
         rows += [
             {"image_id": image_id, "category_id": label, "segmentation": rle, "score": score}
             for label, rle, score in zip(labels, rles, scores, strict=True)
         ]
+        if detections.has_field(fields.MASK_IOUS):
+            ious = detections.get_field(fields.MASK_IOUS).tolist()
+            for row, iou in zip(rows[start:], ious, strict=True):
+                row[fields.MASK_IOU.key] = iou
     return rows
 
 

@@ -183,7 +183,7 @@ class Predictor:
         remaining = iter(images)
         while batch := [as_rgb(source) for source in islice(remaining, batch_size)]:
             for boxes in self.detections(batch):
-                yield Prediction.from_boxes(boxes, self.classes.class_names, masker=self.masker)
+                yield Prediction(boxes, self.classes.class_names, self.masker)
 
     def detections(self, images: Sequence[Image.Image]) -> list[BoxList]:
         """Return the model's detections on RGB images; those of one padded shape are a batch.
@@ -211,7 +211,7 @@ def draw(image: ImageSource, prediction: Prediction, **options: Any) -> Image.Im
         prediction: all of its detections are drawn; see ``Prediction.select``.
         options: keyword arguments of ``draw_instances``.
     """
-    picture = draw_instances(np.asarray(as_rgb(image)), prediction.instances(), **options)
+    picture = draw_instances(np.asarray(as_rgb(image)), prediction, **options)
     return Image.fromarray(picture)
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 Runs = NDArray[np.int64]
+Rle = dict[str, Any]  # ``size`` (height, width) and ``counts``, as in COCO's json
 
 _AT_ONCE = 255  # pycocotools keeps the number of masks in a uint8, which NumPy 2 refuses to wrap
 _FIRST, _LAST = 48, 48 + 63  # characters of a compressed count: 6 bits each
@@ -16,7 +17,18 @@ _MOST_DIGITS = 7  # groups of 5 bits in a count: more than 32 bits are no count 
 _SHOWN = 40
 
 
-def rle_areas(rles: Sequence[dict[str, Any]]) -> NDArray[np.int64]:
+def encode_rle(mask: NDArray[Any]) -> Rle:
+    """Encode a mask of 0 and 1, or bool, ``[H, W]`` as compressed RLE; ``counts`` is a str."""
+    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": rle["size"], "counts": rle["counts"].decode("ascii")}
+
+
+def decode_rle(rle: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """Decode a well-formed RLE, compressed or plain, to 0 and 1 ``[H, W]``."""
+    return coco_mask.decode(to_rle(dict(rle), *rle["size"]))
+
+
+def rle_areas(rles: Sequence[Rle]) -> NDArray[np.int64]:
     """Return the number of pixels of each compressed RLE, ``[N]``; there may be any number."""
     areas = np.zeros(len(rles), dtype=np.int64)
     for start in range(0, len(rles), _AT_ONCE):
@@ -24,12 +36,23 @@ def rle_areas(rles: Sequence[dict[str, Any]]) -> NDArray[np.int64]:
     return areas
 
 
-def to_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
+def to_rle(segmentation: Any, height: int, width: int) -> Rle:
     """Return a well-formed segmentation of COCO, polygons or RLE, as one compressed RLE."""
-    if isinstance(segmentation, dict) and not isinstance(segmentation["counts"], list):
-        return segmentation
-    rle = coco_mask.frPyObjects(segmentation, height, width)
-    return coco_mask.merge(rle) if isinstance(rle, list) else rle
+    if not isinstance(segmentation, dict):
+        return coco_mask.merge(polygon_rles(segmentation, height, width))
+    if isinstance(segmentation["counts"], list):
+        return coco_mask.frPyObjects(segmentation, height, width)
+    return segmentation
+
+
+def polygon_rles(polygons: Sequence[Sequence[float]], height: int, width: int) -> list[Rle]:
+    """Return a compressed RLE of each polygon, ``x0, y0, x1, y1, ...``, by COCO's rule."""
+    return coco_mask.frPyObjects(list(polygons), height, width)
+
+
+def rle_box(rle: Rle) -> list[float]:
+    """Return the bounding box of a compressed RLE: ``x, y, width, height`` in pixels."""
+    return coco_mask.toBbox(rle).tolist()
 
 
 def read_runs(rle: Mapping[str, Any], height: int, width: int) -> Runs:

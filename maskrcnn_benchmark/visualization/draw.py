@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from maskrcnn_benchmark.visualization.colors import colors_for, ink_on
-from maskrcnn_benchmark.visualization.instances import Instances
+from maskrcnn_benchmark.visualization.instances import Drawable, label_text
 from maskrcnn_benchmark.visualization.label_placement import place_labels
 from maskrcnn_benchmark.visualization.outline import Outline, fill, stroke
 from maskrcnn_benchmark.visualization.outline import outline as outline_of
@@ -140,7 +140,7 @@ def _line_width(canvas: Picture) -> int:
 
 def draw_instances(
     image: Picture,
-    instances: Instances,
+    instances: Drawable,
     *,
     color_by: Literal["instance", "class"] = "instance",
     draw_boxes: bool = False,
@@ -155,7 +155,7 @@ def draw_instances(
 
     Args:
         image: uint8 RGB [H, W, 3]; not changed.
-        instances: in the pixels of `image`.
+        instances: in the pixels of `image`: a `Prediction`, or `Instances` of plain arrays.
         color_by: "instance" to tell neighbours apart, by their order; "class" to tell classes
             apart, each in the same colour in every picture and every run.
         draw_boxes: whether to draw the boxes too; those of the masks where `instances` has none.
@@ -187,5 +187,5 @@ def draw_instances(
     if instances.scores is not None:
         rows.sort(key=lambda row: -float(np.asarray(instances.scores)[row[0]]))
     order = [i for i, _ in rows]
-    texts = [instances.text(i) for i in order]
+    texts = [label_text(instances, i) for i in order]
     return _draw_labels(canvas, [o for _, o in rows], texts, colors[order])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn_benchmark.predict.results_file import load_prediction_file
+from maskrcnn_benchmark.predict.results_file import load_results_file
 from maskrcnn_benchmark.predict.video import VideoWriter, open_video
 from tests.helpers.films import variable_rate
 from tests.helpers.tiny_detector import save_checkpoint, tiny_config
@@ -68,7 +68,7 @@ def test_pictures_and_scores_of_a_folder(predict, photos, tmp_path):
     code, said, _ = predict(*arguments, "--score-key", "mask_score")
     assert code == 0
     assert files_in(out) == ["a.png", "more/a.png", "more/b.png", "predictions.json"]
-    loaded = load_prediction_file(out / "predictions.json")
+    loaded = load_results_file(out / "predictions.json")
     assert [entry["file_name"] for entry, _ in loaded] == ["a.jpg", "more/a.png", "more/b.png"]
     assert [p.size for _, p in loaded] == [(100, 80), (60, 90), (50, 50)]
     scores = np.concatenate([p.mask_scores for _, p in loaded])
@@ -96,7 +96,7 @@ def test_a_broken_file_among_many(predict, photos, tmp_path):
     assert "bad.jpg cannot be read" in errors
     assert "empty.png cannot be read: the file is empty" in errors
     assert files_in(out) == ["a.png", "more/a.png", "more/b.png", "predictions.json"]
-    assert [len(p) for _, p in load_prediction_file(out / "predictions.json")] == [6, 6, 6]
+    assert [len(p) for _, p in load_results_file(out / "predictions.json")] == [6, 6, 6]
 
 
 def test_what_was_found_before_an_interruption_is_kept(predict, photos, tmp_path, monkeypatch):
@@ -113,7 +113,7 @@ def test_what_was_found_before_an_interruption_is_kept(predict, photos, tmp_path
     code, _, errors = predict("--input", photos, "--output", out)
     assert (code, errors) == (130, "interrupted\n")
     assert files_in(out) == ["a.png", "more/a.png", "predictions.json"]
-    assert len(load_prediction_file(out / "predictions.json")) == 2
+    assert len(load_results_file(out / "predictions.json")) == 2
 
 
 def test_video_in_and_out(predict, photos, tmp_path):
@@ -135,7 +135,7 @@ def test_video_in_and_out(predict, photos, tmp_path):
     first, _ = next(iter(video))
     assert first.shape == (80, 100, 3)
     assert np.abs(first.astype(int) - frame).mean() > 5  # something is drawn
-    loaded = load_prediction_file(out / "clip.mp4.json")
+    loaded = load_results_file(out / "clip.mp4.json")
     assert [(e["frame"], len(p)) for e, p in loaded] == [(number, 6) for number in range(5)]
 
 
@@ -203,13 +203,13 @@ def test_names_beyond_ascii_in_a_locale_of_ascii(tmp_path):
     environment = os.environ | {"LC_ALL": "POSIX", "PYTHONPATH": str(Path(TOOLS).parent)}
     result = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert result.returncode == 0, result.stderr.decode()
-    ((entry, prediction),) = load_prediction_file(out / "predictions.json")
+    ((entry, prediction),) = load_results_file(out / "predictions.json")
     assert entry["file_name"] == "Köln.jpg"
     assert len(prediction) > 0
     assert set(prediction.names) <= set(names)
     assert (out / "Köln.png").is_file()
     if has_av:
-        ((entry, _),) = load_prediction_file(out / "ß.mp4.json")
+        ((entry, _),) = load_results_file(out / "ß.mp4.json")
         assert entry["file_name"] == "ß.mp4"
 
 
