@@ -14,12 +14,12 @@ from PIL import Image, ImageDraw
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
-from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.data.datasets.images import as_rgb
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.predict.predictor import Predictor
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.class_names import COCO_CLASSES
 from maskrcnn_benchmark.structures.mask_paste import make_masker
 from maskrcnn_benchmark.visualization import Instances, draw_instances
 from maskrcnn_benchmark.visualization.colors import colors_for

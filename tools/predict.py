@@ -23,6 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from maskrcnn_benchmark.data.datasets.images import read_image
+from maskrcnn_benchmark.engine.progress import progress_bar
 from maskrcnn_benchmark.predict.media import common_folder, find_media, is_video, output_paths
 from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.predict.predictor import Predictor, draw
@@ -37,7 +38,6 @@ from maskrcnn_benchmark.predict.video import (
 from maskrcnn_benchmark.structures.fields import SCORE_KINDS
 from maskrcnn_benchmark.utils.atomic_file import write_atomically
 from maskrcnn_benchmark.utils.file_names import fitted_name, name_in_text
-from maskrcnn_benchmark.utils.progress import progress_bar
 from maskrcnn_benchmark.utils.user_error import UserError, failures_named, user_errors
 
 Item = TypeVar("Item")

@@ -23,16 +23,15 @@ from maskrcnn_benchmark.checkpoint.convert.published import local_weights
 from maskrcnn_benchmark.checkpoint.loading import load_state_dict
 from maskrcnn_benchmark.checkpoint.readers import model_tensors, read_weights
 from maskrcnn_benchmark.config import check_config, make_default_config
-from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
-from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.data.datasets.images import ImageSource, as_rgb
 from maskrcnn_benchmark.data.transforms import Compose, build_transforms
+from maskrcnn_benchmark.evaluation.mode import evaluating
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.class_names import BACKGROUND, COCO_CLASSES, Classes
 from maskrcnn_benchmark.structures.image_list import padded_shape, to_image_list
 from maskrcnn_benchmark.structures.mask_paste import Masker, make_masker
-from maskrcnn_benchmark.utils.evaluation_mode import evaluating
 from maskrcnn_benchmark.visualization import draw_instances
 
 

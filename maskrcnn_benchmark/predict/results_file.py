@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from maskrcnn_benchmark.data.datasets.classes import BACKGROUND
 from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
+from maskrcnn_benchmark.structures.class_names import BACKGROUND
 from maskrcnn_benchmark.structures.fields import CLASS_SCORE, SCORE_KINDS
 from maskrcnn_benchmark.structures.rle import rle_areas
 from maskrcnn_benchmark.structures.rle_masks import RleMasks

@@ -15,21 +15,35 @@ Masks = NDArray[np.bool_] | Sequence[NDArray[np.bool_] | Mapping[str, Any]]
 
 
 class Drawable(Protocol):
-    """N instances of one image that ``draw_instances`` takes: ``Instances``, ``Prediction``.
+    """N instances of one image that can be drawn: ``Instances`` or a ``Prediction``.
 
-    The attributes are those of ``Instances``.
+    Unknown attributes are None.
     """
 
     @property
-    def labels(self) -> NDArray[Any] | None: ...  # noqa: D102
+    def labels(self) -> NDArray[Any] | None:
+        """[N] class indices, for colors by class."""
+        ...
+
     @property
-    def names(self) -> Sequence[str] | None: ...  # noqa: D102
+    def names(self) -> Sequence[str] | None:
+        """N class names."""
+        ...
+
     @property
-    def scores(self) -> NDArray[Any] | None: ...  # noqa: D102
+    def scores(self) -> NDArray[Any] | None:
+        """[N] class scores."""
+        ...
+
     @property
-    def mask_ious(self) -> NDArray[Any] | None: ...  # noqa: D102
+    def mask_ious(self) -> NDArray[Any] | None:
+        """[N] predicted mask IoUs."""
+        ...
+
     @property
-    def is_crowd(self) -> NDArray[Any] | None: ...  # noqa: D102
+    def is_crowd(self) -> NDArray[Any] | None:
+        """[N] whether it is a region of many objects."""
+        ...
 
     def __len__(self) -> int: ...
 

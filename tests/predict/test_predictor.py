@@ -12,13 +12,13 @@ from safetensors.torch import save_file
 
 from maskrcnn_benchmark.config import cfg as global_cfg
 from maskrcnn_benchmark.data import make_data_loader
-from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.engine.inference import compute_on_dataset
 from maskrcnn_benchmark.evaluation.coco_eval import detection_rows
 from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.predict.predictor import Predictor, draw
 from maskrcnn_benchmark.predict.results_file import ResultsFile, load_results_file
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.class_names import COCO_CLASSES
 from maskrcnn_benchmark.structures.mask_paste import Masker
 from tests.data.helpers import square, write_coco
 from tests.evaluation.dataset import StandInDataset

@@ -7,7 +7,7 @@ from maskrcnn_benchmark.checkpoint.convert import Options, convert_detector
 from maskrcnn_benchmark.checkpoint.loading import load_state_dict
 from maskrcnn_benchmark.config import check_config, make_default_config
 from maskrcnn_benchmark.modeling.detector import build_detection_model
-from maskrcnn_benchmark.utils.coco_names import COCO_NAMES
+from maskrcnn_benchmark.structures.class_names import COCO_NAMES
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 NORM = ("weight", "bias", "running_mean", "running_var")
