@@ -1,4 +1,4 @@
-"""Does the predicted mask IoU tell how good the mask is? Its correlation with the true mask IoU."""
+"""Correlation of the predicted with the true mask IoU: does it tell how good a mask is?"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from maskrcnn_benchmark.structures.rle import Rle, to_rle
 Floats = NDArray[np.float64]
 Quality = dict[str, dict[str, float]]
 
-_IOU_THRESHOLD = 0.5  # of boxes: the detection found an object
+_IOU_THRESHOLD = 0.5  # of boxes: the detection matches an object
 _SCORE_THRESHOLD = 0.5  # class score: the detection would be shown to a user
 
 
@@ -43,11 +43,11 @@ def _ranks(values: Floats) -> Floats:
 
 
 def mask_quality(coco: COCO, bbox: Sequence[Row], segm: Sequence[Row]) -> Quality:
-    """Compare predicted with true mask IoUs, over all detections and over the likely ones.
+    """Compare predicted with true mask IoUs, for all detections and for the likely ones.
 
-    A detection is compared with the ground truth, of any class and without crowds, whose box
-    overlaps its box best; in an image without ground truth its true IoU is 0. If that has no mask,
-    nothing is known, and the detection is left out.
+    A detection is compared with the ground truth (of any class, not a crowd) whose box overlaps
+    its box most. In an image without ground truth, its true IoU is 0. If that ground truth has no
+    mask, the true IoU is unknown, and the detection is left out.
 
     Args:
         coco: the ground truth.
@@ -55,8 +55,8 @@ def mask_quality(coco: COCO, bbox: Sequence[Row], segm: Sequence[Row]) -> Qualit
         segm: mask rows in the same order, with predicted mask IoUs.
 
     Returns:
-        Group of detections -> ``count``, ``pearson``, ``spearman``, ``class_score_pearson`` (all
-        with the true mask IoU), ``mean_predicted``, ``mean_true``.
+        For each group of detections: ``count``, ``pearson``, ``spearman``,
+        ``class_score_pearson`` (all with the true mask IoU), ``mean_predicted``, ``mean_true``.
     """
     class_score = np.array([row["score"] for row in bbox], dtype=np.float64)
     predicted = np.array([row[MASK_IOU.key] for row in segm], dtype=np.float64)
