@@ -134,8 +134,8 @@ def make_figure(
     detections = load_detections(evaluation, names, min_score=min_score)
     if any(instances.mask_ious is None for instances in detections.values()):
         raise ValueError(
-            f"{evaluation / 'segm.json'} has rows without mask_iou: evaluate a model with a MaskIoU "
-            "head (MODEL.MASKIOU_ON)"
+            f"{evaluation / 'segm.json'} has rows without mask_iou: evaluate a model with a "
+            "MaskIoU head (MODEL.MASKIOU_ON)"
         )
     by_quality = sorted(findings(coco, detections), key=lambda f: f.predicted_iou)
     if not by_quality:

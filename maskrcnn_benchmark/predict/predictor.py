@@ -1,4 +1,4 @@
-"""Predict on images: from a checkpoint to boxes, masks and their scores in three lines.
+"""Prediction on images: from a checkpoint to boxes, masks and scores in three lines.
 
 ``predictor = Predictor.from_checkpoint("output/demo/model_final.pth")``
 ``prediction = predictor("photo.jpg").select("mask_score", 0.5)``
@@ -36,7 +36,7 @@ from maskrcnn_benchmark.visualization import draw_instances
 
 
 class Predictor:
-    """A model together with the preprocessing of its images.
+    """A model together with its image preprocessing.
 
     Args:
         model: a detector with box head; its mode is restored after each call.
@@ -44,7 +44,7 @@ class Predictor:
         classes: names and category ids of the labels.
         size_divisible: height and width of a batch become multiples of it.
         masker: pastes the masks; None: by the original's rule, at 0.5.
-        device: device to run on; None: the GPU if there is one.
+        device: device to run on; None: a GPU if there is one.
 
     Raises:
         ValueError: ``device`` is a GPU and torch finds none.
@@ -64,7 +64,7 @@ class Predictor:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
         if self.device.type == "cuda" and not torch.cuda.is_available():
-            raise ValueError(f"the device is to be {device}, but torch finds no GPU here: take cpu")
+            raise ValueError(f"the device is {device}, but torch finds no GPU here: use cpu")
         self.model = model.to(self.device)
         self.transforms = transforms
         self.classes = classes
@@ -85,12 +85,12 @@ class Predictor:
         Args:
             cfg: config of the model; MODEL.DEVICE is ignored.
             model: as ``build_detection_model(cfg, paste_masks=False)`` makes it, with its weights.
-            classes: names and category ids of the labels; the last ones may be missing; None:
+            classes: names and category ids of the labels; trailing ones may be missing; None:
                 COCO's if their number matches, else "class 1", "class 2" and so on.
             device: see the class.
 
         Raises:
-            ValueError: there are more names than classes in the model.
+            ValueError: there are more class names than classes in the model.
         """
         return cls(
             model,
@@ -124,8 +124,8 @@ class Predictor:
             device: see the class.
 
         Raises:
-            OSError: a file is not there, or could not be downloaded.
-            ValueError: a file cannot be read, there is no config, or the weights do not fill the
+            OSError: a file does not exist or could not be downloaded.
+            ValueError: a file cannot be read, there is no config, or the weights do not cover the
                 model that it describes.
         """
         path = _make_local(path, config_file, opts)
@@ -157,15 +157,15 @@ class Predictor:
 
         Args:
             images: paths, PIL images or RGB arrays, see ``as_rgb``.
-            batch_size: images that are read, and computed at once as far as they are padded to
-                the same shape: each image gets the padding that it has alone, as another one would
-                move the numbers.
+            batch_size: number of images to read at a time. Those of the same padded shape are
+                computed together; each image is padded as it would be alone, since different
+                padding would change the results.
 
         Returns:
             A prediction for an image, a list of them for a list.
 
         Raises:
-            FileNotFoundError: an image is not there.
+            FileNotFoundError: an image does not exist.
             ValueError: an image cannot be read, or ``batch_size`` is below 1.
         """
         if isinstance(images, str | Path | Image.Image | np.ndarray):
@@ -173,7 +173,7 @@ class Predictor:
         return list(self.stream(images, batch_size=batch_size))
 
     def stream(self, images: Iterable[ImageSource], *, batch_size: int = 1) -> Iterator[Prediction]:
-        """Yield the prediction of each image in turn; ``batch_size`` images are in memory at most.
+        """Yield the prediction of each image in turn, with at most ``batch_size`` images in memory.
 
         Arguments and errors are those of ``__call__``.
         """
@@ -185,7 +185,7 @@ class Predictor:
                 yield Prediction(boxes, self.classes.class_names, self.masker)
 
     def detections(self, images: Sequence[Image.Image]) -> list[BoxList]:
-        """Return the model's detections on RGB images; those of one padded shape are a batch.
+        """Return the model's detections on RGB images; images of one padded shape form a batch.
 
         Returns:
             Boxes on the CPU in pixels of each original image, with the model's fields.
@@ -215,7 +215,7 @@ def draw(image: ImageSource, prediction: Prediction, **options: Any) -> Image.Im
 
 
 def _make_local(weights: str | Path, config_file: str | Path | None, opts: Sequence[Any]) -> Path:
-    """Return the file of weights, downloaded if need be to where the settings say."""
+    """Return the weights as a local file, downloaded if necessary to the configured folder."""
     cfg = make_default_config()
     if config_file is not None:
         cfg.merge_from_file(config_file)
@@ -226,18 +226,20 @@ def _make_local(weights: str | Path, config_file: str | Path | None, opts: Seque
 def _make_config(
     stored: str | None, config_file: str | Path | None, opts: Sequence[Any], *, weights: str | Path
 ) -> CfgNode:
-    """Return the config of some weights: from the given file, else the one stored with them."""
+    """Return the config of weights: the given file, else the config stored with them."""
     cfg = make_default_config()
     if config_file is not None:
         cfg.merge_from_file(config_file)
     elif stored is not None:
         cfg.merge_from_text(stored, source=f"the config in {weights}")
     else:
-        raise ValueError(f"{weights} does not hold its config: give the config file it belongs to")
+        raise ValueError(
+            f"{weights} does not hold its config: give the config file that it belongs to"
+        )
     cfg.merge_from_list(opts)
     check_config(cfg)
     if cfg.MODEL.RPN_ONLY:
-        raise ValueError(f"{weights} is of an RPN alone (MODEL.RPN_ONLY): it detects no objects")
+        raise ValueError(f"{weights} is an RPN only (MODEL.RPN_ONLY): it detects no objects")
     return cfg
 
 

@@ -1,10 +1,10 @@
-"""Predictions as a COCO json: ``images``, ``categories`` and ``annotations`` with three scores.
+"""Predictions as COCO JSON: ``images``, ``categories`` and ``annotations`` with three scores.
 
-``info`` tells the convention of the model's boxes (``pixel_offset``, see ``box_ops``).
+``info`` holds the convention of the model's boxes (``pixel_offset``, see ``box_ops``).
 
-An annotation has ``bbox``, ``segmentation`` (RLE) and ``area`` as in a file of ground truth, and
-``score`` (of the class), ``mask_iou`` and ``mask_score`` as far as the model predicts them. So
-``pycocotools.coco.COCO`` opens the file, and ``COCO.loadRes`` takes its ``annotations``.
+An annotation has ``bbox``, ``segmentation`` (RLE) and ``area`` as in a ground truth file, and
+``score`` (the class score), ``mask_iou`` and ``mask_score`` as far as the model predicts them.
+``pycocotools.coco.COCO`` opens the file, and ``COCO.loadRes`` accepts its ``annotations``.
 """
 
 import json
@@ -30,7 +30,7 @@ class ResultsFile:
     """A collection of predictions that can be written to a file.
 
     Args:
-        class_names: name of each label, the first is the background's.
+        class_names: name of each label; the first is the background.
         category_ids: category id in the file of each label, starting with label 1.
     """
 
@@ -50,11 +50,11 @@ class ResultsFile:
             more: additional plain values of the image, such as the frame index of a video.
 
         Raises:
-            ValueError: its boxes are of another convention than those before.
+            ValueError: its boxes follow another convention than earlier ones.
         """
         if self._pixel_offset not in (None, prediction.pixel_offset):
             raise ValueError(
-                f"{file_name}: boxes of pixel offset {prediction.pixel_offset} in a file of those "
+                f"{file_name}: boxes of pixel offset {prediction.pixel_offset} in a file of boxes "
                 f"of {self._pixel_offset}"
             )
         self._pixel_offset = prediction.pixel_offset
@@ -63,8 +63,13 @@ class ResultsFile:
         entry = {"id": image_id, "file_name": file_name, "width": width, "height": height}
         self._images.append({**entry, **more})
         for label, row in zip(prediction.labels.tolist(), _annotations(prediction), strict=True):
-            number, category = len(self._annotations) + 1, self._categories[label - 1]["id"]
-            start = {"id": number, "image_id": image_id, "category_id": category, "iscrowd": 0}
+            annotation_id, category = len(self._annotations) + 1, self._categories[label - 1]["id"]
+            start = {
+                "id": annotation_id,
+                "image_id": image_id,
+                "category_id": category,
+                "iscrowd": 0,
+            }
             self._annotations.append(start | row)
 
     def write(self, path: Path) -> None:
@@ -105,7 +110,7 @@ def load_results_file(path: str | Path) -> list[tuple[dict[str, Any], Prediction
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is another kind of file.
+        ValueError: it is not such a file.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -120,7 +125,7 @@ def load_results_file(path: str | Path) -> list[tuple[dict[str, Any], Prediction
             for entry in content["images"]
         ]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a json of predictions: {error!r}") from error
+        raise ValueError(f"{path} is not a JSON of predictions: {error!r}") from error
 
 
 def _detections(

@@ -64,7 +64,7 @@ def to_bool_mask(mask: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
     """
     decoded = np.asarray(decode_rle(mask) if isinstance(mask, Mapping) else mask).astype(bool)
     if decoded.shape != size:
-        raise ValueError(f"a mask has shape {decoded.shape}, its picture (height, width) = {size}")
+        raise ValueError(f"a mask has shape {decoded.shape}, its image (height, width) = {size}")
     return decoded
 
 
@@ -96,12 +96,12 @@ class Instances:
 
     Attributes:
         masks: bool [N, H, W], or a sequence of bool [H, W] arrays and COCO RLE.
-        boxes: [N, 4] xyxy; taken from the masks when None.
-        labels: [N] class numbers, for colours by class.
+        boxes: [N, 4] inclusive xyxy; taken from the masks if None.
+        labels: [N] class indices, for colors by class.
         names: N class names.
         scores: [N] class scores.
         mask_ious: [N] predicted mask IoUs.
-        is_crowd: [N]; such regions are drawn lighter and called crowd.
+        is_crowd: [N]; crowd regions are drawn lighter, and labeled as such.
     """
 
     masks: Masks | None = None
@@ -120,7 +120,7 @@ class Instances:
             if getattr(self, name) is not None
         }
         if len(set(lengths.values())) > 1:
-            raise ValueError(f"instances of one picture need arrays of one length, got {lengths}")
+            raise ValueError(f"instances of one image need arrays of equal length, got {lengths}")
         if lengths and self.masks is None and self.boxes is None:
             raise ValueError("instances need masks or boxes to be drawn")
         object.__setattr__(self, "_size", next(iter(lengths.values()), 0))
@@ -143,7 +143,7 @@ class Instances:
 
 
 def labels_of(category_ids: Sequence[int], names: Mapping[int, str]) -> NDArray[np.int64]:
-    """Return [N] labels as a model of these categories predicts them, for matching colors."""
+    """Return the labels [N] that a model of these categories would predict, for matching colors."""
     label_of = {category_id: label for label, category_id in enumerate(names, 1)}
     return np.array([label_of[category_id] for category_id in category_ids], np.int64)
 
@@ -156,7 +156,7 @@ def from_coco_annotations(
     Args:
         annotations: entries of a COCO file; polygons, compressed or uncompressed RLE.
         names: class name of each category id, in the order of the file.
-        size: (height, width) of the picture.
+        size: (height, width) of the image.
     """
     xywh = np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)
     return Instances(

@@ -62,7 +62,7 @@ def test_a_video_without_a_window(weights, tmp_path, monkeypatch):
 def test_mistakes_are_told_in_a_line(weights, tmp_path, monkeypatch, capsys):
     for arguments, message in (
         (["--video", tmp_path / "no.mp4"], r"error: video \S*no.mp4 does not exist"),
-        (["--camera", 97, "--output", tmp_path / "a.mp4"], r"error: camera 97 gives no picture"),
+        (["--camera", 97, "--output", tmp_path / "a.mp4"], r"error: camera 97 delivers no image"),
     ):
         options = ["webcam.py", "--weights", weights, *arguments]
         monkeypatch.setattr(sys, "argv", [*map(str, options)])

@@ -271,7 +271,7 @@ def test_json_goes_round_and_is_coco(predictor, paths, tmp_path):
     assert [a["category_id"] for a in annotations] == [(7, 9)[n - 1] for n in first.labels]
     assert len(coco.loadRes(coco.dataset["annotations"]).anns) == 18
     (tmp_path / "other.json").write_text(json.dumps({"images": []}))
-    with pytest.raises(ValueError, match=r"other.json is not a json of predictions: .*categories"):
+    with pytest.raises(ValueError, match=r"other.json is not a JSON of predictions: .*categories"):
         load_results_file(tmp_path / "other.json")
 
 
@@ -336,7 +336,7 @@ def test_weights_that_do_not_fit_are_refused(checkpoint, tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_told(checkpoint):
-    with pytest.raises(ValueError, match="cuda:1, but torch finds no GPU here: take cpu"):
+    with pytest.raises(ValueError, match="cuda:1, but torch finds no GPU here: use cpu"):
         Predictor.from_checkpoint(checkpoint, device="cuda:1")
 
 

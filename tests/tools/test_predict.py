@@ -156,7 +156,7 @@ def test_a_second_run_into_the_input_folder_does_the_same(predict, photos):
     runs = [predict(*arguments) for _ in range(2)]
     assert runs[0] == runs[1]
     assert runs[0][0] == 0
-    assert runs[0][2] == "left out, neither image nor video by their ending: 1 .txt\n"
+    assert runs[0][2] == "skipped, neither image nor video by their suffix: 1 .txt\n"
     assert files_in(photos / "found") == ["a.png", "more/a.png", "more/b.png", "predictions.json"]
     code, _, errors = predict("--input", photos, "--output", photos)
     assert code == 2
@@ -218,8 +218,8 @@ def test_mistakes_are_told_in_a_line(predict, photos, tmp_path):
     no_scores = save_checkpoint(tmp_path / "mask", tiny_config(MASKIOU_ON=False))
     for arguments, message in (
         (("--input", tmp_path / "nowhere.jpg"), "error: .*nowhere.jpg does not exist"),
-        (("--input", tmp_path / "*.gif"), "error: .* holds no image or video"),
-        (("--input", "webcam:97"), "error: camera 97 gives no picture"),
+        (("--input", tmp_path / "*.gif"), "error: .* contains no image or video"),
+        (("--input", "webcam:97"), "error: camera 97 delivers no image"),
         (("--input", photos, "--device", "gpu"), "--device: 'gpu' is none of cuda, cuda:N and cpu"),
     ):
         code, _, errors = predict(*arguments, "--output", out)

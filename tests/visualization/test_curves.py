@@ -125,4 +125,4 @@ def test_mistakes_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
         plot_runs([full], tmp_path / "x.what")
     assert not list(tmp_path.glob("*x.*"))
     plot_runs([empty, full], tmp_path / "x.png")
-    assert "empty: metrics.jsonl holds no figures yet" in caplog.text
+    assert "empty: metrics.jsonl holds no metrics yet" in caplog.text
