@@ -147,8 +147,8 @@ class COCODemo:
         height, width = image.shape[0] // side, image.shape[1] // side
         montage = np.zeros((height * side, width * side), np.uint8)
         masks = predictions.get_field(fields.MASK)[: side * side, 0].numpy().astype(np.uint8)
-        for number, mask in enumerate(masks):
-            top, left = number // side * height, number % side * width
+        for index, mask in enumerate(masks):
+            top, left = index // side * height, index % side * width
             small = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
             montage[top : top + height, left : left + width] = small
         return np.asarray(cv2.applyColorMap(montage, cv2.COLORMAP_JET))

@@ -105,7 +105,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Masks on a camera's pictures or on a video.")
     parser.add_argument("--weights", required=True, help="a checkpoint")
     parser.add_argument("--config-file", help="of weights that do not hold their config")
-    parser.add_argument("--camera", type=int, default=0, help="number of the camera")
+    parser.add_argument("--camera", type=int, default=0, help="index of the camera")
     parser.add_argument("--video", type=Path, help="a file in place of the camera")
     parser.add_argument("--output", type=Path, help="video to write, in place of a window")
     parser.add_argument(

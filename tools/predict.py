@@ -198,14 +198,14 @@ def watched(items: Iterable[Item], bar: tqdm[Any]) -> Iterator[Item]:
 def predict_frames(run: Run, frames: Iterable[TimedFrame], fps: Fraction, output: Path) -> None:
     """Predict on frames with their times, and write the video and ``<its name>.json``."""
     found = ResultsFile(*run.predictor.classes)
-    number = 0
+    index = 0
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(output, fps)) if run.pictures else None
         for batch in batches(frames, run.batch_size):
             predictions = run.predict([frame for frame, _ in batch])
             for (frame, seconds), prediction in zip(batch, predictions, strict=True):
-                found.add(name_in_text(output.name), prediction, frame=number)
-                number += 1
+                found.add(name_in_text(output.name), prediction, frame=index)
+                index += 1
                 if writer is not None:
                     # frames keep their size, and a class its colour from frame to frame
                     picture = draw(frame, prediction, color_by="class", long_side=0)
@@ -256,9 +256,9 @@ def predict_inputs(args: argparse.Namespace) -> Run:
         files, run = find_files(args), make_run(args)
     if files:
         predict_files(run, files, args.output)
-    for number in (int(match[1]) for name in args.input if (match := CAMERA.fullmatch(name))):
-        output = args.output / f"webcam_{number}.mp4"
-        predict_frames(run, until_interrupt(camera_frames(number)), CAMERA_FPS, output)
+    for camera in (int(match[1]) for name in args.input if (match := CAMERA.fullmatch(name))):
+        output = args.output / f"webcam_{camera}.mp4"
+        predict_frames(run, until_interrupt(camera_frames(camera)), CAMERA_FPS, output)
     return run
 
 

@@ -203,7 +203,7 @@ def make_batch_data_sampler(
 
     Args:
         dataset: has ``get_img_info``.
-        sampler: yields sample numbers; of a ``DistributedSampler`` the other processes' shares are
+        sampler: yields sample indices; of a ``DistributedSampler`` the other processes' shares are
             known, and all take as many iterations for a pass.
         aspect_grouping: bounds of height / width between the groups whose images do not share a
             batch; empty for no groups. A ratio on a bound belongs above it.

@@ -1,4 +1,4 @@
-"""How a sample learns the seed of its random draws."""
+"""Per-sample augmentation seeds."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import random
 
 
 class SeededIndex(int):
-    """The number of a sample, with the seed for its augmentation.
+    """The index of a sample, with the seed for its augmentation.
 
-    It is an int to every data set. The seed travels with it into the worker process, so that no
+    Data sets see an int. The seed travels with it into the worker process, so that no
     draw depends on which worker loads the sample or on what the worker drew before.
 
     Args:
-        index: number of the sample.
+        index: of the sample.
         seed: any text; equal texts give equal draws.
     """
 
@@ -28,5 +28,5 @@ class SeededIndex(int):
 
 
 def random_of(index: int) -> random.Random | None:
-    """Return the generator that a ``SeededIndex`` stands for; None for a plain number."""
+    """Return the random generator of a ``SeededIndex``; None for a plain int."""
     return random.Random(index.seed) if isinstance(index, SeededIndex) else None

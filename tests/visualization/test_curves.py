@@ -117,7 +117,7 @@ def test_mistakes_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     empty, full = _write(tmp_path / "empty", []), _write(tmp_path / "full", _training(2))
     with pytest.raises(FileNotFoundError, match="OUTPUT_DIR of a training"):
         plot_runs([tmp_path], tmp_path / "x.png")
-    with pytest.raises(ValueError, match="nothing to draw"):
+    with pytest.raises(ValueError, match="nothing to plot"):
         plot_runs([empty], tmp_path / "x.png")
     with pytest.raises(ValueError, match="regular expression"):
         plot_runs([full], tmp_path / "x.png", keys="(")

@@ -58,7 +58,7 @@ def installed(monkeypatch):
         monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [*files])
         forget()
 
-    monkeypatch.setattr(logger, "_told", set())
+    monkeypatch.setattr(logger, "_warned", set())
     yield install
     forget()
 

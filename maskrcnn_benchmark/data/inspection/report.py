@@ -64,7 +64,7 @@ def write_report(inspection: Inspection, folder: Path, output: Path, *, title: s
 
 
 def summary(inspection: Inspection) -> str:
-    """Return the figures of a data set and its problems by kind, as Markdown tables."""
+    """Return the statistics of a data set and its problems by kind, as Markdown tables."""
     rows = [("kind of problem", "", "number", "first ids")]
     by_kind: defaultdict[tuple[str, str], list[Problem]] = defaultdict(list)
     for problem in inspection.problems:
@@ -132,8 +132,8 @@ def _class_table(inspection: Inspection) -> str:
     )
     rows = [("category id", "name", "instances", "images")]
     rows += [
-        (str(number), _as_written(name), str(instances[number]), str(images[number]))
-        for number, name in inspection.names.items()
+        (str(i), _as_written(name), str(instances[i]), str(images[i]))
+        for i, name in inspection.names.items()
     ]
     return _table(rows)
 

@@ -22,10 +22,10 @@ class IterationBasedBatchSampler(Sampler[list[int]]):
     drifted apart, and after the first pass no longer divided the data.)
 
     Args:
-        batch_sampler: yields batches of sample numbers; has an attribute ``sampler``.
+        batch_sampler: yields batches of sample indices; has an attribute ``sampler``.
         num_iterations: iterations of the whole run.
         start_iter: iterations done before.
-        seed: of the run; each sample number carries a seed made of it, the iteration and itself.
+        seed: of the run; each sample index carries a seed made of it, the iteration and itself.
         others: the batch samplers of the other processes.
     """
 
