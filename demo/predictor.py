@@ -132,7 +132,10 @@ class COCODemo:
         ]
         if predictions.has_field(fields.MASK_IOUS):
             ious = predictions.get_field(fields.MASK_IOUS).tolist()
-            texts = [f"{text}, mask {iou:.2f}" for text, iou in zip(texts, ious, strict=True)]
+            texts = [
+                f"{text}, {fields.MASK_IOU.word} {iou:.2f}"
+                for text, iou in zip(texts, ious, strict=True)
+            ]
         picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
         draw = ImageDraw.Draw(picture)
         for text, (x, y, *_) in zip(texts, predictions.xyxy().int().tolist(), strict=True):

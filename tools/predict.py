@@ -46,7 +46,7 @@ CAMERA_FPS = Fraction(30)
 
 
 def positive(text: str) -> int:
-    """Read a whole number from 1 on."""
+    """Parse a positive integer."""
     number = int(text)
     if number < 1:
         raise ValueError(f"{number} is less than 1")
@@ -107,7 +107,7 @@ def parse_arguments() -> argparse.Namespace:
 
 @dataclass
 class Run:
-    """What all inputs of a run share."""
+    """State shared by all inputs of a run."""
 
     predictor: Predictor
     score_key: str | None
@@ -120,7 +120,7 @@ class Run:
     broken: list[str] = field(default_factory=list)
 
     def predict(self, images: Sequence[Any]) -> list[Prediction]:
-        """Predict on a batch and keep what reaches the threshold, the best first."""
+        """Predict on a batch; keep detections that reach the threshold, in descending order."""
         found = self.predictor(images, batch_size=self.batch_size)
         chosen = [prediction.select(self.score_key, self.threshold) for prediction in found]
         self.images += len(chosen)
@@ -128,20 +128,20 @@ class Run:
         return chosen
 
     def report(self, error: Exception) -> None:
-        """Say what is wrong with an input, and go on."""
+        """Report a broken input and continue."""
         self.broken.append(str(error))
         tqdm.write(f"skipped: {error}", file=sys.stderr)
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Yield lists of ``size`` items, the last one of what is left."""
+    """Yield lists of ``size`` items; the last one may be shorter."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
 
 
 def predict_images(run: Run, files: Sequence[Path], outputs: Sequence[Path], folder: Path) -> None:
-    """Predict on image files; whatever ends the run, what was found before is in the json."""
+    """Predict on image files; the JSON is written even if the run is interrupted."""
     root = common_folder(files)
     found = ResultsFile(*run.predictor.classes)
     with contextlib.ExitStack() as stack:
@@ -173,13 +173,13 @@ def read_or_report(run: Run, path: Path) -> Image.Image | None:
 
 
 def write_png(path: Path, picture: Image.Image) -> None:
-    """Write a picture, whole or not at all."""
+    """Write an image atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: picture.save(file, "PNG"))
 
 
 def predict_video(run: Run, path: Path, output: Path) -> None:
-    """Predict on each frame of a video file; of a broken one nothing is written."""
+    """Predict on each frame of a video file; write nothing if it is broken."""
     try:
         video = open_video(path)
         with progress_bar(video.num_frames, unit="frame") as bar:
@@ -189,7 +189,7 @@ def predict_video(run: Run, path: Path, output: Path) -> None:
 
 
 def watched(items: Iterable[Item], bar: tqdm[Any]) -> Iterator[Item]:
-    """Yield the items and move the bar."""
+    """Yield the items and advance the bar."""
     for item in items:
         yield item
         bar.update()
@@ -207,7 +207,7 @@ def predict_frames(run: Run, frames: Iterable[TimedFrame], fps: Fraction, output
                 found.add(name_in_text(output.name), prediction, frame=index)
                 index += 1
                 if writer is not None:
-                    # frames keep their size, and a class its colour from frame to frame
+                    # frames keep their size, and classes their color from frame to frame
                     picture = draw(frame, prediction, color_by="class", long_side=0)
                     writer.write(np.asarray(picture), seconds)
     if run.json:
@@ -215,7 +215,7 @@ def predict_frames(run: Run, frames: Iterable[TimedFrame], fps: Fraction, output
 
 
 def predict_files(run: Run, files: dict[Path, Path], folder: Path) -> None:
-    """Predict on image and video files, each of which is given with its output."""
+    """Predict on image and video files; ``files`` maps each to its output."""
     images = {path: output for path, output in files.items() if not is_video(path)}
     if images:
         predict_images(run, list(images), list(images.values()), folder)
