@@ -172,7 +172,7 @@ def main() -> None:
             columns=args.columns,
             min_score=args.score,
         )
-    # 256 colours: a quarter of the file, and the eye sees no difference
+    # 256 colors: a quarter of the file, and the eye sees no difference
     Image.fromarray(figure).quantize(256).save(args.output, optimize=True)
     print(f"wrote {args.output}")
 

@@ -101,7 +101,7 @@ class COCODemo:
         return predictions[order[scores[order] > self.confidence_threshold]]
 
     def compute_colors_for_labels(self, labels: torch.Tensor) -> NDArray[np.uint8]:
-        """Return a BGR colour ``[N, 3]`` for each label, always the same one."""
+        """Return a BGR color ``[N, 3]`` for each label, always the same one."""
         return np.ascontiguousarray(colors_for(labels.numpy())[:, ::-1])
 
     def overlay_boxes(self, image: Picture, predictions: BoxList) -> Picture:
@@ -112,7 +112,7 @@ class COCODemo:
         return image
 
     def overlay_mask(self, image: Picture, predictions: BoxList) -> Picture:
-        """Return the image with the masks, in the colours of their labels."""
+        """Return the image with the masks, in the colors of their labels."""
         instances = Instances(
             masks=predictions.get_field(fields.MASK)[:, 0].numpy(),
             labels=predictions.get_field(fields.LABELS).numpy(),

@@ -46,7 +46,7 @@ class FrameRate:
 
 
 def render(predictor: Predictor, frame: Frame, *, score_key: str | None, threshold: float) -> Frame:
-    """Return the frame with its detections, in its size; a class keeps its colour."""
+    """Return the frame with its detections, in its size; a class keeps its color."""
     prediction = predictor(frame).select(score_key, threshold)
     return np.array(draw(frame, prediction, color_by="class", long_side=0))
 

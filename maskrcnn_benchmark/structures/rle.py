@@ -136,7 +136,7 @@ def plain_runs(runs: Runs) -> Runs:
     """
     if not (runs[1:] == 0).any():
         return runs
-    # a run of nothing joins its neighbours, which are of one kind: keep one end for each change
+    # a run of nothing joins its neighbors, which are of one kind: keep one end for each change
     of_ones = np.arange(len(runs)) % 2
     some = runs > 0
     lengths, kinds = runs[some], of_ones[some]

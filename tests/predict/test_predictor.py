@@ -124,8 +124,8 @@ def test_paths_images_and_arrays_are_the_same_to_it(predictor, paths):
     expected = predictor(paths[0])
     for source in (str(paths[0]), image, np.asarray(image), image.convert("RGBA")):
         assert_same(predictor(source), expected)
-    grey = image.convert("L")
-    assert_same(predictor(np.asarray(grey)), predictor(grey.convert("RGB")))
+    gray = image.convert("L")
+    assert_same(predictor(np.asarray(gray)), predictor(gray.convert("RGB")))
 
 
 def test_a_list_gives_a_list_whatever_the_batch(predictor, paths):

@@ -32,7 +32,7 @@ def test_detections_by_image_best_class_score_first(tmp_path: Path) -> None:
     folder = _write(tmp_path, *(list(part) for part in zip(*rows, strict=True)))
     found = load_detections(folder, {3: "bird", 7: "cat"})
     assert set(found) == {5, 9}
-    assert found[5].labels.tolist() == [2, 2], "a model's labels, which choose the colours"
+    assert found[5].labels.tolist() == [2, 2], "a model's labels, which choose the colors"
     np.testing.assert_allclose(found[5].scores, [0.9, 0.6])
     assert found[5].mask_ious.tolist() == [0.25, 0.5]
     assert found[5].boxes.tolist() == [[2, 3, 11, 7]] * 2

@@ -85,7 +85,7 @@ def test_what_is_drawn_is_what_was_written(tmp_path: Path, figures: list[Figure]
     assert {p.name for p in tmp_path.iterdir()} == {"metrics.jsonl", "curves.png"}
 
 
-def test_runs_have_their_names_and_colours(tmp_path: Path, figures: list[Figure]) -> None:
+def test_runs_have_their_names_and_colors(tmp_path: Path, figures: list[Figure]) -> None:
     folders = [
         _write(tmp_path / "a" / "run", _training(3)),
         _write(tmp_path / "b" / "run", [*_training(2, 4.0), {"iteration": 40, "segm_AP": 0.1}]),

@@ -67,7 +67,7 @@ def test_ground_truth_of_a_coco_file() -> None:
     ]
     instances = from_coco_annotations(annotations, {9: "dog", 7: "cat"}, (20, 30))
     assert instances.boxes.tolist() == [[2, 3, 11, 7], [5, 4, 24, 11]]
-    assert instances.labels.tolist() == [2, 1], "a model's labels, which choose the colours"
+    assert instances.labels.tolist() == [2, 1], "a model's labels, which choose the colors"
     assert label_text(instances, 0) == "cat"
     assert label_text(instances, 1) == "dog (crowd)"
     expected = np.zeros((20, 30), bool)
