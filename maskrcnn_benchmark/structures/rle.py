@@ -19,7 +19,11 @@ _SHOWN = 40
 
 def encode_rle(mask: NDArray[Any]) -> Rle:
     """Encode a mask of 0 and 1, or bool, ``[H, W]`` as compressed RLE; ``counts`` is a str."""
-    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return _with_text(coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)))
+
+
+def _with_text(rle: Rle) -> Rle:
+    """Return what pycocotools made with ``counts`` as str, ready for JSON."""
     return {"size": rle["size"], "counts": rle["counts"].decode("ascii")}
 
 
@@ -39,9 +43,9 @@ def rle_areas(rles: Sequence[Rle]) -> NDArray[np.int64]:
 def to_rle(segmentation: Any, height: int, width: int) -> Rle:
     """Convert a well-formed COCO segmentation (polygons or RLE) to one compressed RLE."""
     if not isinstance(segmentation, dict):
-        return coco_mask.merge(polygon_rles(segmentation, height, width))
+        return _with_text(coco_mask.merge(polygon_rles(segmentation, height, width)))
     if isinstance(segmentation["counts"], list):
-        return coco_mask.frPyObjects(segmentation, height, width)
+        return _with_text(coco_mask.frPyObjects(segmentation, height, width))
     return segmentation
 
 
