@@ -24,6 +24,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from maskrcnn_benchmark.data.datasets.images import read_image
+from maskrcnn_benchmark.structures.rle import decode_rle, to_rle
 from maskrcnn_benchmark.utils.file_names import name_on_disk
 from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 from maskrcnn_benchmark.visualization import (
@@ -66,7 +67,8 @@ def findings(coco: COCO, detections: dict[int, Instances]) -> list[Finding]:
             best = int(np.argmax(overlaps))
             if overlaps[best] < _MIN_BOX_IOU:
                 continue
-            mask, true_mask = instances.mask(i, size), coco.annToMask(same[best]) > 0
+            mask = instances.mask(i, size)
+            true_mask = decode_rle(to_rle(same[best]["segmentation"], *size)) > 0
             iou = float((mask & true_mask).sum() / (mask | true_mask).sum())
             score, predicted = float(instances.scores[i]), float(instances.mask_ious[i])
             found.append(Finding(image_id, i, score, predicted, iou, true_mask))
@@ -122,7 +124,7 @@ def make_figure(
     """Draw the figure; see the file's head.
 
     Raises:
-        ValueError: there is no detection to show.
+        ValueError: there is no detection to show, or its mask IoU is not known.
     """
     coco = COCO()
     coco.dataset = json.loads(annotations.read_text(encoding="utf-8"))
@@ -130,6 +132,11 @@ def make_figure(
         coco.createIndex()
     names = {category["id"]: category["name"] for category in coco.dataset["categories"]}
     detections = load_detections(evaluation, names, min_score=min_score)
+    if any(instances.mask_ious is None for instances in detections.values()):
+        raise ValueError(
+            f"{evaluation / 'segm.json'} has rows without mask_iou: evaluate a model with a "
+            "MaskIoU head (MODEL.MASKIOU_ON)"
+        )
     by_quality = sorted(findings(coco, detections), key=lambda f: f.predicted_iou)
     if not by_quality:
         raise ValueError(f"no detection with a class score >= {min_score} meets an object")
@@ -165,7 +172,7 @@ def main() -> None:
             columns=args.columns,
             min_score=args.score,
         )
-    # 256 colours: a quarter of the file, and the eye sees no difference
+    # 256 colors: a quarter of the file, and the eye sees no difference
     Image.fromarray(figure).quantize(256).save(args.output, optimize=True)
     print(f"wrote {args.output}")
 

@@ -14,12 +14,12 @@ from PIL import Image, ImageDraw
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
-from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.data.datasets.images import as_rgb
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.predict.predictor import Predictor
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.class_names import COCO_CLASSES
 from maskrcnn_benchmark.structures.mask_paste import make_masker
 from maskrcnn_benchmark.visualization import Instances, draw_instances
 from maskrcnn_benchmark.visualization.colors import colors_for
@@ -101,7 +101,7 @@ class COCODemo:
         return predictions[order[scores[order] > self.confidence_threshold]]
 
     def compute_colors_for_labels(self, labels: torch.Tensor) -> NDArray[np.uint8]:
-        """Return a BGR colour ``[N, 3]`` for each label, always the same one."""
+        """Return a BGR color ``[N, 3]`` for each label, always the same one."""
         return np.ascontiguousarray(colors_for(labels.numpy())[:, ::-1])
 
     def overlay_boxes(self, image: Picture, predictions: BoxList) -> Picture:
@@ -112,7 +112,7 @@ class COCODemo:
         return image
 
     def overlay_mask(self, image: Picture, predictions: BoxList) -> Picture:
-        """Return the image with the masks, in the colours of their labels."""
+        """Return the image with the masks, in the colors of their labels."""
         instances = Instances(
             masks=predictions.get_field(fields.MASK)[:, 0].numpy(),
             labels=predictions.get_field(fields.LABELS).numpy(),
@@ -132,7 +132,10 @@ class COCODemo:
         ]
         if predictions.has_field(fields.MASK_IOUS):
             ious = predictions.get_field(fields.MASK_IOUS).tolist()
-            texts = [f"{text}, mask {iou:.2f}" for text, iou in zip(texts, ious, strict=True)]
+            texts = [
+                f"{text}, {fields.MASK_IOU.word} {iou:.2f}"
+                for text, iou in zip(texts, ious, strict=True)
+            ]
         picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
         draw = ImageDraw.Draw(picture)
         for text, (x, y, *_) in zip(texts, predictions.xyxy().int().tolist(), strict=True):
@@ -147,8 +150,8 @@ class COCODemo:
         height, width = image.shape[0] // side, image.shape[1] // side
         montage = np.zeros((height * side, width * side), np.uint8)
         masks = predictions.get_field(fields.MASK)[: side * side, 0].numpy().astype(np.uint8)
-        for number, mask in enumerate(masks):
-            top, left = number // side * height, number % side * width
+        for index, mask in enumerate(masks):
+            top, left = index // side * height, index % side * width
             small = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
             montage[top : top + height, left : left + width] = small
         return np.asarray(cv2.applyColorMap(montage, cv2.COLORMAP_JET))

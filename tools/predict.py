@@ -23,10 +23,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from maskrcnn_benchmark.data.datasets.images import read_image
+from maskrcnn_benchmark.engine.progress import progress_bar
 from maskrcnn_benchmark.predict.media import common_folder, find_media, is_video, output_paths
-from maskrcnn_benchmark.predict.prediction import SCORE_KEYS, Prediction
+from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.predict.predictor import Predictor, draw
-from maskrcnn_benchmark.predict.results_file import PredictionFile
+from maskrcnn_benchmark.predict.results_file import ResultsFile
 from maskrcnn_benchmark.predict.video import (
     TimedFrame,
     VideoWriter,
@@ -35,10 +36,10 @@ from maskrcnn_benchmark.predict.video import (
     until_interrupt,
 )
 from maskrcnn_benchmark.predict.window import Window
+from maskrcnn_benchmark.structures.fields import SCORE_KINDS
 from maskrcnn_benchmark.utils.atomic_file import write_atomically
 from maskrcnn_benchmark.utils.file_names import fitted_name, name_in_text
 from maskrcnn_benchmark.utils.imports import add_import_option
-from maskrcnn_benchmark.utils.progress import progress_bar
 from maskrcnn_benchmark.utils.user_error import UserError, failures_named, user_errors
 
 Item = TypeVar("Item")
@@ -48,7 +49,7 @@ NO_FOLDER = Path("nothing_is_written")
 
 
 def positive(text: str) -> int:
-    """Read a whole number from 1 on."""
+    """Parse a positive integer."""
     number = int(text)
     if number < 1:
         raise ValueError(f"{number} is less than 1")
@@ -91,7 +92,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--score-key",
-        choices=SCORE_KEYS,
+        choices=tuple(SCORE_KINDS),
         help="what --threshold applies to; default: mask_score, of a model without it score",
     )
     parser.add_argument(
@@ -118,7 +119,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 @dataclass
 class Run:
-    """What all inputs of a run share."""
+    """State shared by all inputs of a run."""
 
     predictor: Predictor
     score_key: str | None
@@ -132,7 +133,7 @@ class Run:
     broken: list[str] = field(default_factory=list)
 
     def predict(self, images: Sequence[Any]) -> list[Prediction]:
-        """Predict on a batch and keep what reaches the threshold, the best first."""
+        """Predict on a batch; keep detections that reach the threshold, in descending order."""
         found = self.predictor(images, batch_size=self.batch_size)
         chosen = [prediction.select(self.score_key, self.threshold) for prediction in found]
         self.images += len(chosen)
@@ -140,22 +141,22 @@ class Run:
         return chosen
 
     def report(self, error: Exception) -> None:
-        """Say what is wrong with an input, and go on."""
+        """Report a broken input and continue."""
         self.broken.append(str(error))
         tqdm.write(f"skipped: {error}", file=sys.stderr)
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Yield lists of ``size`` items, the last one of what is left."""
+    """Yield lists of ``size`` items; the last one may be shorter."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
 
 
 def predict_images(run: Run, files: Sequence[Path], outputs: Sequence[Path], folder: Path) -> None:
-    """Predict on image files; whatever ends the run, what was found before is in the json."""
+    """Predict on image files; the JSON is written even if the run is interrupted."""
     root = common_folder(files)
-    found = PredictionFile(*run.predictor.classes)
+    found = ResultsFile(*run.predictor.classes)
     with contextlib.ExitStack() as stack:
         if run.json:
             stack.callback(lambda: found.write(folder / "predictions.json"))
@@ -185,13 +186,13 @@ def read_or_report(run: Run, path: Path) -> Image.Image | None:
 
 
 def write_png(path: Path, picture: Image.Image) -> None:
-    """Write a picture, whole or not at all."""
+    """Write an image atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: picture.save(file, "PNG"))
 
 
 def predict_video(run: Run, path: Path, output: Path) -> None:
-    """Predict on each frame of a video file; of a broken one nothing is written."""
+    """Predict on each frame of a video file; write nothing if it is broken."""
     try:
         video = open_video(path)
         with progress_bar(video.num_frames, unit="frame") as bar:
@@ -200,8 +201,8 @@ def predict_video(run: Run, path: Path, output: Path) -> None:
         run.report(error)
 
 
-def watched(items: Iterable[Item], bar: "tqdm[Any]") -> Iterator[Item]:
-    """Yield the items and move the bar."""
+def watched(items: Iterable[Item], bar: tqdm[Any]) -> Iterator[Item]:
+    """Yield the items and advance the bar."""
     for item in items:
         yield item
         bar.update()
@@ -215,14 +216,14 @@ def predicted(run: Run, frames: Iterable[TimedFrame]) -> Iterator[tuple[TimedFra
 
 def predict_frames(run: Run, frames: Iterable[TimedFrame], fps: Fraction, output: Path) -> None:
     """Predict on frames with their times; write the video and ``<its name>.json``, or show it."""
-    found = PredictionFile(*run.predictor.classes)
+    found = ResultsFile(*run.predictor.classes)
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(output, fps)) if run.pictures else None
-        for number, ((frame, seconds), prediction) in enumerate(predicted(run, frames)):
-            found.add(name_in_text(output.name), prediction, frame=number)
+        for index, ((frame, seconds), prediction) in enumerate(predicted(run, frames)):
+            found.add(name_in_text(output.name), prediction, frame=index)
             if writer is None and run.window is None:
                 continue
-            # frames keep their size, and a class its color from frame to frame
+            # frames keep their size, and classes their color from frame to frame
             picture = np.asarray(draw(frame, prediction, color_by="class", long_side=0))
             if writer is not None:
                 writer.write(picture, seconds)
@@ -233,7 +234,7 @@ def predict_frames(run: Run, frames: Iterable[TimedFrame], fps: Fraction, output
 
 
 def predict_files(run: Run, files: dict[Path, Path], folder: Path) -> None:
-    """Predict on image and video files, each of which is given with its output."""
+    """Predict on image and video files; ``files`` maps each to its output."""
     images = {path: output for path, output in files.items() if not is_video(path)}
     if images:
         predict_images(run, list(images), list(images.values()), folder)
@@ -278,9 +279,9 @@ def predict_inputs(args: argparse.Namespace) -> Run:
     with user_errors():
         files, run = find_files(args), make_run(args)
     predict_files(run, files, args.output or NO_FOLDER)
-    for number in (int(match[1]) for name in args.input if (match := CAMERA.fullmatch(name))):
-        output = (args.output or NO_FOLDER) / f"webcam_{number}.mp4"
-        predict_frames(run, until_interrupt(camera_frames(number)), CAMERA_FPS, output)
+    for camera in (int(match[1]) for name in args.input if (match := CAMERA.fullmatch(name))):
+        output = (args.output or NO_FOLDER) / f"webcam_{camera}.mp4"
+        predict_frames(run, until_interrupt(camera_frames(camera)), CAMERA_FPS, output)
     return run
 
 

@@ -23,8 +23,8 @@ from maskrcnn_benchmark.checkpoint.config_changes import config_changes, require
 from maskrcnn_benchmark.checkpoint.convert.published import local_weights
 from maskrcnn_benchmark.checkpoint.loading import load_state_dict
 from maskrcnn_benchmark.checkpoint.readers import has_averaged, model_tensors, read_weights
+from maskrcnn_benchmark.structures.class_names import difference_of_classes
 from maskrcnn_benchmark.utils.atomic_file import write_atomically
-from maskrcnn_benchmark.utils.class_names import difference_of_classes
 from maskrcnn_benchmark.utils.comm import is_main_process
 
 _LAST = "last_checkpoint"

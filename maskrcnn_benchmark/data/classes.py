@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.data.build import make_dataset_entry
-from maskrcnn_benchmark.data.datasets.classes import Classes
+from maskrcnn_benchmark.structures.class_names import Classes
 
 
 def make_classes(cfg: CfgNode, names: Sequence[str]) -> Classes:

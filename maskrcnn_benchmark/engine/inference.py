@@ -11,8 +11,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from maskrcnn_benchmark.engine.progress import progress_bar
 from maskrcnn_benchmark.engine.stop_request import StoppableLoader
 from maskrcnn_benchmark.evaluation import EVALUATIONS, COCOResults
+from maskrcnn_benchmark.evaluation.mode import evaluating
 from maskrcnn_benchmark.evaluation.original_frame import original_size, to_original_frame
 from maskrcnn_benchmark.evaluation.predictions_file import load_predictions, save_predictions
 from maskrcnn_benchmark.structures.bounding_box import BoxList
@@ -24,8 +26,6 @@ from maskrcnn_benchmark.utils.comm import (
     is_main_process,
     synchronize,
 )
-from maskrcnn_benchmark.utils.evaluation_mode import evaluating
-from maskrcnn_benchmark.utils.progress import progress_bar
 
 TestLoader = DataLoader[Any] | StoppableLoader
 _SECONDS_FOR_A_FILE = 30

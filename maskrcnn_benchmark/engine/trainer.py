@@ -14,14 +14,14 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
 from maskrcnn_benchmark.checkpoint.checkpointer import Checkpointer
+from maskrcnn_benchmark.engine.metric_logger import MetricLogger
 from maskrcnn_benchmark.engine.milestones import Milestones
+from maskrcnn_benchmark.engine.progress import progress_bar
+from maskrcnn_benchmark.engine.random_state import seed_generators, step_seed
 from maskrcnn_benchmark.engine.stop_request import StopRequest
 from maskrcnn_benchmark.engine.train_options import TrainOptions
 from maskrcnn_benchmark.engine.train_step import train_step
 from maskrcnn_benchmark.utils.comm import get_rank, reduce_dict
-from maskrcnn_benchmark.utils.metric_logger import MetricLogger
-from maskrcnn_benchmark.utils.progress import progress_bar
-from maskrcnn_benchmark.utils.random_state import seed_generators, step_seed
 
 _LOG = logging.getLogger("maskrcnn_benchmark.trainer")
 

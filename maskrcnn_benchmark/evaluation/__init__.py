@@ -1,4 +1,4 @@
-"""From predictions to COCO's numbers, and to the number that this method exists for."""
+"""Evaluation of predictions: COCO and VOC metrics, and the gain from mask scores."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from maskrcnn_benchmark.evaluation.coco_eval import evaluate_coco
 from maskrcnn_benchmark.evaluation.coco_results import COCOResults
 from maskrcnn_benchmark.evaluation.voc_eval import evaluate_voc
 
-# by the ``metric`` of a data set
+# by the ``metric`` attribute of a data set
 EVALUATIONS: dict[str, Callable[..., COCOResults]] = {"coco": evaluate_coco, "voc": evaluate_voc}
 
 __all__ = ["EVALUATIONS", "COCOResults", "evaluate_coco", "evaluate_voc"]

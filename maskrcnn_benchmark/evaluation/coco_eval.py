@@ -26,24 +26,24 @@ from maskrcnn_benchmark.evaluation.coco_results import (
     PROPOSAL_LIMITS,
     SEGM_BY_CLASS_SCORE,
     COCOResults,
+    report_results,
 )
 from maskrcnn_benchmark.evaluation.ground_truth import (
     GroundTruth,
-    log_what_is_evaluated,
-    number_ground_truth,
+    log_evaluated_instances,
+    renumber_ground_truth,
 )
 from maskrcnn_benchmark.evaluation.mask_quality import mask_quality
 from maskrcnn_benchmark.evaluation.proposal_recall import evaluate_box_proposals
-from maskrcnn_benchmark.evaluation.results_files import publish
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
 
 _NO_DETECTIONS = (
-    "There is not a single detection, so every AP is 0. Usual causes: weights that were not "
-    "loaded (read what the log says after loading), another number or order of classes, "
-    "another channel order, pixel mean or image size than in training, a training that "
-    "diverged or was too short, or MODEL.ROI_HEADS.SCORE_THRESH too high."
+    "There are no detections at all, so every AP is 0. Common causes: weights that were not "
+    "loaded (see the log after loading); a different number or order of classes, channel order, "
+    "pixel mean or image size than in training; training that diverged or was too short; "
+    "MODEL.ROI_HEADS.SCORE_THRESH set too high."
 )
 
 
@@ -58,23 +58,24 @@ def evaluate_coco(
     expected_results: Sequence[Sequence[Any]] = (),
     expected_results_sigma_tol: float = 4,
 ) -> COCOResults:
-    """Evaluate predictions, log the results, write the files of the original.
+    """Evaluate predictions, log the results and write the result files of the original.
 
-    A data set without any annotation, as test sets are, is not evaluated: the detections are
-    written and every result is -1.
+    A data set without annotations, such as a test set, is not evaluated: the detections are
+    written, and every result is -1.
 
     Args:
         dataset: the ground truth.
-        predictions: one list per image in the order of the data set, on the CPU: the model's
-            output in the resized image, or what ``to_original_frame`` made of it.
-        iou_types: ``bbox``, ``segm``. If the predictions have mask scores, the masks are ranked by
-            them in ``segm`` and by class score in ``segm_by_class_score``.
+        predictions: one list per image in data set order, on the CPU: the model's output in the
+            frame of the resized image, the result of ``to_original_frame``, or the ``detections``
+            of a ``Prediction``.
+        iou_types: ``bbox``, ``segm``. If the predictions have mask scores, ``segm`` ranks the masks
+            by them and ``segm_by_class_score`` ranks them by class score.
         box_only: evaluate the recall of proposals instead.
-        masker: pastes the masks that are not yet; None: by the original's rule, at 0.5.
-        output_folder: gets ``bbox.json``, ``segm.json``, ``coco_results.pth`` (or
+        masker: pastes masks that are not pasted yet; None: by the original's rule, at 0.5.
+        output_folder: receives ``bbox.json``, ``segm.json``, ``coco_results.pth`` (or
             ``box_proposals.pth``) and ``results.json``; None: no files.
         expected_results: see ``check_expected_results``.
-        expected_results_sigma_tol: see there.
+        expected_results_sigma_tol: see ``check_expected_results``.
     """
     folder = None if output_folder is None else Path(output_folder)
     if folder is not None:
@@ -94,7 +95,7 @@ def evaluate_coco(
         results = _evaluate_proposals(dataset, predictions)
     else:
         results = _evaluate_detections(dataset.coco, rows)
-    publish(
+    report_results(
         results,
         "box_proposals.pth" if box_only else "coco_results.pth",
         folder=folder,
@@ -110,12 +111,12 @@ def detection_rows(
     iou_types: Sequence[str],
     masker: Masker,
 ) -> dict[str, list[Row]]:
-    """Return the rows of COCO's json for each task, all in the same order.
+    """Return the rows of COCO's JSON for each task, all in the same order.
 
     Arguments are those of ``evaluate_coco``.
 
     Raises:
-        ValueError: a task is unknown, or masks are asked of predictions that have none.
+        ValueError: a task is unknown, or ``segm`` is requested of predictions without masks.
     """
     unknown = set(iou_types) - {"bbox", "segm"}
     if unknown:
@@ -127,7 +128,7 @@ def detection_rows(
     if not needs_masks:
         return rows
     if not all(detections.has_field(fields.RLES) for _, detections in found):
-        raise ValueError("segm was asked for, but the model predicts no masks (MODEL.MASK_ON)")
+        raise ValueError("segm was requested, but the model predicts no masks (MODEL.MASK_ON)")
     rows["segm"] = segm_rows(dataset, found)
     if any(p.has_field(fields.MASK_SCORES) for p in predictions):
         rows[SEGM_BY_CLASS_SCORE] = ranked_by_class_score(rows["segm"], boxes)
@@ -135,15 +136,15 @@ def detection_rows(
 
 
 def run_coco_eval(truth: GroundTruth, rows: Sequence[Row], iou_type: str) -> COCOeval:
-    """Return pycocotools' evaluation of ``rows``, accumulated and summarized, without its prints.
+    """Run pycocotools' evaluation on ``rows``: evaluate, accumulate and summarize, silently.
 
     Args:
         truth: the ground truth for this ``iou_type``.
-        rows: as in COCO's json, with the ids of the file; none at all is fine.
+        rows: as in COCO's JSON, with the ids of the file; may be empty.
         iou_type: ``bbox`` or ``segm``.
     """
     with contextlib.redirect_stdout(io.StringIO()):
-        # loadRes fails on no rows
+        # loadRes fails on an empty list
         detections = truth.coco.loadRes(truth.rows(rows)) if rows else COCO()
         evaluation = COCOeval(truth.coco, detections, iou_type)
         evaluation.evaluate()
@@ -153,7 +154,7 @@ def run_coco_eval(truth: GroundTruth, rows: Sequence[Row], iou_type: str) -> COC
 
 
 def class_aps(evaluation: COCOeval) -> dict[str, float]:
-    """Return the AP of each class by its name (see ``class_names``), -1 without ground truth."""
+    """Return the AP of each class by name (see ``class_names``); -1 without ground truth."""
     precision = evaluation.eval["precision"][:, :, :, 0, -1]  # [IoU thresholds, recalls, classes]
     aps: dict[str, float] = {}
     for index, category in enumerate(evaluation.cocoGt.loadCats(evaluation.params.catIds)):
@@ -166,18 +167,19 @@ def class_aps(evaluation: COCOeval) -> dict[str, float]:
 def _evaluate_detections(coco: COCO, rows: dict[str, list[Row]]) -> COCOResults:
     if not any(rows.values()):
         logging.getLogger(__name__).warning(_NO_DETECTIONS)
-    log_what_is_evaluated(coco, list(rows))
+    log_evaluated_instances(coco, list(rows))
     results = COCOResults(*rows)
     truths: dict[str, GroundTruth] = {}
     for task, of_task in rows.items():
         iou_type = "bbox" if task == "bbox" else "segm"
         if iou_type not in truths:
-            truths[iou_type] = number_ground_truth(coco, iou_type)
+            truths[iou_type] = renumber_ground_truth(coco, iou_type)
         evaluation = run_coco_eval(truths[iou_type], of_task, iou_type)
         stats = evaluation.stats[: len(AP_METRICS)].tolist()
         results.results[task] = dict(zip(AP_METRICS, stats, strict=True))
         results.per_class[task] = class_aps(evaluation)
-    if SEGM_BY_CLASS_SCORE in rows and "bbox" in rows:
+    has_mask_ious = all(fields.MASK_IOU.key in row for row in rows.get("segm", ()))
+    if SEGM_BY_CLASS_SCORE in rows and "bbox" in rows and has_mask_ious:
         results.mask_quality = mask_quality(coco, rows["bbox"], rows["segm"])
     return results
 
@@ -192,15 +194,15 @@ def _evaluate_proposals(dataset: CocoStyleDataset, predictions: Sequence[BoxList
 
 
 def _write_rows(rows: dict[str, list[Row]], folder: Path) -> None:
-    """Write ``bbox.json`` and ``segm.json``, row by row: the text is longer than the rows."""
+    """Write ``bbox.json`` and ``segm.json`` row by row, as the whole text needs more memory."""
     for task in _written(rows):
         with (folder / f"{task}.json").open("w", encoding="utf-8") as file:
             file.write("[")
-            for number, row in enumerate(rows[task]):
-                file.write(f"{', ' if number else ''}{json.dumps(row)}")
+            for index, row in enumerate(rows[task]):
+                file.write(f"{', ' if index else ''}{json.dumps(row)}")
             file.write("]")
 
 
 def _written(rows: dict[str, list[Row]]) -> list[str]:
-    """Return the tasks whose rows are written: a server ranks them by the score in the file."""
+    """Return the tasks whose rows are written; a server ranks rows by the score in the file."""
     return [task for task in ("bbox", "segm") if task in rows]

@@ -1,4 +1,4 @@
-"""Detections as rows of COCO's json: ``bbox.json`` and ``segm.json``."""
+"""Detections as rows of COCO's JSON results: ``bbox.json`` and ``segm.json``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -19,12 +19,12 @@ Found = tuple[int, BoxList]  # image id, detections in the original image
 
 
 class CocoStyleDataset(SizedDataset, Protocol):
-    """What the evaluation needs to know of a data set in COCO's format.
+    """What the evaluation needs from a data set in COCO's format.
 
     Attributes:
         coco: the annotations.
-        id_to_img_map: index of an image -> its id in the json.
-        contiguous_category_id_to_json_id: label (from 1) -> id of the category in the json.
+        id_to_img_map: image index -> image id in the JSON.
+        contiguous_category_id_to_json_id: label (from 1) -> category id in the JSON.
     """
 
     coco: COCO
@@ -35,16 +35,16 @@ class CocoStyleDataset(SizedDataset, Protocol):
 def in_original_frame(
     dataset: CocoStyleDataset, predictions: Sequence[BoxList], masker: Masker | None
 ) -> Iterator[Found]:
-    """Yield ``(image id, detections in its original frame)`` of the images that have detections.
+    """Yield ``(image id, detections in the original frame)`` of each image with detections.
 
     Args:
-        dataset: tells ids and sizes.
-        predictions: one list per image in the order of the data set, in its resized image or,
-            with masks as RLE, in the original one.
+        dataset: provides ids and sizes.
+        predictions: one list per image in data set order, in the frame of the resized image or,
+            with masks as RLE, of the original one.
         masker: see ``to_original_frame``.
 
     Raises:
-        ValueError: there is not one prediction for each image.
+        ValueError: the number of predictions is not the number of images.
     """
     if len(predictions) != len(dataset.id_to_img_map):
         raise ValueError(
@@ -59,9 +59,8 @@ def in_original_frame(
 def bbox_rows(dataset: CocoStyleDataset, found: Sequence[Found]) -> list[Row]:
     """Return a row per detection: ``image_id category_id bbox score``.
 
-    ``bbox`` is ``x, y, width, height`` in the original image, the sizes inclusive (``x2-x1+1``) if
-    the detections' boxes are; ``score`` is the class score. The detections need ``labels`` and
-    ``scores``.
+    ``bbox`` is ``x, y, width, height`` in the original image; sizes are inclusive (``x2-x1+1``) if
+    the boxes are. ``score`` is the class score. The detections need ``labels`` and ``scores``.
     """
     rows: list[Row] = []
     for image_id, detections in found:
@@ -76,11 +75,12 @@ def bbox_rows(dataset: CocoStyleDataset, found: Sequence[Found]) -> list[Row]:
 
 
 def segm_rows(dataset: CocoStyleDataset, found: Sequence[Found]) -> list[Row]:
-    """Return a row per detection: ``image_id category_id segmentation score``.
+    """Return a row per detection: ``image_id category_id segmentation score mask_iou``.
 
-    ``segmentation`` is a compressed RLE at the size of the original image. ``score`` is the mask
-    score where the model predicts one, else the class score. The order is that of ``bbox_rows``.
-    The detections need ``labels``, ``scores``, ``rles`` and, from a MaskIoU head, ``mask_scores``.
+    ``segmentation`` is a compressed RLE at the size of the original image. With a MaskIoU head,
+    ``score`` is the mask score, and ``mask_iou`` its predicted mask IoU; else ``score`` is the
+    class score, and there is no ``mask_iou``. The order is that of ``bbox_rows``. The detections
+    need ``labels``, ``scores``, ``rles`` and, from a MaskIoU head, ``mask_ious``, ``mask_scores``.
     """
     rows: list[Row] = []
     for image_id, detections in found:
@@ -89,15 +89,20 @@ def segm_rows(dataset: CocoStyleDataset, found: Sequence[Found]) -> list[Row]:
         scores = detections.get_field(ranking).tolist()
         rles = detections.get_field(fields.RLES).dicts()
         labels = _categories(dataset, detections)
+        start = len(rows)
         rows += [
             {"image_id": image_id, "category_id": label, "segmentation": rle, "score": score}
             for label, rle, score in zip(labels, rles, scores, strict=True)
         ]
+        if detections.has_field(fields.MASK_IOUS):
+            ious = detections.get_field(fields.MASK_IOUS).tolist()
+            for row, iou in zip(rows[start:], ious, strict=True):
+                row[fields.MASK_IOU.key] = iou
     return rows
 
 
 def ranked_by_class_score(segm: Sequence[Row], bbox: Sequence[Row]) -> list[Row]:
-    """Return the mask rows with the class scores of the box rows, which are in the same order."""
+    """Return the mask rows with the class scores of the box rows, which have the same order."""
     return [{**mask, "score": box["score"]} for mask, box in zip(segm, bbox, strict=True)]
 
 

@@ -1,17 +1,22 @@
-"""The numbers of an evaluation: their layout, their tables, and the check against expected ones."""
+"""The results of an evaluation: layout, tables, files, comparison with expected ones."""
 
+import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import torch
 
 AP_METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 PROPOSAL_LIMITS = (10, 100, 1000)
 PROPOSAL_AREAS = {"all": "", "small": "s", "medium": "m", "large": "l"}
 
-# The masks ranked by class score, beside "segm", which ranks by mask score where there is one.
+# Masks ranked by class score, beside "segm", which ranks them by mask score if there is one.
 SEGM_BY_CLASS_SCORE = "segm_by_class_score"
 
-# Boxes by VOC's metric.
+# Boxes, evaluated by VOC's metric.
 VOC_METRIC = "voc"
 
 _METRICS = {
@@ -26,15 +31,15 @@ _METRICS = {
 
 
 class COCOResults:
-    """Metrics by task: ``results["bbox"]["AP"]``, fractions of 1, and -1 where nothing is known.
+    """Metrics by task, such as ``results["bbox"]["AP"]``: fractions of 1, or -1 if undefined.
 
     Args:
-        iou_types: tasks out of ``bbox``, ``segm``, ``segm_by_class_score``, ``box_proposal``,
+        iou_types: tasks among ``bbox``, ``segm``, ``segm_by_class_score``, ``box_proposal``,
             ``voc``; all their metrics start at -1.
 
     Attributes:
         results: task -> metric -> value.
-        per_class: task -> name of the class -> AP; filled by the evaluation.
+        per_class: task -> class name -> AP; filled by the evaluation.
         mask_quality: see ``mask_quality.mask_quality``; ``{}`` without predicted mask IoUs.
     """
 
@@ -68,12 +73,12 @@ class COCOResults:
 
 
 def _percent(value: float) -> str:
-    """Return a fraction as percent; a dash for NaN and for COCO's -1, nothing known."""
+    """Return a fraction as a percentage; a dash for NaN and for COCO's -1 (undefined)."""
     return f"{100 * value:.1f}" if value >= 0 else "-"
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return lines with aligned columns, the first to the left, the others to the right."""
+    """Return lines of aligned columns: the first left-aligned, the others right-aligned."""
     lines = [list(header), *map(list, rows)]
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     return "\n".join(
@@ -83,7 +88,7 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _metric_tables(results: Mapping[str, Mapping[str, float]]) -> str:
-    """Return a table for the tasks of each set of metrics."""
+    """Return one table per set of metrics, with a row per task."""
     tables = []
     for metrics in dict.fromkeys(tuple(values) for values in results.values()):
         rows = [
@@ -96,7 +101,7 @@ def _metric_tables(results: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _ranking_lines(results: Mapping[str, Mapping[str, float]]) -> str:
-    """Return the gain of ranking masks by mask score: what the method exists for."""
+    """Return the gain in mask AP from ranking by mask score: the point of the method."""
     if SEGM_BY_CLASS_SCORE not in results:
         return ""
     by_mask, by_class = results["segm"]["AP"], results[SEGM_BY_CLASS_SCORE]["AP"]
@@ -128,15 +133,15 @@ def _class_table(per_class: Mapping[str, Mapping[str, float]]) -> str:
 def check_expected_results(
     results: COCOResults, expected: Sequence[Sequence[Any]], sigma_tol: float
 ) -> bool:
-    """Compare results with expected ones, log PASS or FAIL for each, tell whether all passed.
+    """Return whether all results match the expected ones; log PASS or FAIL for each.
 
     Args:
-        results: the actual ones.
+        results: actual results.
         expected: entries ``(task, metric, mean, standard deviation)``.
-        sigma_tol: how many standard deviations a value may be away from the mean.
+        sigma_tol: how many standard deviations a value may differ from the mean.
 
     Raises:
-        ValueError: an entry names a task or a metric that was not evaluated.
+        ValueError: an entry names a task or metric that was not evaluated.
     """
     logger = logging.getLogger(__name__)
     all_passed = True
@@ -144,7 +149,7 @@ def check_expected_results(
         if task not in results or metric not in results[task]:
             raise ValueError(
                 f"TEST.EXPECTED_RESULTS names {task} {metric}, which was not evaluated "
-                f"(there are: {', '.join(results.results)})"
+                f"(evaluated: {', '.join(results.results)})"
             )
         actual, low, high = results[task][metric], mean - sigma_tol * std, mean + sigma_tol * std
         passed = low < actual < high
@@ -155,3 +160,43 @@ def check_expected_results(
             f"{mean:.4f} with std {std:.4f}: between {low:.4f} and {high:.4f}",
         )
     return all_passed
+
+
+def report_results(
+    results: COCOResults,
+    file_name: str,
+    *,
+    folder: str | Path | None,
+    expected_results: Sequence[Sequence[Any]],
+    sigma_tol: float,
+) -> None:
+    """Log results, write ``file_name`` and ``results.json``, compare with expected results.
+
+    Args:
+        results: of an evaluation.
+        file_name: receives the metrics as a dict, for ``torch.load``.
+        folder: where to write; created if missing. None: no files.
+        expected_results: see ``check_expected_results``.
+        sigma_tol: see ``check_expected_results``.
+    """
+    logging.getLogger(__name__).info(f"Results\n{results}")
+    if folder is not None:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(results.results, folder / file_name)
+        _write_json(results, folder / "results.json")
+    check_expected_results(results, expected_results, sigma_tol)
+
+
+def _write_json(results: COCOResults, path: Path) -> None:
+    """Write all results for other programs; null for NaN."""
+    quality = {
+        group: {name: None if math.isnan(value) else value for name, value in values.items()}
+        for group, values in results.mask_quality.items()
+    }
+    content = {
+        "results": results.results,
+        "per_class": results.per_class,
+        "mask_quality": quality,
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

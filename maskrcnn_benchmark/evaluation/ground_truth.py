@@ -1,4 +1,4 @@
-"""Ground truth as pycocotools can be trusted with it."""
+"""Ground truth in a form that pycocotools evaluates correctly."""
 
 import contextlib
 import io
@@ -15,75 +15,75 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Annotations whose images, categories and themselves are numbered from 1.
+    """Annotations whose images, categories and annotations have the ids 1, 2, 3, ...
 
-    pycocotools takes annotation id 0 for no match and equal ids for one object, and turns image
-    ids of mixed types into texts.
+    pycocotools takes annotation id 0 for "no match" and equal ids for one object, and converts
+    image ids of mixed types to strings.
 
     Attributes:
-        coco: the annotations; a category has a name of its own.
-        image_numbers: number of each image id of the file.
-        category_numbers: number of each category id of the file.
+        coco: the annotations; category names are unique.
+        image_ids: the new id of each image id in the file.
+        category_ids: the new id of each category id in the file.
     """
 
     coco: COCO
-    image_numbers: dict[Any, int]
-    category_numbers: dict[Any, int]
+    image_ids: dict[Any, int]
+    category_ids: dict[Any, int]
 
     def rows(self, rows: Sequence[Row]) -> list[Row]:
-        """Return rows of COCO's json with these numbers in place of the file's ids."""
+        """Return rows of COCO's JSON with the new ids in place of the file's."""
         return [
             {
                 **row,
-                "image_id": self.image_numbers[row["image_id"]],
-                "category_id": self.category_numbers[row["category_id"]],
+                "image_id": self.image_ids[row["image_id"]],
+                "category_id": self.category_ids[row["category_id"]],
             }
             for row in rows
         ]
 
 
-def number_ground_truth(coco: COCO, iou_type: str) -> GroundTruth:
-    """Return the ground truth of a task.
+def renumber_ground_truth(coco: COCO, iou_type: str) -> GroundTruth:
+    """Return the ground truth of a task, with new ids.
 
     Args:
-        coco: the annotations, each with ``bbox``, ``area``, ``iscrowd`` and, where it has a mask, a
-            well-formed ``segmentation``. It stays as it is.
-        iou_type: ``bbox`` or ``segm``. For masks an instance that has none becomes an ignored
-            region of its box: a mask there is neither right nor wrong.
+        coco: the annotations, each with ``bbox``, ``area``, ``iscrowd`` and, if it has a mask, a
+            well-formed ``segmentation``. Not modified.
+        iou_type: ``bbox`` or ``segm``. For masks, the box of an instance without a mask becomes an
+            ignored region: a mask there is neither right nor wrong.
     """
-    images = {image_id: number for number, image_id in enumerate(coco.imgs, 1)}
-    categories = {category_id: number for number, category_id in enumerate(coco.cats, 1)}
+    images = {image_id: new_id for new_id, image_id in enumerate(coco.imgs, 1)}
+    categories = {category_id: new_id for new_id, category_id in enumerate(coco.cats, 1)}
     names = class_names(coco)
     annotations = []
-    for number, annotation in enumerate(coco.dataset["annotations"], 1):
+    for new_id, annotation in enumerate(coco.dataset["annotations"], 1):
         image_id = annotation["image_id"]
         made = {
             **annotation,
-            "id": number,
+            "id": new_id,
             "image_id": images[image_id],
             "category_id": categories[annotation["category_id"]],
         }
         if iou_type == "segm" and not has_mask(annotation):
             made |= {"iscrowd": 1, "segmentation": [_outline(annotation, coco.imgs[image_id])]}
         annotations.append(made)
-    numbered = COCO()
-    numbered.dataset = {
-        "images": [{**coco.imgs[i], "id": number} for i, number in images.items()],
-        "categories": [{"id": number, "name": names[i]} for i, number in categories.items()],
+    renumbered = COCO()
+    renumbered.dataset = {
+        "images": [{**coco.imgs[i], "id": new_id} for i, new_id in images.items()],
+        "categories": [{"id": new_id, "name": names[i]} for i, new_id in categories.items()],
         "annotations": annotations,
     }
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
-        numbered.createIndex()
-    return GroundTruth(numbered, images, categories)
+        renumbered.createIndex()
+    return GroundTruth(renumbered, images, categories)
 
 
 def has_mask(annotation: Row) -> bool:
-    """Return whether an annotation has a mask beside its box."""
+    """Return whether an annotation has a mask in addition to its box."""
     return bool(annotation.get("segmentation"))
 
 
 def _outline(annotation: Row, image: Row) -> list[float]:
-    """Return the box, as far as it lies in its image, as a polygon."""
+    """Return the box, clipped to its image, as a polygon."""
     x, y, w, h = annotation["bbox"]
     x1, x2 = (min(max(value, 0), image["width"]) for value in (x, x + w))
     y1, y2 = (min(max(value, 0), image["height"]) for value in (y, y + h))
@@ -91,7 +91,7 @@ def _outline(annotation: Row, image: Row) -> list[float]:
 
 
 def class_names(coco: COCO) -> dict[Any, str]:
-    """Return the name of each category id; those that share a name are told apart by their ids."""
+    """Return the name of each category id; the id is appended to names that are not unique."""
     names = {category_id: str(category["name"]) for category_id, category in coco.cats.items()}
     times = Counter(names.values())
     told_apart = {
@@ -102,8 +102,8 @@ def class_names(coco: COCO) -> dict[Any, str]:
     return {i: f"{name} (id {i!r})" for i, name in names.items()}
 
 
-def log_what_is_evaluated(coco: COCO, tasks: Sequence[str]) -> None:
-    """Log how many instances are evaluated, and why others are ignored."""
+def log_evaluated_instances(coco: COCO, tasks: Sequence[str]) -> None:
+    """Log how many instances are evaluated, and why the others are ignored."""
     annotations = coco.dataset["annotations"]
     reasons = Counter(a.get("left_out", "crowd") for a in annotations if a["iscrowd"])
     left = len(annotations) - sum(reasons.values())

@@ -1,21 +1,22 @@
-"""Does the predicted mask IoU tell how good the mask is? Its correlation with the true mask IoU."""
+"""Correlation of the predicted with the true mask IoU: does it tell how good a mask is?"""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as mask_util
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from maskrcnn_benchmark.evaluation.coco_format import Row
 from maskrcnn_benchmark.evaluation.ground_truth import has_mask
+from maskrcnn_benchmark.structures.fields import MASK_IOU
+from maskrcnn_benchmark.structures.rle import Rle, to_rle
 
 Floats = NDArray[np.float64]
 Quality = dict[str, dict[str, float]]
 
-_IOU_THRESHOLD = 0.5  # of boxes: the detection found an object
+_IOU_THRESHOLD = 0.5  # of boxes: the detection matches an object
 _SCORE_THRESHOLD = 0.5  # class score: the detection would be shown to a user
 
 
@@ -42,25 +43,23 @@ def _ranks(values: Floats) -> Floats:
 
 
 def mask_quality(coco: COCO, bbox: Sequence[Row], segm: Sequence[Row]) -> Quality:
-    """Compare predicted with true mask IoUs, over all detections and over the likely ones.
+    """Compare predicted with true mask IoUs, for all detections and for the likely ones.
 
-    A detection is compared with the ground truth, of any class and without crowds, whose box
-    overlaps its box best; in an image without ground truth its true IoU is 0. If that has no mask,
-    nothing is known, and the detection is left out. The predicted mask IoU is mask score / class
-    score.
+    A detection is compared with the ground truth (of any class, not a crowd) whose box overlaps
+    its box most. In an image without ground truth, its true IoU is 0. If that ground truth has no
+    mask, the true IoU is unknown, and the detection is left out.
 
     Args:
         coco: the ground truth.
         bbox: box rows of ``coco_format``, with class scores.
-        segm: mask rows in the same order, with mask scores.
+        segm: mask rows in the same order, with predicted mask IoUs.
 
     Returns:
-        Group of detections -> ``count``, ``pearson``, ``spearman``, ``class_score_pearson`` (all
-        with the true mask IoU), ``mean_predicted``, ``mean_true``.
+        For each group of detections: ``count``, ``pearson``, ``spearman``,
+        ``class_score_pearson`` (all with the true mask IoU), ``mean_predicted``, ``mean_true``.
     """
     class_score = np.array([row["score"] for row in bbox], dtype=np.float64)
-    mask_score = np.array([row["score"] for row in segm], dtype=np.float64)
-    predicted = mask_score / np.maximum(class_score, 1e-12)
+    predicted = np.array([row[MASK_IOU.key] for row in segm], dtype=np.float64)
     box_iou, true = _true_ious(coco, bbox, segm)
     known = ~np.isnan(true)
     found = known & (box_iou > _IOU_THRESHOLD)
@@ -102,10 +101,11 @@ def _true_ious(coco: COCO, bbox: Sequence[Row], segm: Sequence[Row]) -> tuple[Fl
             continue
         boxes = np.array([bbox[i]["bbox"] for i in rows], dtype=np.float64)
         gt_boxes = np.array([a["bbox"] for a in gt], dtype=np.float64)
-        overlaps: Floats = mask_util.iou(boxes, gt_boxes, [0] * len(gt))
+        overlaps: Floats = coco_mask.iou(boxes, gt_boxes, [0] * len(gt))
         best = overlaps.argmax(axis=1)
         box_ious[rows] = overlaps.max(axis=1)
-        of_gt = [coco.annToRLE(a) if has_mask(a) else None for a in gt]
+        height, width = (coco.imgs[image_id][side] for side in ("height", "width"))
+        of_gt = [to_rle(a["segmentation"], height, width) if has_mask(a) else None for a in gt]
         masks = [segm[i]["segmentation"] for i in rows]
         mask_ious[rows] = _pairwise_mask_ious(masks, of_gt, best)
         mask_ious[rows] = np.where(box_ious[rows] > 0, mask_ious[rows], 0)
@@ -113,10 +113,10 @@ def _true_ious(coco: COCO, bbox: Sequence[Row], segm: Sequence[Row]) -> tuple[Fl
 
 
 def _pairwise_mask_ious(
-    masks: list[dict[str, Any]], gt: list[dict[str, Any] | None], which: NDArray[np.int64]
+    masks: list[Rle], gt: list[Rle | None], which: NDArray[np.int64]
 ) -> list[float]:
     """Return the IoU of each RLE in ``masks`` with the ``which``-th of ``gt``; NaN for None."""
     return [
-        float("nan") if gt[index] is None else float(mask_util.iou([mask], [gt[index]], [0])[0, 0])
+        float("nan") if gt[index] is None else float(coco_mask.iou([mask], [gt[index]], [0])[0, 0])
         for mask, index in zip(masks, which.tolist(), strict=True)
     ]

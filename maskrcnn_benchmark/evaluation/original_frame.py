@@ -1,4 +1,4 @@
-"""Detections in the pixels of the original image, as small as they can be kept."""
+"""Detections in pixels of the original image, in as little memory as possible."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -9,7 +9,7 @@ from maskrcnn_benchmark.structures.mask_paste import Masker
 
 
 class SizedDataset(Protocol):
-    """A data set that knows how large its images are."""
+    """A data set that knows the sizes of its images."""
 
     def get_img_info(self, index: int) -> Mapping[str, Any]:
         """Return at least ``width`` and ``height`` of the original image, in pixels."""
@@ -23,14 +23,14 @@ def original_size(dataset: SizedDataset, index: int) -> tuple[int, int]:
 
 
 def to_original_frame(prediction: BoxList, size: tuple[int, int], masker: Masker | None) -> BoxList:
-    """Return a model's output for an image in the pixels of the original.
+    """Return a model's output for an image in pixels of the original image.
 
-    What is in the original frame already comes back as it is.
+    Detections that are already in the original frame keep their values.
 
     Args:
-        prediction: on the CPU, in the resized image; masks ``mask`` ``[N, 1, M, M]``.
+        prediction: on the CPU, in the frame of the resized image; ``mask`` is ``[N, 1, M, M]``.
         size: ``(width, height)`` of the original image.
-        masker: pastes the masks, which ``rles`` holds in place of ``mask``; None drops them.
+        masker: pastes the masks, so that ``rles`` replaces ``mask``; None drops them.
 
     Raises:
         ValueError: the masks cannot be pasted, see ``Masker.rles``.

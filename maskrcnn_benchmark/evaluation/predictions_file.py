@@ -1,8 +1,8 @@
-"""Predictions on disk: ``predictions.pth``, a list of plain dicts, one per image.
+"""Predictions on disk: ``predictions.pth``, a list with one plain dict per image.
 
-``torch.load("predictions.pth", weights_only=True)`` reads it. Of the N detections of an image:
+``torch.load("predictions.pth", weights_only=True)`` reads it. For N detections of an image:
 
-- ``bbox``: float ``[N, 4]``, in pixels of the original image, as ``mode`` says
+- ``bbox``: float ``[N, 4]``, in pixels of the original image and the format ``mode``
 - ``size``: (width, height) of the original image
 - ``mode``: ``xyxy`` or ``xywh``
 - ``pixel_offset``: 1 for inclusive boxes, 0 for continuous ones
@@ -24,7 +24,7 @@ from maskrcnn_benchmark.structures.rle_masks import RleMasks
 
 
 def save_predictions(predictions: Sequence[BoxList], path: Path) -> None:
-    """Write predictions, see above."""
+    """Write predictions in the format described above."""
     plain = []
     for prediction in predictions:
         values = {name: prediction.get_field(name) for name in prediction.fields()}
@@ -43,7 +43,7 @@ def save_predictions(predictions: Sequence[BoxList], path: Path) -> None:
 
 
 def load_predictions(path: Path) -> list[BoxList]:
-    """Read what ``save_predictions`` wrote; ``evaluate_coco`` takes it."""
+    """Read what ``save_predictions`` wrote, in the form that ``evaluate_coco`` takes."""
     return [_box_list(p) for p in torch.load(path, map_location="cpu", weights_only=True)]
 
 

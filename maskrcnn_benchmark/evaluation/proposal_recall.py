@@ -13,7 +13,7 @@ from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.boxlist_ops import boxlist_iou
 
-# name -> area of a ground truth in square pixels, both ends included
+# name -> range of ground truth areas in square pixels, both ends included
 AREAS: dict[str, tuple[float, float]] = {
     "all": (0, 1e10),
     "small": (0, 32**2),
@@ -28,14 +28,14 @@ AREAS: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class ProposalRecall:
-    """How well proposals cover the ground truth.
+    """Coverage of the ground truth by proposals.
 
     Attributes:
-        ar: average recall over the thresholds, -1 where there is no ground truth.
+        ar: average recall over the thresholds; -1 without ground truth.
         recalls: recall at each threshold.
         thresholds: IoUs, 0.5 to 0.95.
-        gt_overlaps: sorted IoUs of the ground truths with the proposals that cover them, of the
-            images that have proposals.
+        gt_overlaps: sorted IoUs of the ground truths with the proposals that cover them, for
+            images with proposals.
         num_pos: the number of ground truths.
     """
 
@@ -49,7 +49,7 @@ class ProposalRecall:
 def _ground_truth(
     dataset: CocoStyleDataset, index: int, area: tuple[float, float], pixel_offset: float
 ) -> BoxList:
-    """Return the boxes of an image without crowds, of the given area, in the original frame."""
+    """Return the ground truth boxes of an image in the given area range, without crowds."""
     annotations: list[dict[str, Any]] = dataset.coco.loadAnns(
         dataset.coco.getAnnIds(imgIds=[dataset.id_to_img_map[index]], iscrowd=False)
     )
@@ -63,8 +63,8 @@ def _ground_truth(
 def _cover(gt: BoxList, proposals: BoxList) -> Tensor:
     """Return the IoU ``[G]`` with which each ground truth is covered, in order of assignment.
 
-    Greedily the ground truth that is covered best gets its proposal, and both leave; when the
-    proposals are used up the rest is covered with 0.
+    Greedily, the ground truth that is covered best is assigned its proposal, and both are removed.
+    When no proposals are left, the remaining ground truths have IoU 0.
     """
     overlaps = boxlist_iou(proposals, gt)  # [P, G]
     covered = torch.zeros(len(gt))
@@ -88,9 +88,9 @@ def evaluate_box_proposals(
 
     Args:
         dataset: the ground truth.
-        predictions: one list per image, in its resized or original image, with ``objectness``.
+        predictions: one list per image, in its resized or original frame, with ``objectness``.
         area: a name of ``AREAS``.
-        limit: how many proposals of an image count, the best by objectness; None: all.
+        limit: number of proposals per image to use, the best by objectness; None: all.
 
     Raises:
         ValueError: ``area`` is unknown.

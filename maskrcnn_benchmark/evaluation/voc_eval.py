@@ -1,4 +1,4 @@
-"""PASCAL VOC's average precision of boxes at one IoU."""
+"""PASCAL VOC's average precision of boxes at one IoU threshold."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,8 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from maskrcnn_benchmark.evaluation.coco_results import VOC_METRIC, COCOResults
-from maskrcnn_benchmark.evaluation.results_files import publish
+from maskrcnn_benchmark.evaluation.coco_results import VOC_METRIC, COCOResults, report_results
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.box_ops import box_iou
@@ -21,10 +20,10 @@ _IGNORED = -1  # a detection of a difficult object
 
 
 class VOCStyleDataset(Protocol):
-    """What the evaluation needs to know of a data set in VOC's format.
+    """What the evaluation needs from a data set in VOC's format.
 
     Attributes:
-        class_names: name of each label; 0 is the background's.
+        class_names: name of each label; index 0 is the background.
     """
 
     class_names: Sequence[str]
@@ -35,11 +34,11 @@ class VOCStyleDataset(Protocol):
 
 
 class Curve(NamedTuple):
-    """How a class fares when its detections are taken in one by one, the best first.
+    """The precision-recall curve of a class, over its detections in descending order of score.
 
     Attributes:
-        precision: ``[N]``; NaN before the first detection that counts.
-        recall: ``[N]``, None without any ground truth to find.
+        precision: ``[N]``; NaN before the first detection that is not ignored.
+        recall: ``[N]``; None without ground truth.
     """
 
     precision: Floats
@@ -56,26 +55,28 @@ def evaluate_voc(
     expected_results: Sequence[Sequence[Any]] = (),
     expected_results_sigma_tol: float = 4,
 ) -> COCOResults:
-    """Evaluate boxes by VOC 2007's metric: mAP at IoU 0.5 over 11 points of recall.
+    """Evaluate boxes by VOC 2007's metric: 11-point interpolated mAP at IoU 0.5.
 
     Args:
         dataset: the ground truth.
-        predictions: one list per image in the order of the data set, on the CPU, in the resized
+        predictions: one list per image in data set order, on the CPU, in the frame of the resized
             or the original image, with ``labels`` and ``scores``.
-        iou_types: must hold ``bbox``; masks are not evaluated, there is no ground truth of them.
-        box_only: not possible with this metric.
-        output_folder: gets ``voc_results.pth`` and ``results.json``; None: no files.
+        iou_types: must include ``bbox``; masks are not evaluated, as VOC has no ground truth masks.
+        box_only: not supported by this metric.
+        output_folder: receives ``voc_results.pth`` and ``results.json``; None: no files.
         expected_results: see ``check_expected_results``.
-        expected_results_sigma_tol: see there.
+        expected_results_sigma_tol: see ``check_expected_results``.
 
     Returns:
         ``results["voc"]["mAP"]``, and the AP of each class in ``per_class["voc"]``.
 
     Raises:
-        ValueError: proposals were to be evaluated.
+        ValueError: proposals are to be evaluated.
     """
     if box_only or "bbox" not in iou_types:
-        raise ValueError("VOC's metric is of detected boxes: take a data set *_cocostyle instead")
+        raise ValueError(
+            "VOC's metric evaluates detected boxes only: use a data set *_cocostyle instead"
+        )
     ground_truths = [dataset.get_groundtruth(index) for index in range(len(predictions))]
     resized = [boxes.resize(gt.size) for boxes, gt in zip(predictions, ground_truths, strict=True)]
     curves = precision_recall(ground_truths, resized, _IOU)
@@ -88,7 +89,7 @@ def evaluate_voc(
     results.per_class[VOC_METRIC] = {name: _known(ap) for name, ap in aps.items()}
     found = [ap for ap in aps.values() if not np.isnan(ap)]
     results[VOC_METRIC]["mAP"] = float(np.mean(found)) if found else -1.0
-    publish(
+    report_results(
         results,
         "voc_results.pth",
         folder=output_folder,
@@ -99,23 +100,23 @@ def evaluate_voc(
 
 
 def _known(value: float) -> float:
-    """Return -1 for NaN, as COCO's metrics have it."""
+    """Replace NaN by -1, as COCO's metrics do."""
     return -1.0 if np.isnan(value) else float(value)
 
 
 def precision_recall(
     ground_truths: Sequence[BoxList], predictions: Sequence[BoxList], iou_threshold: float
 ) -> dict[int, Curve]:
-    """Return the curve of each label that occurs.
+    """Return the precision-recall curve of each label that occurs.
 
-    Within an image detections look, the best score first, at the ground truth of their class that
-    they overlap most. The first to reach it is right, later ones are wrong; those of a difficult
-    one do not count, nor need it be found.
+    In each image, detections in descending order of score are matched to the ground truth of their
+    class that they overlap most. The first match is a true positive, later ones are false
+    positives. Difficult ground truth and its detections are ignored.
 
     Args:
-        ground_truths: boxes in pixels with ``labels`` and ``difficult``, a list per image.
-        predictions: boxes in the same frame with ``labels`` and ``scores``.
-        iou_threshold: overlap from which on a detection has reached a ground truth.
+        ground_truths: one list per image, in pixels, with ``labels`` and ``difficult``.
+        predictions: one list per image, in the same frame, with ``labels`` and ``scores``.
+        iou_threshold: lowest overlap of a match.
     """
     scores: dict[int, list[float]] = defaultdict(list)
     outcomes: dict[int, list[int]] = defaultdict(list)
@@ -133,19 +134,19 @@ def precision_recall(
 
 
 def _outcomes(gt: BoxList, predicted: BoxList, iou_threshold: float) -> list[int]:
-    """Return 1, 0 or ``_IGNORED`` for each detection of one class in one image, in order."""
+    """Return 1 (true positive), 0 (false positive) or ``_IGNORED`` per detection, in order."""
     if len(gt) == 0:
         return [0] * len(predicted)
     # legacy: in the inclusive convention one pixel is added to the boxes, and the IoU adds another
     best, which = box_iou(predicted.xyxy(), gt.xyxy(), 2 * gt.pixel_offset).max(dim=1)
     difficult = gt.get_field(fields.DIFFICULT).tolist()
     outcomes, taken = [], set()
-    for iou, number in zip(best.tolist(), which.tolist(), strict=True):
+    for iou, index in zip(best.tolist(), which.tolist(), strict=True):
         if iou < iou_threshold:
             outcomes.append(0)
             continue
-        outcomes.append(_IGNORED if difficult[number] else int(number not in taken))
-        taken.add(number)
+        outcomes.append(_IGNORED if difficult[index] else int(index not in taken))
+        taken.add(index)
     return outcomes
 
 
@@ -159,11 +160,11 @@ def _curve(scores: Sequence[float], outcomes: Sequence[int], to_find: int) -> Cu
 
 
 def average_precision(curve: Curve, *, eleven_points: bool) -> float:
-    """Return the area under a curve; NaN without any ground truth.
+    """Return the area under a curve; NaN without ground truth.
 
     Args:
         curve: of one class.
-        eleven_points: VOC 2007's mean over 11 recalls; otherwise the exact area of later years.
+        eleven_points: VOC 2007's mean over 11 recalls; otherwise the exact area, as in later years.
     """
     if curve.recall is None:
         return float("nan")

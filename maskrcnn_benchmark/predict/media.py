@@ -13,9 +13,9 @@ from PIL import Image
 
 from maskrcnn_benchmark.utils.file_names import fitted_name
 
-# formats of which Pillow knows the name, but whose pictures it cannot decode
+# formats that Pillow lists but cannot decode
 _NO_PICTURES = frozenset(("BUFR", "GRIB", "HDF5", "MPEG", "WMF"))
-# of what FFmpeg reads
+# a selection of what FFmpeg reads
 VIDEO_ENDINGS = frozenset(
     (
         *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m1v", ".m2ts"),
@@ -28,7 +28,7 @@ VIDEO_ENDINGS = frozenset(
 
 @cache
 def image_endings() -> frozenset[str]:
-    """Return the endings of the image files that Pillow reads, in lower case."""
+    """Return the suffixes of the image files that Pillow reads, in lower case."""
     registered = Image.registered_extensions()
     readable = Image.OPEN.keys() - _NO_PICTURES
     return frozenset(ending for ending, name in registered.items() if name in readable)
@@ -41,12 +41,12 @@ def is_video(path: Path) -> bool:
 
 @dataclass
 class Media:
-    """The images and videos that a user means.
+    """The images and videos that a user specified.
 
     Attributes:
         files: each once, sorted within each input.
-        searched: the folders that were searched, absolute, links resolved.
-        left_out: number of files in them by ending that are neither image nor video.
+        searched: folders that were searched: absolute, with links resolved.
+        left_out: suffix -> number of files in them that are neither image nor video.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -54,25 +54,25 @@ class Media:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def notice(self) -> str:
-        """Return a line on what was left out; "" if nothing was."""
+        """Describe in one line what was left out; "" if nothing was."""
         if not self.left_out:
             return ""
-        return f"left out, neither image nor video by their ending: {_listed(self.left_out)}"
+        return f"skipped, neither image nor video by their suffix: {_listed(self.left_out)}"
 
 
 def find_media(inputs: Sequence[str], *, outside: Path) -> Media:
-    """Find the images and videos that a user means.
+    """Find the images and videos that a user specified.
 
-    A file that is named is taken whatever its ending. In folders, which are searched with all that
-    is below them (links are followed), and of glob patterns the ending decides.
+    A file given by name is accepted whatever its suffix. In folders (searched recursively,
+    following links) and for glob patterns, the suffix decides.
 
     Args:
-        inputs: files, folders and glob patterns; a name that exists is no pattern.
-        outside: the folder that will be written to. What lies in it is left out, so that what a
-            command wrote before is not its input, unless the searched folder itself lies in it.
+        inputs: files, folders and glob patterns; an existing name is not treated as a pattern.
+        outside: the output folder. Files in it are skipped, so that earlier output does not become
+            input, unless the searched folder itself lies in it.
 
     Raises:
-        FileNotFoundError: an input does not exist, or holds no image or video.
+        FileNotFoundError: an input does not exist, or contains no image or video.
     """
     media, files = Media(), []
     for name in inputs:
@@ -88,31 +88,31 @@ def find_media(inputs: Sequence[str], *, outside: Path) -> Media:
 
 
 def _search(name: str, outside: Path, media: Media) -> list[Path]:
-    """Return the images and videos of a folder or pattern, and note the rest in ``media``."""
+    """Return the images and videos of a folder or pattern; record the rest in ``media``."""
     base, found = (Path(name), [Path(name)]) if Path(name).is_dir() else _matches(name)
     media.searched.append(_real(base))
     visited: set[Path] = set()
     candidates: list[Path] = []
     for path in found:
         candidates += _files_below(path, visited) if path.is_dir() else [path]
-    nothing = "nothing is there"
+    nothing = "no files found"
     if candidates and not _real(base).is_relative_to(outside):
         candidates = [path for path in candidates if not _real(path).is_relative_to(outside)]
-        nothing = f"all that is there lies in the output folder {outside}"
+        nothing = f"all its files are in the output folder {outside}"
     endings = image_endings() | VIDEO_ENDINGS
     candidates = sorted(set(candidates))
     files = [path for path in candidates if path.suffix.lower() in endings]
     rest = (path.suffix.lower() for path in candidates if path.suffix.lower() not in endings)
-    others = Counter(ending or "without ending" for ending in rest)
+    others = Counter(ending or "without suffix" for ending in rest)
     if not files:
-        there = f"there are: {_listed(others)}" if others else nothing
-        raise FileNotFoundError(f"{name} holds no image or video; {there}")
+        there = f"it contains: {_listed(others)}" if others else nothing
+        raise FileNotFoundError(f"{name} contains no image or video; {there}")
     media.left_out += others
     return files
 
 
 def _matches(pattern: str) -> tuple[Path, list[Path]]:
-    """Return the folder that a pattern searches, and what matches; names that exist are literal."""
+    """Return the folder that a pattern searches, and the matches; existing names are literal."""
     parts = Path(pattern).parts
     base = Path()
     while (base / parts[0]).is_dir() and len(parts) > 1:
@@ -123,7 +123,7 @@ def _matches(pattern: str) -> tuple[Path, list[Path]]:
 
 
 def _files_below(folder: Path, visited: set[Path]) -> Iterator[Path]:
-    """Yield all files below a folder; a folder that several links lead to is visited once."""
+    """Yield all files below a folder; a folder reached by several links is visited once."""
 
     def fail(error: OSError) -> NoReturn:
         raise error
@@ -139,7 +139,7 @@ def _files_below(folder: Path, visited: set[Path]) -> Iterator[Path]:
 
 
 def _real(path: Path) -> Path:
-    """Return the absolute path behind links; unlike ``resolve`` it takes links that go round."""
+    """Return the absolute path with links resolved; unlike ``resolve``, accept circular links."""
     return Path(os.path.realpath(path))
 
 
@@ -157,17 +157,17 @@ def output_paths(
 ) -> list[Path]:
     """Return the output path of each file: a ``.png`` image or an ``.mp4`` video.
 
-    The outputs mirror the layout of the files below their common folder. They are named by
-    the stem; where two would collide, by the full name (``a.jpg.png``, ``a.tif.png``). A name too
-    long for the disk is cut, and a checksum of the whole name follows.
+    The outputs mirror the layout of the files below their common folder. They are named after the
+    stem or, if two would collide, after the full name (``a.jpg.png``, ``a.tif.png``). A name that
+    is too long for the file system is truncated, and a checksum of the whole name is appended.
 
     Args:
         files: the inputs.
-        folder: to write to.
+        folder: output folder.
         searched: see ``Media``.
 
     Raises:
-        ValueError: an output would overwrite an input, or be an input of the next run.
+        ValueError: an output would overwrite an input or become an input of the next run.
     """
     root = common_folder(files)
     places = [path.absolute().relative_to(root) for path in files]

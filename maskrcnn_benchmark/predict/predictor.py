@@ -1,4 +1,4 @@
-"""Predict on images: from a checkpoint to boxes, masks and their scores in three lines.
+"""Prediction on images: from a checkpoint to boxes, masks and scores in three lines.
 
 ``predictor = Predictor.from_checkpoint("output/demo/model_final.pth")``
 ``prediction = predictor("photo.jpg").select("mask_score", 0.5)``
@@ -23,10 +23,9 @@ from maskrcnn_benchmark.checkpoint.convert.published import local_weights
 from maskrcnn_benchmark.checkpoint.loading import load_state_dict
 from maskrcnn_benchmark.checkpoint.readers import model_tensors, read_weights
 from maskrcnn_benchmark.config import check_config, make_default_config
-from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
-from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.data.datasets.images import ImageSource, as_rgb
 from maskrcnn_benchmark.data.transforms import Compose, build_transforms
+from maskrcnn_benchmark.evaluation.mode import evaluating
 from maskrcnn_benchmark.modeling.detector import (
     build_detection_model,
     check_model,
@@ -34,14 +33,14 @@ from maskrcnn_benchmark.modeling.detector import (
 )
 from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.class_names import BACKGROUND, COCO_CLASSES, Classes
 from maskrcnn_benchmark.structures.image_list import padded_shape, to_image_list
 from maskrcnn_benchmark.structures.mask_paste import Masker, make_masker
-from maskrcnn_benchmark.utils.evaluation_mode import evaluating
 from maskrcnn_benchmark.visualization import draw_instances
 
 
 class Predictor:
-    """A model together with the preprocessing of its images.
+    """A model together with its image preprocessing.
 
     Args:
         model: a detector with box head; its mode is restored after each call.
@@ -49,7 +48,7 @@ class Predictor:
         classes: names and category ids of the labels.
         size_divisible: height and width of a batch become multiples of it.
         masker: pastes the masks; None: by the original's rule, at 0.5.
-        device: device to run on; None: the GPU if there is one.
+        device: device to run on; None: a GPU if there is one.
 
     Raises:
         ValueError: ``device`` is a GPU and torch finds none.
@@ -69,7 +68,7 @@ class Predictor:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
         if self.device.type == "cuda" and not torch.cuda.is_available():
-            raise ValueError(f"the device is to be {device}, but torch finds no GPU here: take cpu")
+            raise ValueError(f"the device is {device}, but torch finds no GPU here: use cpu")
         self.model = model.to(self.device)
         self.transforms = transforms
         self.classes = classes
@@ -90,12 +89,12 @@ class Predictor:
         Args:
             cfg: config of the model; MODEL.DEVICE is ignored.
             model: as ``build_detection_model(cfg, paste_masks=False)`` makes it, with its weights.
-            classes: names and category ids of the labels; the last ones may be missing; None:
+            classes: names and category ids of the labels; trailing ones may be missing; None:
                 COCO's if their number matches, else "class 1", "class 2" and so on.
             device: see the class.
 
         Raises:
-            ValueError: there are more names than classes in the model.
+            ValueError: there are more class names than classes in the model.
         """
         return cls(
             model,
@@ -129,8 +128,8 @@ class Predictor:
             device: see the class.
 
         Raises:
-            OSError: a file is not there, or could not be downloaded.
-            ValueError: a file cannot be read, there is no config, or the weights do not fill the
+            OSError: a file does not exist or could not be downloaded.
+            ValueError: a file cannot be read, there is no config, or the weights do not cover the
                 model that it describes.
         """
         path = _make_local(path, config_file, opts)
@@ -162,15 +161,15 @@ class Predictor:
 
         Args:
             images: paths, PIL images or RGB arrays, see ``as_rgb``.
-            batch_size: images that are read, and computed at once as far as they are padded to
-                the same shape: each image gets the padding that it has alone, as another one would
-                move the numbers.
+            batch_size: number of images to read at a time. Those of the same padded shape are
+                computed together; each image is padded as it would be alone, since different
+                padding would change the results.
 
         Returns:
             A prediction for an image, a list of them for a list.
 
         Raises:
-            FileNotFoundError: an image is not there.
+            FileNotFoundError: an image does not exist.
             ValueError: an image cannot be read, or ``batch_size`` is below 1.
         """
         if isinstance(images, str | Path | Image.Image | np.ndarray):
@@ -178,7 +177,7 @@ class Predictor:
         return list(self.stream(images, batch_size=batch_size))
 
     def stream(self, images: Iterable[ImageSource], *, batch_size: int = 1) -> Iterator[Prediction]:
-        """Yield the prediction of each image in turn; ``batch_size`` images are in memory at most.
+        """Yield the prediction of each image in turn, with at most ``batch_size`` images in memory.
 
         Arguments and errors are those of ``__call__``.
         """
@@ -187,10 +186,10 @@ class Predictor:
         remaining = iter(images)
         while batch := [as_rgb(source) for source in islice(remaining, batch_size)]:
             for boxes in self.detections(batch):
-                yield Prediction.from_boxes(boxes, self.classes.class_names, masker=self.masker)
+                yield Prediction(boxes, self.classes.class_names, self.masker)
 
     def detections(self, images: Sequence[Image.Image]) -> list[BoxList]:
-        """Return the model's detections on RGB images; those of one padded shape are a batch.
+        """Return the model's detections on RGB images; images of one padded shape form a batch.
 
         Returns:
             Boxes on the CPU in pixels of each original image, with the model's fields.
@@ -215,12 +214,12 @@ def draw(image: ImageSource, prediction: Prediction, **options: Any) -> Image.Im
         prediction: all of its detections are drawn; see ``Prediction.select``.
         options: keyword arguments of ``draw_instances``.
     """
-    picture = draw_instances(np.asarray(as_rgb(image)), prediction.instances(), **options)
+    picture = draw_instances(np.asarray(as_rgb(image)), prediction, **options)
     return Image.fromarray(picture)
 
 
 def _make_local(weights: str | Path, config_file: str | Path | None, opts: Sequence[Any]) -> Path:
-    """Return the file of weights, downloaded if need be to where the settings say."""
+    """Return the weights as a local file, downloaded if necessary to the configured folder."""
     cfg = make_default_config()
     if config_file is not None:
         cfg.merge_from_file(config_file)
@@ -231,19 +230,21 @@ def _make_local(weights: str | Path, config_file: str | Path | None, opts: Seque
 def _make_config(
     stored: str | None, config_file: str | Path | None, opts: Sequence[Any], *, weights: str | Path
 ) -> CfgNode:
-    """Return the config of some weights: from the given file, else the one stored with them."""
+    """Return the config of weights: the given file, else the config stored with them."""
     cfg = make_default_config()
     if config_file is not None:
         cfg.merge_from_file(config_file)
     elif stored is not None:
         cfg.merge_from_text(stored, source=f"the config in {weights}")
     else:
-        raise ValueError(f"{weights} does not hold its config: give the config file it belongs to")
+        raise ValueError(
+            f"{weights} does not hold its config: give the config file that it belongs to"
+        )
     cfg.merge_from_list(opts)
     derive_settings(cfg)
     check_config(cfg, check_model(cfg))
     if cfg.MODEL.RPN_ONLY:
-        raise ValueError(f"{weights} is of an RPN alone (MODEL.RPN_ONLY): it detects no objects")
+        raise ValueError(f"{weights} is an RPN only (MODEL.RPN_ONLY): it detects no objects")
     return cfg
 
 

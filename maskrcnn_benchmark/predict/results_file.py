@@ -1,10 +1,10 @@
-"""Predictions as a COCO json: ``images``, ``categories`` and ``annotations`` with three scores.
+"""Predictions as COCO JSON: ``images``, ``categories`` and ``annotations`` with three scores.
 
-``info`` tells the convention of the model's boxes (``pixel_offset``, see ``box_ops``).
+``info`` holds the convention of the model's boxes (``pixel_offset``, see ``box_ops``).
 
-An annotation has ``bbox``, ``segmentation`` (RLE) and ``area`` as in a file of ground truth, and
-``score`` (of the class), ``mask_iou`` and ``mask_score`` as far as the model predicts them. So
-``pycocotools.coco.COCO`` opens the file, and ``COCO.loadRes`` takes its ``annotations``.
+An annotation has ``bbox``, ``segmentation`` (RLE) and ``area`` as in a ground truth file, and
+``score`` (the class score), ``mask_iou`` and ``mask_score`` as far as the model predicts them.
+``pycocotools.coco.COCO`` opens the file, and ``COCO.loadRes`` accepts its ``annotations``.
 """
 
 import json
@@ -13,22 +13,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from pycocotools import mask as coco_mask
+import torch
 
 from maskrcnn_benchmark.predict.prediction import Prediction
+from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
+from maskrcnn_benchmark.structures.class_names import BACKGROUND
+from maskrcnn_benchmark.structures.fields import CLASS_SCORE, SCORE_KINDS
+from maskrcnn_benchmark.structures.rle import rle_areas
+from maskrcnn_benchmark.structures.rle_masks import RleMasks
 from maskrcnn_benchmark.utils.atomic_file import write_atomically
 
-_SCORES = {"score": "scores", "mask_iou": "mask_ious", "mask_score": "mask_scores"}
 
-
-class PredictionFile:
+class ResultsFile:
     """A collection of predictions that can be written to a file.
 
     Args:
-        class_names: name of each label, the first is the background's.
+        class_names: name of each label; the first is the background.
         category_ids: category id in the file of each label, starting with label 1.
     """
 
@@ -48,11 +50,11 @@ class PredictionFile:
             more: additional plain values of the image, such as the frame index of a video.
 
         Raises:
-            ValueError: its boxes are of another convention than those before.
+            ValueError: its boxes follow another convention than earlier ones.
         """
         if self._pixel_offset not in (None, prediction.pixel_offset):
             raise ValueError(
-                f"{file_name}: boxes of pixel offset {prediction.pixel_offset} in a file of those "
+                f"{file_name}: boxes of pixel offset {prediction.pixel_offset} in a file of boxes "
                 f"of {self._pixel_offset}"
             )
         self._pixel_offset = prediction.pixel_offset
@@ -61,8 +63,13 @@ class PredictionFile:
         entry = {"id": image_id, "file_name": file_name, "width": width, "height": height}
         self._images.append({**entry, **more})
         for label, row in zip(prediction.labels.tolist(), _annotations(prediction), strict=True):
-            number, category = len(self._annotations) + 1, self._categories[label - 1]["id"]
-            start = {"id": number, "image_id": image_id, "category_id": category, "iscrowd": 0}
+            annotation_id, category = len(self._annotations) + 1, self._categories[label - 1]["id"]
+            start = {
+                "id": annotation_id,
+                "image_id": image_id,
+                "category_id": category,
+                "iscrowd": 0,
+            }
             self._annotations.append(start | row)
 
     def write(self, path: Path) -> None:
@@ -80,21 +87,21 @@ class PredictionFile:
 
 def _annotations(prediction: Prediction) -> list[dict[str, Any]]:
     """Return the annotation of each detection, without ids."""
-    boxes = BoxList(prediction.boxes, prediction.size, pixel_offset=prediction.pixel_offset)
-    rows: list[dict[str, Any]] = [
-        {"bbox": box, "area": box[2] * box[3]} for box in boxes.convert("xywh").bbox.tolist()
-    ]
-    for row, rle in zip(rows, prediction.rles() or (), strict=False):
-        row |= {"segmentation": rle, "area": float(coco_mask.area(rle))}
-    for key, attribute in _SCORES.items():
-        values = getattr(prediction, attribute)
-        for row, value in zip(rows, () if values is None else values.tolist(), strict=False):
-            row[key] = value
+    boxes = prediction.detections.convert("xywh").bbox.tolist()
+    rows: list[dict[str, Any]] = [{"bbox": box, "area": box[2] * box[3]} for box in boxes]
+    rles = prediction.rles() or []
+    for row, rle, area in zip(rows, rles, rle_areas(rles).tolist(), strict=False):
+        row |= {"segmentation": rle, "area": float(area)}
+    for kind in SCORE_KINDS.values():
+        if prediction.detections.has_field(kind.field):
+            values = prediction.detections.get_field(kind.field).tolist()
+            for row, value in zip(rows, values, strict=True):
+                row[kind.key] = value
     return rows
 
 
-def load_prediction_file(path: str | Path) -> list[tuple[dict[str, Any], Prediction]]:
-    """Read what ``PredictionFile`` wrote.
+def load_results_file(path: str | Path) -> list[tuple[dict[str, Any], Prediction]]:
+    """Read what ``ResultsFile`` wrote.
 
     Returns:
         For each image its entry in the file (``file_name`` and more), and its prediction, with
@@ -103,46 +110,38 @@ def load_prediction_file(path: str | Path) -> list[tuple[dict[str, Any], Predict
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is another kind of file.
+        ValueError: it is not such a file.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         offset = float(content.get("info", {}).get("pixel_offset", PIXEL_OFFSET))
-        categories = enumerate(content["categories"], 1)
-        labels = {category["id"]: (label, category["name"]) for label, category in categories}
+        labels = {c["id"]: label for label, c in enumerate(content["categories"], 1)}
+        names = [BACKGROUND, *(category["name"] for category in content["categories"])]
         rows = defaultdict(list)
         for annotation in content["annotations"]:
             rows[annotation["image_id"]].append(annotation)
         return [
-            (entry, _prediction(entry, rows[entry["id"]], labels, offset))
+            (entry, Prediction(_detections(entry, rows[entry["id"]], labels, offset), names))
             for entry in content["images"]
         ]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a json of predictions: {error!r}") from error
+        raise ValueError(f"{path} is not a JSON of predictions: {error!r}") from error
 
 
-def _prediction(
-    entry: dict[str, Any],
-    rows: list[dict[str, Any]],
-    labels: dict[int, tuple[int, str]],
-    pixel_offset: float,
-) -> Prediction:
+def _detections(
+    entry: dict[str, Any], rows: list[dict[str, Any]], labels: dict[int, int], pixel_offset: float
+) -> BoxList:
+    """Return the detections of an image from its annotations; without any, with every field."""
     size = (entry["width"], entry["height"])
-    boxes = BoxList([row["bbox"] for row in rows], size, "xywh", pixel_offset=pixel_offset)
-
-    def column(key: str) -> Any:
-        known = not rows or key in rows[0]
-        return np.array([row[key] for row in rows], np.float32) if known else None
-
-    has_masks = not rows or "segmentation" in rows[0]
-    return Prediction(
-        size=size,
-        boxes=boxes.xyxy().numpy(),
-        labels=np.array([labels[row["category_id"]][0] for row in rows], np.int64),
-        names=[labels[row["category_id"]][1] for row in rows],
-        scores=column("score"),
-        mask_ious=column("mask_iou"),
-        mask_scores=column("mask_score"),
-        pixel_offset=pixel_offset,
-        stored_rles=[row["segmentation"] for row in rows] if has_masks else None,
-    )
+    boxes = [row["bbox"] for row in rows]
+    found = BoxList(boxes, size, "xywh", pixel_offset=pixel_offset).convert("xyxy")
+    found.add_field(fields.LABELS, torch.tensor([labels[r["category_id"]] for r in rows]).long())
+    for kind in SCORE_KINDS.values():
+        if not rows or kind.key in rows[0] or kind == CLASS_SCORE:
+            found.add_field(kind.field, torch.tensor([float(row[kind.key]) for row in rows]))
+    if not rows or "segmentation" in rows[0]:
+        rles = [row["segmentation"] for row in rows]
+        if wrong := [rle["size"] for rle in rles if rle["size"] != [size[1], size[0]]]:
+            raise ValueError(f"{entry['file_name']}: a mask of size {wrong[0]!r}, not its image's")
+        found.add_field(fields.RLES, RleMasks(size, [rle["counts"] for rle in rles]))
+    return found

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import cv2
@@ -23,10 +22,10 @@ from maskrcnn_benchmark.utils.atomic_file import draft_path
 from maskrcnn_benchmark.utils.user_error import MissingFileError, MissingPackageError, UserError
 
 Frame = NDArray[np.uint8]
-TimedFrame = tuple[Frame, float | None]  # seconds since the first; None: not known
+TimedFrame = tuple[Frame, float | None]  # with seconds since the first frame; None: unknown
 
-_TICKS_PER_SECOND = 90_000  # about; a frame of the usual rates is a whole number of them
-_MOST_TICKS_OF_MPEG4 = 65_535  # by its standard
+_TICKS_PER_SECOND = 90_000  # approximately; an integer number of them per frame at the usual rates
+_MOST_TICKS_OF_MPEG4 = 65_535  # limit of the standard
 
 
 class VideoError(UserError):
@@ -94,7 +93,7 @@ def open_video(path: Path) -> VideoReader:
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise VideoError(f"video {path} has no pictures in it")
+                raise VideoError(f"{path} has no video stream")
             stream = container.streams.video[0]
             fps = stream.average_rate or stream.guessed_rate or Fraction(25)
             return VideoReader(path, Fraction(fps), stream.frames)
@@ -102,19 +101,21 @@ def open_video(path: Path) -> VideoReader:
         raise VideoError(f"video {path} cannot be read: {error.strerror}") from error
 
 
-def camera_frames(number: int) -> Iterator[Frame]:
-    """Yield the latest frame of a camera, repeatedly.
+def camera_frames(index: int) -> Iterator[Frame]:
+    """Yield the latest frame of a camera (0 is the first one), repeatedly.
 
     Raises:
-        UserError: there is no such camera, or it has stopped.
+        UserError: there is no such camera, or it has stopped delivering frames.
     """
-    camera = cv2.VideoCapture(number)
+    camera = cv2.VideoCapture(index)
     camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     try:
         while True:
             there, frame = camera.read()
             if not there:
-                raise UserError(f"camera {number} gives no picture: is it connected, and free?")
+                raise UserError(
+                    f"camera {index} delivers no image: is it connected, and not in use elsewhere?"
+                )
             yield np.ascontiguousarray(frame[..., ::-1])
     finally:
         camera.release()
@@ -138,11 +139,11 @@ def until_interrupt(frames: Iterable[Frame]) -> Iterator[tuple[Frame, float]]:
 
 
 class VideoWriter:
-    """Writer of an MP4 file, which appears only if the ``with`` block ends without an error.
+    """Write an MP4 file, which appears only if the ``with`` block ends without an error.
 
     Args:
         path: path of the file; its folder is created if needed.
-        fps: frames per second on average; the time of frames that are written without one.
+        fps: average frames per second; also spaces the frames that are written without a time.
     """
 
     def __init__(self, path: Path, fps: Fraction) -> None:
@@ -169,8 +170,8 @@ class VideoWriter:
         """Append a frame; all frames have the size of the first.
 
         Args:
-            frame: the picture; an odd side is extended by a pixel, as the format needs.
-            seconds: when it is shown; None: a frame's time after the one before.
+            frame: an odd side is extended by one pixel, as the format requires.
+            seconds: when it is shown; None: one frame interval after the previous frame.
         """
         height, width = frame.shape[:2]
         frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -184,7 +185,7 @@ class VideoWriter:
 
     def _mux(self, picture: Any) -> None:
         for packet in self._stream.encode(picture):
-            packet.duration = self._ticks_per_frame  # of the last frame; the others' end is known
+            packet.duration = self._ticks_per_frame  # matters for the last frame only
             self._container.mux(packet)
 
     def _open_stream(self, width: int, height: int) -> Any:
@@ -192,18 +193,13 @@ class VideoWriter:
         stream.codec_context.time_base = self._tick
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         if self._codec == "libx264":
-            # without B-frames, which spoil the length of a video of uneven frame times
+            # no B-frames: they distort the length of a video with uneven frame times
             stream.options = {"crf": "18", "preset": "veryfast", "bf": "0"}
         else:
             stream.options = {"qscale": "3"}
         return stream
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None and self._stream is not None:
                 self._mux(None)

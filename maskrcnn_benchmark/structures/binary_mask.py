@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from maskrcnn_benchmark.structures.bounding_box import FLIP_LEFT_RIGHT
+from maskrcnn_benchmark.structures.rle import Rle, encode_rle
 
 Box = Sequence[float]
 Bitmap = NDArray[np.uint8]
@@ -98,9 +98,9 @@ class BinaryMask:
         new_w, new_h = max(round(width * ratio_w), 1), max(round(height * ratio_h), 1)
         return self._stretch((0, 0, width, height), new_w, new_h)
 
-    def to_rle(self, height: int, width: int) -> dict[str, Any]:
+    def to_rle(self, height: int, width: int) -> Rle:
         """Encode on a canvas of ``height x width`` pixels."""
-        return coco_mask.encode(np.asfortranarray(self.rasterize(height, width)))
+        return encode_rle(self.rasterize(height, width))
 
     def area(self, height: int, width: int) -> int:
         """Return the number of pixels on a canvas of ``height x width`` pixels."""

@@ -11,11 +11,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from maskrcnn_benchmark.structures.binary_mask import BinaryMask, Bitmap, Box, floored_size
 from maskrcnn_benchmark.structures.bounding_box import FLIP_LEFT_RIGHT
-from maskrcnn_benchmark.structures.rle import rle_areas
+from maskrcnn_benchmark.structures.rle import (
+    Rle,
+    decode_rle,
+    encode_rle,
+    polygon_rles,
+    rle_areas,
+    to_rle,
+)
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,12 @@ class Polygons:
         ratios = np.array([ratio_w, ratio_h], dtype=np.float32)
         return Polygons([p * np.tile(ratios, len(p) // 2) for p in self.polygons])
 
-    def _rles(self, height: int, width: int) -> list[dict[str, Any]]:
-        return coco_mask.frPyObjects([p.tolist() for p in self.polygons], height, width)
+    def _rles(self, height: int, width: int) -> list[Rle]:
+        return polygon_rles([p.tolist() for p in self.polygons], height, width)
 
-    def to_rle(self, height: int, width: int) -> dict[str, Any]:
+    def to_rle(self, height: int, width: int) -> Rle:
         """Rasterise the union on a canvas of whole pixels by COCO's rule."""
-        return coco_mask.merge(self._rles(height, width))
+        return to_rle([p.tolist() for p in self.polygons], height, width)
 
     def area(self, height: int, width: int) -> int:
         """Return the number of pixels on a canvas of ``height x width`` pixels."""
@@ -55,7 +61,7 @@ class Polygons:
 
     def rasterize(self, height: int, width: int) -> Bitmap:
         """Return ``[height, width]`` of 0 and 1: the union of the polygons."""
-        return coco_mask.decode(self.to_rle(height, width))
+        return decode_rle(self.to_rle(height, width))
 
     def rasterize_in(self, box: Box, side: int) -> Bitmap:
         """Return ``[side, side]``: the part in ``box``, stretched to a square.
@@ -111,9 +117,9 @@ class NoMask:
         del ratio_w, ratio_h
         return self
 
-    def to_rle(self, height: int, width: int) -> dict[str, Any]:
+    def to_rle(self, height: int, width: int) -> Rle:
         """Encode an empty canvas of ``height x width`` pixels."""
-        return coco_mask.encode(np.asfortranarray(self.rasterize(height, width)))
+        return encode_rle(self.rasterize(height, width))
 
     def area(self, height: int, width: int) -> int:
         """Return 0."""
@@ -155,7 +161,7 @@ def make_instance_mask(annotation: Any, size: tuple[int, int]) -> InstanceMask:
     if isinstance(annotation, Polygons | BinaryMask | NoMask):
         return annotation
     if isinstance(annotation, dict):
-        pixels = _decode_rle(annotation)
+        pixels = decode_rle(annotation)
     elif isinstance(annotation, np.ndarray) and annotation.ndim == 2:
         pixels = (annotation != 0).astype(np.uint8)
     else:
@@ -165,13 +171,6 @@ def make_instance_mask(annotation: Any, size: tuple[int, int]) -> InstanceMask:
             f"mask of {pixels.shape[1]} x {pixels.shape[0]} in an image of {size[0]} x {size[1]}"
         )
     return BinaryMask(pixels)
-
-
-def _decode_rle(annotation: dict[str, Any]) -> Bitmap:
-    if isinstance(annotation["counts"], list):
-        height, width = annotation["size"]
-        annotation = coco_mask.frPyObjects(annotation, height, width)
-    return coco_mask.decode(annotation)
 
 
 def _read_polygons(annotation: Any) -> Polygons:

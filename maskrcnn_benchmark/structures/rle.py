@@ -1,4 +1,4 @@
-"""COCO's run length encodings, read with care: pycocotools' C code trusts what it gets."""
+"""Encode, decode and validate COCO's run-length encodings; pycocotools does not validate them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 Runs = NDArray[np.int64]
+Rle = dict[str, Any]  # ``size`` (height, width) and ``counts``, as in COCO's json
 
 _AT_ONCE = 255  # pycocotools keeps the number of masks in a uint8, which NumPy 2 refuses to wrap
 _FIRST, _LAST = 48, 48 + 63  # characters of a compressed count: 6 bits each
@@ -16,32 +17,58 @@ _MOST_DIGITS = 7  # groups of 5 bits in a count: more than 32 bits are no count 
 _SHOWN = 40
 
 
-def rle_areas(rles: Sequence[dict[str, Any]]) -> NDArray[np.int64]:
-    """Return the number of pixels of each compressed RLE, ``[N]``; there may be any number."""
+def encode_rle(mask: NDArray[Any]) -> Rle:
+    """Encode a mask of 0 and 1, or bool, ``[H, W]`` as compressed RLE; ``counts`` is a str."""
+    return _with_text(coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)))
+
+
+def _with_text(rle: Rle) -> Rle:
+    """Return what pycocotools made with ``counts`` as str, ready for JSON."""
+    return {"size": rle["size"], "counts": rle["counts"].decode("ascii")}
+
+
+def decode_rle(rle: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """Decode a well-formed RLE, compressed or plain, to 0 and 1 ``[H, W]``."""
+    return coco_mask.decode(to_rle(dict(rle), *rle["size"]))
+
+
+def rle_areas(rles: Sequence[Rle]) -> NDArray[np.int64]:
+    """Return the number of pixels of each compressed RLE, ``[N]``, for any N."""
     areas = np.zeros(len(rles), dtype=np.int64)
     for start in range(0, len(rles), _AT_ONCE):
         areas[start : start + _AT_ONCE] = coco_mask.area(list(rles[start : start + _AT_ONCE]))
     return areas
 
 
-def to_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
-    """Return a well-formed segmentation of COCO, polygons or RLE, as one compressed RLE."""
-    if isinstance(segmentation, dict) and not isinstance(segmentation["counts"], list):
-        return segmentation
-    rle = coco_mask.frPyObjects(segmentation, height, width)
-    return coco_mask.merge(rle) if isinstance(rle, list) else rle
+def to_rle(segmentation: Any, height: int, width: int) -> Rle:
+    """Convert a well-formed COCO segmentation (polygons or RLE) to one compressed RLE."""
+    if not isinstance(segmentation, dict):
+        return _with_text(coco_mask.merge(polygon_rles(segmentation, height, width)))
+    if isinstance(segmentation["counts"], list):
+        return _with_text(coco_mask.frPyObjects(segmentation, height, width))
+    return segmentation
+
+
+def polygon_rles(polygons: Sequence[Sequence[float]], height: int, width: int) -> list[Rle]:
+    """Return a compressed RLE of each polygon, ``x0, y0, x1, y1, ...``, by COCO's rule."""
+    return coco_mask.frPyObjects(list(polygons), height, width)
+
+
+def rle_box(rle: Rle) -> list[float]:
+    """Return the bounding box of a compressed RLE: ``x, y, width, height`` in pixels."""
+    return coco_mask.toBbox(rle).tolist()
 
 
 def read_runs(rle: Mapping[str, Any], height: int, width: int) -> Runs:
-    """Return the run lengths of an RLE out of a json, which alternate from a run of zeros on.
+    """Return the run lengths of an RLE from JSON: alternately of zeros and ones.
 
     Args:
-        rle: ``size`` and ``counts``, a list of run lengths or their compressed text.
+        rle: ``size`` and ``counts``, a list of run lengths or a compressed string.
         height: of the image, in pixels.
         width: of the image, in pixels.
 
     Raises:
-        ValueError: it is not an RLE of exactly these pixels; the message tells why in one line.
+        ValueError: it is not an RLE of an image of this size; the message says why in one line.
     """
     counts, size = rle.get("counts"), rle.get("size")
     if size != [height, width] or not all(type(side) is int for side in size):
@@ -71,13 +98,13 @@ def read_runs(rle: Mapping[str, Any], height: int, width: int) -> Runs:
 
 
 def _decompress(counts: str) -> Runs:
-    """Return the runs of a compressed text.
+    """Return the run lengths in a compressed string.
 
-    Numbers are little-endian in groups of 5 bits and signed; from the fourth on they are the
-    difference to the number before the last (the format of COCO's mask API).
+    Numbers are signed and little-endian, in groups of 5 bits; from the fourth on, they are the
+    difference from the second-last number (the format of COCO's mask API).
 
     Raises:
-        ValueError: a character is none of the format's, a number is cut off or too large.
+        ValueError: there is an invalid character, or a number is truncated or too large.
     """
     if counts[:2] in ("b'", 'b"'):
         raise ValueError(
@@ -107,13 +134,13 @@ def _decompress(counts: str) -> Runs:
 
 
 def plain_runs(runs: Runs) -> Runs:
-    """Return the same mask without runs of length 0, but for the first run of zeros.
+    """Remove runs of length 0, except for the first run of zeros.
 
-    pycocotools computes wrong overlaps of masks that have them.
+    With them, pycocotools computes wrong overlaps.
     """
     if not (runs[1:] == 0).any():
         return runs
-    # a run of nothing joins its neighbours, which are of one kind: keep one end for each change
+    # an empty run joins its neighbors, which are of the same kind
     of_ones = np.arange(len(runs)) % 2
     some = runs > 0
     lengths, kinds = runs[some], of_ones[some]

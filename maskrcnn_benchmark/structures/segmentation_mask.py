@@ -12,6 +12,7 @@ from torch import Tensor
 
 from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
 from maskrcnn_benchmark.structures.instance_mask import InstanceMask, NoMask, make_instance_mask
+from maskrcnn_benchmark.structures.rle import Rle
 
 
 class SegmentationMask:
@@ -90,14 +91,13 @@ class SegmentationMask:
         width, height = (int(side) for side in self.size)
         return np.array([m.area(height, width) for m in self.instances], dtype=np.int64)
 
-    def to_rles(self) -> list[dict[str, Any] | None]:
-        """Return each mask as compressed COCO RLE with ``counts`` as str, ready for json.
+    def to_rles(self) -> list[Rle | None]:
+        """Return each mask as compressed COCO RLE with ``counts`` as str, ready for JSON.
 
         None for an instance without a mask, which ``SegmentationMask`` takes back.
         """
         width, height = (int(side) for side in self.size)
-        rles = [None if isinstance(m, NoMask) else m.to_rle(height, width) for m in self.instances]
-        return [rle and {**rle, "counts": rle["counts"].decode("ascii")} for rle in rles]
+        return [None if isinstance(m, NoMask) else m.to_rle(height, width) for m in self.instances]
 
     def __getitem__(self, index: Tensor | slice | int | Sequence[int]) -> SegmentationMask:
         if isinstance(index, int):

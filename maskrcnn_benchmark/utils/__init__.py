@@ -1,1 +1,1 @@
-"""What every part may use: processes, logs, checkpoints. Imports nothing else of this package."""
+"""Utilities for all parts of the package: processes, logs, files, errors, the environment."""

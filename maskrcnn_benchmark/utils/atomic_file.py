@@ -9,7 +9,7 @@ from maskrcnn_benchmark.utils.file_names import fitted_name
 
 
 def draft_path(path: Path) -> Path:
-    """Return where a file is written until it is whole: beside it, ``<its name>.tmp``."""
+    """Return the path that a file is written to until it is complete: ``<its name>.tmp``."""
     return path.with_name(fitted_name(path.name, ".tmp"))
 
 
@@ -18,7 +18,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
     Args:
         path: the file to create or replace.
-        write: called with an open binary file, writes the content to it.
+        write: receives an open binary file and writes the content to it.
     """
     draft = draft_path(path)
     with draft.open("wb") as file:

@@ -1,6 +1,6 @@
 """Processes of one job: rank, world size, barrier, gather, reduce.
 
-Without ``init_process_group``, every function behaves as in a job of one process.
+Without ``init_process_group``, every function behaves as in a single-process job.
 """
 
 import time
@@ -15,18 +15,18 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-def _initialised() -> bool:
+def _initialized() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
 def get_world_size() -> int:
     """Return the number of processes of the job."""
-    return dist.get_world_size() if _initialised() else 1
+    return dist.get_world_size() if _initialized() else 1
 
 
 def get_rank() -> int:
     """Return the rank of this process, from 0."""
-    return dist.get_rank() if _initialised() else 0
+    return dist.get_rank() if _initialized() else 0
 
 
 def is_main_process() -> bool:
@@ -41,21 +41,21 @@ def synchronize() -> None:
 
 
 def fresh_store(store: dist.Store, rank: int, world_size: int, *, timeout: timedelta) -> dist.Store:
-    """Return a part of ``store`` that belongs to the current processes of a job only.
+    """Return a part of ``store`` that belongs only to the current processes of a job.
 
     torchrun restarts a job on the same store (https://github.com/pytorch/pytorch/issues/135712).
-    It still holds the addresses of the former processes, and a process that arrives before its
-    peers would connect to those. So rank 0 draws a name and sends it to whoever says hello, former
-    processes too, until all have answered under that name.
+    It still holds the addresses of the previous processes, and a process that arrives before its
+    peers would connect to those. So rank 0 draws a name and sends it to every process that
+    registers, previous ones included, until all current ones have answered under that name.
 
     Args:
-        store: reachable by all ranks; may hold entries of former processes.
+        store: reachable by all ranks; may hold entries of previous processes.
         rank: of this process.
         world_size: number of processes.
         timeout: how long to wait for the others.
 
     Raises:
-        RuntimeError: some ranks did not arrive within that time.
+        RuntimeError: some ranks did not arrive in time.
     """
     store.set_timeout(timeout)
     own = uuid.uuid4().hex
@@ -68,7 +68,7 @@ def fresh_store(store: dist.Store, rank: int, world_size: int, *, timeout: timed
     missing = list(range(1, world_size))
     while missing:
         if time.monotonic() > deadline:
-            raise RuntimeError(f"the processes {missing} of {world_size} did not come")
+            raise RuntimeError(f"ranks {missing} of {world_size} did not arrive")
         for other in missing:
             if store.check([f"hello/{other}"]):
                 store.set(f"welcome/{store.get(f'hello/{other}').decode()}", own)
@@ -93,9 +93,9 @@ def any_process(flag: Tensor) -> bool:
 
 
 def any_of_each(flags: Tensor) -> list[bool]:
-    """Return of each of ``flags``, bool ``[K]``, whether it is true on any process.
+    """Return for each of ``flags``, bool ``[K]``, whether it is true on any process.
 
-    However many there are, it is one exchange and one wait for the device.
+    One collective call and one device synchronization, whatever K is.
     """
     if get_world_size() > 1:
         flags = flags.to(torch.int32)
@@ -117,7 +117,7 @@ def reduce_dict(values: dict[str, Tensor], average: bool = True) -> dict[str, Te
     if world_size == 1 or not values:
         return values
     with torch.no_grad():
-        names = sorted(values)  # same order on every rank
+        names = sorted(values)  # the same order on every rank
         stacked = torch.stack([values[name] for name in names])
         dist.reduce(stacked, dst=0)
         if average and is_main_process():

@@ -1,26 +1,26 @@
-"""Names of files: in UTF-8 text, as the system spells them, and as long as a disk allows."""
+"""File names: conversion between UTF-8 text and the file system, and their maximum length."""
 
 import os
 import zlib
 
-_MOST_BYTES = 255  # of a file name, on the usual disks
+_MOST_BYTES = 255  # of a file name, in common file systems
 
 
 def name_in_text(path: str) -> str:
-    """Return a path from the command line or the disk as UTF-8 text holds it.
+    """Convert a path from the command line or the file system to UTF-8 text.
 
-    Where the locale is not UTF-8, Python's own spelling of such a path is another one.
+    In a locale other than UTF-8, Python decodes such a path differently.
     """
     return os.fsencode(path).decode("utf-8", "surrogateescape")
 
 
 def name_on_disk(text: str) -> str:
-    """Return a path out of UTF-8 text, such as a json, as the system takes it."""
+    """Convert a path from UTF-8 text, such as JSON, to what the file system expects."""
     return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
 def fitted_name(name: str, ending: str) -> str:
-    """Return a file name with an ending; one too long is cut, and a checksum of it follows."""
+    """Append a suffix to a file name; truncate a name that is too long and add its checksum."""
     content, rest = os.fsencode(name), os.fsencode(ending)
     if len(content) + len(rest) <= _MOST_BYTES:
         return name + ending

@@ -1,4 +1,4 @@
-"""The log: lines ``time name level: message`` on stdout and in ``log.txt``."""
+"""Logging: lines ``time name level: message`` to stdout and ``log.txt``."""
 
 import logging
 import sys
@@ -10,10 +10,12 @@ _FORMAT = "%(asctime)s %(name)s %(levelname)s: %(message)s"
 def setup_logger(
     name: str, save_dir: str | Path | None, distributed_rank: int = 0, filename: str = "log.txt"
 ) -> logging.Logger:
-    """Return the logger ``name``, writing to stdout and a file; a second call reconfigures it.
+    """Configure and return the logger ``name``, writing to stdout and a file.
+
+    A second call reconfigures it.
 
     Args:
-        name: of the logger; loggers below it (``name.part``) write through it.
+        name: of the logger; its child loggers (``name.part``) write through it.
         save_dir: folder of the log file (created if needed); empty or None: stdout only.
         distributed_rank: only rank 0 writes anything.
         filename: the file, appended to.
@@ -38,11 +40,11 @@ def setup_logger(
     return logger
 
 
-_told: set[str] = set()
+_warned: set[str] = set()
 
 
 def warn_once(kind: str, message: str) -> None:
-    """Log a warning unless one of its kind was logged by this process before."""
-    if kind not in _told:
-        _told.add(kind)
+    """Log a warning unless this process has logged one of this kind before."""
+    if kind not in _warned:
+        _warned.add(kind)
         logging.getLogger(__name__).warning(message)

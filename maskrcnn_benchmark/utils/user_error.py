@@ -1,4 +1,4 @@
-"""How a program ends when something goes wrong: in one line where the user can mend it."""
+"""Errors that the user can fix, reported in one line, and how a program exits on them."""
 
 import contextlib
 import errno
@@ -15,11 +15,11 @@ _LIBRARIES = ("torch", "torchvision", "numpy")
 
 
 class UserError(ValueError):
-    """The data, the config or the command line is wrong; the message tells the user what to mend.
+    """An error in the data, the config or the command line; the message says how to fix it.
 
     Args:
-        message: what is wrong. Torch's loader makes an error of a worker process again out of the
-            worker's whole traceback; the message is then what stood behind the error's name.
+        message: what is wrong. Torch's loader re-creates an error of a worker process from the
+            worker's whole traceback; only the part after the error's name is kept.
     """
 
     def __init__(self, message: str) -> None:
@@ -28,11 +28,11 @@ class UserError(ValueError):
 
 
 class MissingFileError(UserError, FileNotFoundError):
-    """A file that the data or the command line names is not there."""
+    """A file named by the data or the command line does not exist."""
 
 
 class MissingPackageError(UserError, ImportError):
-    """What was asked for needs an optional package that is not installed."""
+    """A requested feature needs an optional package that is not installed."""
 
 
 @contextlib.contextmanager
@@ -59,14 +59,16 @@ def user_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def failures_named() -> Iterator[None]:
-    """End a program, as the decorator of its ``main``, in the way that suits what went wrong.
+    """Turn an exception into an exit code and a message; use as the decorator of ``main``.
 
     A ``UserError``, or a file that the system refuses to read or write: one line and exit code 2.
-    Ctrl-C: one word and exit code 130, as the shell counts a program that Ctrl-C ended. Anything
-    else is a defect, whose traceback is shown. Of a job of several processes, the rank is named.
+    Ctrl-C: one word and exit code 130, the shell's convention. Anything else is a bug: its
+    traceback is shown. In a job of several processes, the message names the rank.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no error
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # never fail on a name that the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     try:
         yield
@@ -92,7 +94,7 @@ def _end(error: Exception) -> NoReturn:
 
 
 def _rank() -> str:
-    """Return which process of a job this is, as its launcher numbers it; "" if it is alone."""
+    """Return a description of this process by its rank; "" if the job has one process."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     return f"rank {os.environ.get('RANK')} of {size} on {platform.node()}" if size > 1 else ""
 

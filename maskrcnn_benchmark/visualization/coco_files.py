@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from maskrcnn_benchmark.structures.fields import CLASS_SCORE, MASK_IOU
 from maskrcnn_benchmark.visualization.instances import Instances, labels_of
 
 Row = dict[str, Any]
@@ -16,26 +17,27 @@ Row = dict[str, Any]
 def _instances(rows: list[tuple[Row, Row]], names: Mapping[int, str]) -> Instances:
     """Return the detections of one image from their rows in `bbox.json` and `segm.json`."""
     xywh = np.array([box["bbox"] for box, _ in rows], np.float64)
-    scores = np.array([box["score"] for box, _ in rows], np.float64)
-    mask_scores = np.array([mask["score"] for _, mask in rows], np.float64)
+    has_ious = all(MASK_IOU.key in mask for _, mask in rows)
+    mask_ious = [mask[MASK_IOU.key] for _, mask in rows] if has_ious else None
     return Instances(
         masks=[mask["segmentation"] for _, mask in rows],
         boxes=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:] - 1], axis=1),
         labels=labels_of([box["category_id"] for box, _ in rows], names),
         names=[names[box["category_id"]] for box, _ in rows],
-        scores=scores,
-        mask_ious=mask_scores / np.maximum(scores, 1e-12),
+        scores=np.array([box[CLASS_SCORE.key] for box, _ in rows], np.float64),
+        mask_ious=None if mask_ious is None else np.array(mask_ious, np.float64),
     )
 
 
 def load_detections(
     folder: str | Path, names: Mapping[int, str], *, min_score: float = 0.5
 ) -> dict[int, Instances]:
-    """Return the detections of a model with a MaskIoU head, by image id.
+    """Return the detections that an evaluation wrote, by image id.
 
     Args:
-        folder: holds `bbox.json` (class scores) and `segm.json` (mask scores), whose rows belong
-            together, as `inference` writes them.
+        folder: holds `bbox.json` (with class scores) and `segm.json`, whose rows belong together,
+            as `inference` writes them; rows without `mask_iou`, as those of a model without a
+            MaskIoU head, give detections without mask IoUs.
         names: class name of each category id, in the order of the annotation file.
         min_score: detections with a lower class score are omitted.
 
@@ -56,8 +58,8 @@ def load_detections(
     for box, mask in zip(boxes, masks, strict=True):
         if (box["image_id"], box["category_id"]) != (mask["image_id"], mask["category_id"]):
             raise ValueError(f"{folder}: the rows of bbox.json and segm.json differ in their order")
-        if box["score"] >= min_score:
+        if box[CLASS_SCORE.key] >= min_score:
             rows[box["image_id"]].append((box, mask))
     for of_image in rows.values():
-        of_image.sort(key=lambda row: -row[0]["score"])
+        of_image.sort(key=lambda row: -row[0][CLASS_SCORE.key])
     return {image_id: _instances(of_image, names) for image_id, of_image in rows.items()}

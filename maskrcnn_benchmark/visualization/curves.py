@@ -44,20 +44,20 @@ def read_metrics(folder: str | Path) -> Run:
     """
     path = Path(folder) / _FILE
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no {_FILE}: is it the OUTPUT_DIR of a training?")
+        raise FileNotFoundError(f"{folder} has no {_FILE}: is it the OUTPUT_DIR of a training run?")
     values: defaultdict[str, dict[int, float]] = defaultdict(dict)
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    for number, line in enumerate(lines, 1):
+    for line_number, line in enumerate(lines, 1):
         try:
-            figures = json.loads(line)
-            iteration = int(figures.pop("iteration"))
+            metrics = json.loads(line)
+            iteration = int(metrics.pop("iteration"))
         except (ValueError, TypeError, KeyError, AttributeError):
-            if number == len(lines):
+            if line_number == len(lines):
                 break
             raise ValueError(
-                f"{path}, line {number}: {line!r:.80} is not a line of figures"
+                f"{path}, line {line_number}: {line!r:.80} is not a line of metrics"
             ) from None
-        for key, value in figures.items():
+        for key, value in metrics.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 values[key][iteration] = float(value)
     return {
@@ -66,18 +66,18 @@ def read_metrics(folder: str | Path) -> Run:
 
 
 def plot_runs(folders: Sequence[str | Path], path: str | Path, *, keys: str = DEFAULT_KEYS) -> None:
-    """Plot losses, learning rate and AP over the iterations, in one color per run.
+    """Plot losses, learning rate and AP against the iteration, with one color per run.
 
-    Each key has its panel; evaluation metrics of one name (``bbox_AP``, ``segm_AP``) share one.
+    Each key has a panel of its own; metrics of the same name (``bbox_AP``, ``segm_AP``) share one.
 
     Args:
-        folders: OUTPUT_DIR of each run. One whose file is empty is named in a warning.
+        folders: OUTPUT_DIR of each run; a warning names those whose file is empty.
         path: image to write; its suffix selects the format (png, pdf, svg).
-        keys: regular expression that a key must match as a whole to be drawn.
+        keys: regular expression that the whole key must match to be plotted.
 
     Raises:
         FileNotFoundError: a folder has no ``metrics.jsonl``.
-        ValueError: a file is broken, no figure matches ``keys``, or the format is unknown.
+        ValueError: a file is broken, no metric matches ``keys``, or the format is unknown.
     """
     try:
         drawn = re.compile(keys)
@@ -85,11 +85,11 @@ def plot_runs(folders: Sequence[str | Path], path: str | Path, *, keys: str = DE
         raise ValueError(f"{keys!r} is not a regular expression: {error}") from error
     runs = dict(zip(_names(folders), map(read_metrics, folders), strict=True))
     for name in (name for name, run in runs.items() if not run):
-        logging.getLogger(__name__).warning(f"{name}: {_FILE} holds no figures yet")
+        logging.getLogger(__name__).warning(f"{name}: {_FILE} holds no metrics yet")
     panels = _panels({key for run in runs.values() for key in run if drawn.fullmatch(key)})
     if not panels:
         listed = ", ".join(map(str, folders))
-        raise ValueError(f"nothing to draw: no figure in {_FILE} of {listed} matches {keys!r}")
+        raise ValueError(f"nothing to plot: no metric in {_FILE} of {listed} matches {keys!r}")
     path = Path(path)
     unfinished = path.with_name(fitted_name(f"unfinished-{path.stem}", path.suffix))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,14 +130,14 @@ def _draw_panels(panels: Mapping[str, list[str]], runs: Mapping[str, Run]) -> Fi
 
 
 def _draw_panel(axes: Axes, title: str, keys: list[str], runs: Mapping[str, Run]) -> None:
-    """Draw the curves of some keys, one line style per key, one color per run (or per key)."""
-    for number, (name, run) in enumerate(runs.items()):
+    """Plot the curves of some keys: one line style per key, one color per run (or per key)."""
+    for index, (name, run) in enumerate(runs.items()):
         for style, key in enumerate(keys):
             if key not in run:
                 continue
             task = key.removesuffix(f"_{title}") if key != title else ""
             label = ": ".join(part for part in (name if len(runs) > 1 else "", task) if part)
-            color = f"C{number if len(runs) > 1 else style}"
+            color = f"C{index if len(runs) > 1 else style}"
             _draw_curve(
                 axes,
                 run[key],
@@ -157,7 +157,7 @@ def _draw_panel(axes: Axes, title: str, keys: list[str], runs: Mapping[str, Run]
 def _draw_curve(
     axes: Axes, curve: Curve, *, color: str, style: int, label: str, smooth: bool
 ) -> None:
-    """Draw a curve; a long one to be smoothed is thin, with its running mean on top."""
+    """Plot a curve; if smoothed, a long one is thin, with its running mean on top."""
     iterations, values = np.array(curve[0]), np.array(curve[1])
     line: dict[str, Any] = {
         "color": color,

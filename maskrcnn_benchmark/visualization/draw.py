@@ -1,8 +1,8 @@
 """Draw instances on images: smooth contours, translucent fills, labels that never overlap.
 
-Everything is drawn at output resolution, to which small pictures are enlarged first, so that thin
-contours and text stay sharp. In a crowd the text shrinks first, down to 11 pixels; then the labels
-of the lowest class scores are left out, as are those that find no free place.
+Small images are enlarged to the output resolution first, so that thin contours and text stay sharp.
+In crowded images, the text first shrinks, down to 11 pixels; then the labels with the lowest class
+scores are omitted, as are labels without a free position.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from maskrcnn_benchmark.visualization.colors import colors_for, ink_on
-from maskrcnn_benchmark.visualization.instances import Instances
+from maskrcnn_benchmark.visualization.instances import Drawable, label_text
 from maskrcnn_benchmark.visualization.label_placement import place_labels
 from maskrcnn_benchmark.visualization.outline import Outline, fill, stroke
 from maskrcnn_benchmark.visualization.outline import outline as outline_of
 from maskrcnn_benchmark.visualization.text import draw_label, label_size
 
-# of the picture under labels: where the text begins to shrink, and where labels are left out
+# share of the image covered by labels at which text shrinks, and at which labels are omitted
 _SHRINKING_SHARE, _LABEL_SHARE = 0.12, 0.2
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB
@@ -34,7 +34,7 @@ def _checked(image: Picture) -> Picture:
 
 
 def _enlarge(image: Picture, long_side: int) -> tuple[Picture, float]:
-    """Return the image enlarged to a long side of at least `long_side` pixels, and the factor."""
+    """Return the image enlarged to a long side of at least ``long_side`` pixels, and the factor."""
     height, width = image.shape[:2]
     factor = max(1.0, long_side / max(height, width))
     if factor == 1.0:
@@ -44,7 +44,7 @@ def _enlarge(image: Picture, long_side: int) -> tuple[Picture, float]:
 
 
 def _importance(outlines: Sequence[Outline], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Return [H, W] the cost of hiding each pixel: highest for small instances and edges."""
+    """Return the cost of hiding each pixel, [H, W]: highest for small instances and edges."""
     total = np.zeros(shape, np.float64)
     for outline in outlines:
         total[outline.window] += outline.coverage * min(1.0, 0.25 + 60 / np.sqrt(outline.area + 1))
@@ -64,7 +64,7 @@ def _font_size(texts: Sequence[str], shape: tuple[int, int]) -> int:
 def _leader(
     draw: ImageDraw.ImageDraw, rectangle: NDArray[Any], outline: Outline, ink: Any, width: int
 ) -> None:
-    """Return a line from a label [4] xyxy to its instance, if the two do not touch."""
+    """Draw a line from a label [4] xyxy to its instance, unless the two touch."""
     points = np.concatenate(outline.contours)
     away = np.hypot(*np.maximum(np.maximum(points - rectangle[2:], rectangle[:2] - points), 0).T)
     nearest = int(np.argmin(away))
@@ -80,7 +80,7 @@ def _leader(
 
 @dataclass(frozen=True)
 class Label:
-    """A placed label: its text, and its rectangle (x, y, width, height) in output pixels."""
+    """A placed label: its text and its rectangle (x, y, width, height) in output pixels."""
 
     text: str
     rectangle: tuple[int, int, int, int]
@@ -97,7 +97,7 @@ def layout_labels(
         importance: [H, W] cost of hiding each output pixel, about 0 to 1.
 
     Returns:
-        N labels, None for a text without room, and the font size.
+        N labels (None for a text without room), and the font size.
     """
     size = _font_size(texts, (importance.shape[0], importance.shape[1]))
     sizes = np.array([label_size(t, size) for t in texts], np.int64).reshape(-1, 2)
@@ -140,7 +140,7 @@ def _line_width(canvas: Picture) -> int:
 
 def draw_instances(
     image: Picture,
-    instances: Instances,
+    instances: Drawable,
     *,
     color_by: Literal["instance", "class"] = "instance",
     draw_boxes: bool = False,
@@ -149,24 +149,24 @@ def draw_instances(
 ) -> Picture:
     """Draw instances with their labels on an image.
 
-    Instances without a visible mask are not drawn. Labels never cover each other. In a crowd their
-    text shrinks, down to 11 pixels; what would still cover more than a fifth of the picture is left
-    out, the lowest class scores first.
+    Instances without a visible mask are not drawn. Labels never overlap. In crowded images, their
+    text shrinks down to 11 pixels; labels that would still cover more than a fifth of the image are
+    omitted, lowest class scores first.
 
     Args:
         image: uint8 RGB [H, W, 3]; not changed.
-        instances: in the pixels of `image`.
-        color_by: "instance" to tell neighbours apart, by their order; "class" to tell classes
-            apart, each in the same colour in every picture and every run.
-        draw_boxes: whether to draw the boxes too; those of the masks where `instances` has none.
-        long_side: smaller pictures are enlarged to this many pixels, so that text is legible.
+        instances: in pixels of ``image``: a ``Prediction``, or ``Instances`` of plain arrays.
+        color_by: "instance" to tell neighbors apart, by their order; "class" to tell classes
+            apart, each in the same color in every image and every run.
+        draw_boxes: whether to draw boxes too; those of the masks if ``instances`` has none.
+        long_side: smaller images are enlarged to this many pixels, so that text is legible.
         opacity: of the fills, 0 to 1.
 
     Returns:
-        A new uint8 RGB picture.
+        A new uint8 RGB image.
 
     Raises:
-        ValueError: for an image of another kind, or masks of another size than the image.
+        ValueError: the image is not uint8 RGB, or a mask differs in size from the image.
     """
     canvas, factor = _enlarge(_checked(image), long_side)
     masks = (instances.mask(i, image.shape[:2]) for i in range(len(instances)))
@@ -187,5 +187,5 @@ def draw_instances(
     if instances.scores is not None:
         rows.sort(key=lambda row: -float(np.asarray(instances.scores)[row[0]]))
     order = [i for i, _ in rows]
-    texts = [instances.text(i) for i in order]
+    texts = [label_text(instances, i) for i in order]
     return _draw_labels(canvas, [o for _, o in rows], texts, colors[order])

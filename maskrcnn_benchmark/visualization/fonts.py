@@ -1,7 +1,7 @@
-"""How names are drawn as they are written, whatever they are: fonts, line breaks, markup.
+"""Draw class names literally in any script: fonts, line breaks, markup.
 
-Text is in the DejaVu font that comes with matplotlib; characters that it lacks are taken from
-another font that is installed. Where there is none, one warning says so.
+Text is set in matplotlib's DejaVu font; characters that it lacks are taken from another installed
+font. If there is none, a warning is logged once.
 """
 
 import contextlib
@@ -20,12 +20,12 @@ from matplotlib import font_manager
 from maskrcnn_benchmark.utils.logger import warn_once
 
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_SURROGATES = re.compile(r"[\ud800-\udfff]")  # of names that are not UTF-8
-_SELECTORS = range(0xFE00, 0xFE10)  # choose between forms of the character before
+_SURROGATES = re.compile(r"[\ud800-\udfff]")  # from names that are not UTF-8
+_SELECTORS = range(0xFE00, 0xFE10)  # select a variant of the preceding character
 
 
 def one_line(text: str) -> str:
-    """Return a text as it is drawn: line breaks and control characters become a space."""
+    """Replace line breaks and control characters by a space, for drawing on one line."""
     return _SURROGATES.sub("\ufffd", _BREAKS.sub(" ", text))
 
 
@@ -40,10 +40,10 @@ def _has(file: str, character: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _installed() -> list[str]:
-    """Return the files of the scalable fonts on this machine, upright sans-serif ones first."""
+    """Return the files of the installed scalable fonts, upright sans-serif ones first."""
     found = []
     for file in font_manager.findSystemFonts():
-        with contextlib.suppress(Exception):  # a broken font is none
+        with contextlib.suppress(Exception):  # skip broken fonts
             font: Any = font_manager.get_font(file)
             plain = font.style_name in ("Regular", "Book", "Normal", "Roman")
             if font.scalable:
@@ -53,7 +53,7 @@ def _installed() -> list[str]:
 
 @lru_cache(maxsize=256)
 def _fallbacks(missing: frozenset[str]) -> tuple[str, ...]:
-    """Return fonts that have the characters, as few as will do; warn of those in none."""
+    """Return as few fonts as cover the characters; warn about characters in no font."""
     chosen, left = [], missing
     while left:
         of_each = {file: {c for c in left if _has(file, c)} for file in _installed()}
@@ -61,8 +61,9 @@ def _fallbacks(missing: frozenset[str]) -> tuple[str, ...]:
         if best is None or not of_each[best]:
             warn_once(
                 "font",
-                f"no installed font has {''.join(sorted(left))!r}, which is drawn as empty boxes, "
-                "as others may be: install a font of that script, such as Noto Sans",
+                f"no installed font has {''.join(sorted(left))!r}: these and other missing "
+                "characters are drawn as empty boxes; install a font for that script, such as "
+                "Noto Sans",
             )
             break
         chosen.append(best)
@@ -76,14 +77,14 @@ def _is_visible(character: str) -> bool:
 
 
 def font_files(text: str) -> tuple[str, ...]:
-    """Return the font files that a text needs, the one that comes with matplotlib first."""
+    """Return the font files that a text needs, matplotlib's own first."""
     missing = frozenset(c for c in set(text) if _is_visible(c) and not _has(_default(), c))
     return (_default(), *_fallbacks(missing))
 
 
 @lru_cache(maxsize=4096)
 def runs(text: str) -> tuple[tuple[str, str], ...]:
-    """Return ``(font file, part)`` for the parts of a line that are each in one font."""
+    """Split a line into parts of one font each: ``(font file, part)``."""
     files = font_files(text)
 
     def file_of(character: str) -> str:
@@ -94,13 +95,13 @@ def runs(text: str) -> tuple[tuple[str, str], ...]:
 
 @contextlib.contextmanager
 def plain_text(texts: Iterable[str]) -> Iterator[None]:
-    """Let matplotlib draw text as it is written, without markup, in fonts that have its characters.
+    """Let matplotlib draw text literally, without markup, in fonts that have its characters.
 
-    Figures are to be made and saved inside. Numbers of a logarithmic axis need a formatter without
+    Create and save figures inside. Tick labels of a logarithmic axis need a formatter without
     markup.
 
     Args:
-        texts: all texts that are not the program's own.
+        texts: all texts to be drawn that come from the user.
     """
     families = []
     for file in font_files("".join(map(one_line, texts))):
@@ -111,5 +112,5 @@ def plain_text(texts: Iterable[str]) -> Iterator[None]:
         matplotlib.rc_context({"text.parse_math": False, "font.family": families}),
         warnings.catch_warnings(),
     ):
-        warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing from")  # told already
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing from")  # warned about above
         yield

@@ -2,27 +2,92 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
+
+from maskrcnn_benchmark.structures.fields import SCORE_KINDS
+from maskrcnn_benchmark.structures.rle import decode_rle, to_rle
 
 Masks = NDArray[np.bool_] | Sequence[NDArray[np.bool_] | Mapping[str, Any]]
 
 
-def _to_bool(mask: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return one mask [H, W], given as an array or as COCO RLE."""
-    if isinstance(mask, Mapping):
-        rle = dict(mask)
-        if isinstance(rle["counts"], list):
-            rle = coco_mask.frPyObjects(rle, *rle["size"])
-        mask = coco_mask.decode(rle)
-    decoded = np.asarray(mask).astype(bool)
+class Drawable(Protocol):
+    """N instances of one image that can be drawn: ``Instances`` or a ``Prediction``.
+
+    Unknown attributes are None.
+    """
+
+    @property
+    def labels(self) -> NDArray[Any] | None:
+        """[N] class indices, for colors by class."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str] | None:
+        """N class names."""
+        ...
+
+    @property
+    def scores(self) -> NDArray[Any] | None:
+        """[N] class scores."""
+        ...
+
+    @property
+    def mask_ious(self) -> NDArray[Any] | None:
+        """[N] predicted mask IoUs."""
+        ...
+
+    @property
+    def is_crowd(self) -> NDArray[Any] | None:
+        """[N] whether it is a region of many objects."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def mask(self, index: int, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Return the mask of an instance, bool [H, W]; without masks, its filled box."""
+        ...
+
+    def box(self, index: int, size: tuple[int, int]) -> NDArray[np.float64]:
+        """Return the edges of a box, [4]: left, top, right, bottom in continuous pixels."""
+        ...
+
+
+def to_bool_mask(mask: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return one mask [H, W], given as an array or as COCO RLE.
+
+    Raises:
+        ValueError: it is not of this size, (height, width).
+    """
+    decoded = np.asarray(decode_rle(mask) if isinstance(mask, Mapping) else mask).astype(bool)
     if decoded.shape != size:
-        raise ValueError(f"a mask has shape {decoded.shape}, its picture (height, width) = {size}")
+        raise ValueError(f"a mask has shape {decoded.shape}, its image (height, width) = {size}")
     return decoded
+
+
+def filled_box(edges: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return bool [H, W] of a box [4] (left, top, right, bottom), rounded to whole pixels."""
+    left, top = edges[:2].round().astype(int)
+    right, bottom = (edges[2:] - 1).round().astype(int) + 1
+    filled = np.zeros(size, bool)
+    filled[max(top, 0) : bottom, max(left, 0) : right] = True
+    return filled
+
+
+def label_text(instances: Drawable, index: int) -> str:
+    """Return the label of an instance: "person cls 0.98 · mask 0.71", or the known parts of it."""
+    name = "" if instances.names is None else instances.names[index]
+    if instances.is_crowd is not None and instances.is_crowd[index]:
+        name = f"{name} (crowd)"
+    numbers = [
+        f"{kind.word} {float(values[index]):.2f}"
+        for kind in SCORE_KINDS.values()
+        if kind.word and (values := getattr(instances, kind.field)) is not None
+    ]
+    return f"{name} {' · '.join(numbers)}".strip()
 
 
 @dataclass(frozen=True)
@@ -31,12 +96,12 @@ class Instances:
 
     Attributes:
         masks: bool [N, H, W], or a sequence of bool [H, W] arrays and COCO RLE.
-        boxes: [N, 4] xyxy; taken from the masks when None.
-        labels: [N] class numbers, for colours by class.
+        boxes: [N, 4] inclusive xyxy; taken from the masks if None.
+        labels: [N] class indices, for colors by class.
         names: N class names.
         scores: [N] class scores.
         mask_ious: [N] predicted mask IoUs.
-        is_crowd: [N]; such regions are drawn lighter and called crowd.
+        is_crowd: [N]; crowd regions are drawn lighter, and labeled as such.
     """
 
     masks: Masks | None = None
@@ -55,7 +120,7 @@ class Instances:
             if getattr(self, name) is not None
         }
         if len(set(lengths.values())) > 1:
-            raise ValueError(f"instances of one picture need arrays of one length, got {lengths}")
+            raise ValueError(f"instances of one image need arrays of equal length, got {lengths}")
         if lengths and self.masks is None and self.boxes is None:
             raise ValueError("instances need masks or boxes to be drawn")
         object.__setattr__(self, "_size", next(iter(lengths.values()), 0))
@@ -66,12 +131,8 @@ class Instances:
     def mask(self, index: int, size: tuple[int, int]) -> NDArray[np.bool_]:
         """Return the mask of an instance, bool [H, W]; without masks, its filled box."""
         if self.masks is not None:
-            return _to_bool(self.masks[index], size)
-        assert self.boxes is not None
-        x1, y1, x2, y2 = np.asarray(self.boxes[index], np.float64).round().astype(int)
-        filled = np.zeros(size, bool)
-        filled[max(y1, 0) : y2 + 1, max(x1, 0) : x2 + 1] = True
-        return filled
+            return to_bool_mask(self.masks[index], size)
+        return filled_box(self.box(index, size), size)
 
     def box(self, index: int, size: tuple[int, int]) -> NDArray[np.float64]:
         """Return the edges of a box, [4] left, top, right, bottom; without boxes, of the mask."""
@@ -80,21 +141,9 @@ class Instances:
         x, y, w, h = cv2.boundingRect(self.mask(index, size).view(np.uint8))
         return np.array([x, y, x + w, y + h], np.float64)
 
-    def text(self, index: int) -> str:
-        """Return the label text: "person cls 0.98 · mask 0.71", or the known parts of it."""
-        name = self.names[index] if self.names is not None else ""
-        if self.is_crowd is not None and self.is_crowd[index]:
-            name = f"{name} (crowd)"
-        numbers = []
-        if self.scores is not None:
-            numbers.append(f"cls {float(self.scores[index]):.2f}")
-        if self.mask_ious is not None:
-            numbers.append(f"mask {float(self.mask_ious[index]):.2f}")
-        return f"{name} {' · '.join(numbers)}".strip()
-
 
 def labels_of(category_ids: Sequence[int], names: Mapping[int, str]) -> NDArray[np.int64]:
-    """Return [N] labels as a model of these categories predicts them, for matching colors."""
+    """Return the labels [N] that a model of these categories would predict, for matching colors."""
     label_of = {category_id: label for label, category_id in enumerate(names, 1)}
     return np.array([label_of[category_id] for category_id in category_ids], np.int64)
 
@@ -107,17 +156,11 @@ def from_coco_annotations(
     Args:
         annotations: entries of a COCO file; polygons, compressed or uncompressed RLE.
         names: class name of each category id, in the order of the file.
-        size: (height, width) of the picture.
+        size: (height, width) of the image.
     """
-
-    def rle(segmentation: Any) -> Mapping[str, Any]:
-        if isinstance(segmentation, Mapping):
-            return segmentation
-        return coco_mask.merge(coco_mask.frPyObjects(segmentation, *size))
-
     xywh = np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)
     return Instances(
-        masks=[rle(a["segmentation"]) for a in annotations],
+        masks=[to_rle(a["segmentation"], *size) for a in annotations],
         boxes=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:] - 1], axis=1),
         labels=labels_of([a["category_id"] for a in annotations], names),
         names=[names[a["category_id"]] for a in annotations],

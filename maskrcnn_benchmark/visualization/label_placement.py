@@ -10,7 +10,7 @@ Floats = NDArray[np.float64]
 
 
 def _window_sums(values: Floats, rows: int, columns: int) -> Floats:
-    """Return the sum over each window of `rows` x `columns` cells: [H-rows+1, W-columns+1]."""
+    """Return the sum over each window of ``rows`` x ``columns``: [H-rows+1, W-columns+1]."""
     total = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     return (
         total[rows:, columns:]
@@ -21,22 +21,22 @@ def _window_sums(values: Floats, rows: int, columns: int) -> Floats:
 
 
 def _shrink(values: Floats) -> Floats:
-    """Return the mean over each grid cell; pixels beyond the last full cell are ignored."""
+    """Average over each grid cell; pixels beyond the last full cell are ignored."""
     height, width = values.shape[0] // GRID, values.shape[1] // GRID
     cells = values[: height * GRID, : width * GRID].reshape(height, GRID, width, GRID)
     return cells.mean(axis=(1, 3), dtype=np.float64)
 
 
 def _distance(shape: tuple[int, int], label: tuple[int, int], box: Floats) -> Floats:
-    """Return the distance (in cells) of each label position from the best one, beside its box.
+    """Return the distance (in cells) of each label position from the best one, next to its box.
 
     Args:
-        shape: (rows, columns) of places.
+        shape: (rows, columns) of candidate positions.
         label: (rows, columns) of the label.
         box: [4] xyxy in cells.
     """
     rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])[None]
-    # sliding sideways costs little while the label covers the box, or starts over it
+    # sideways shifts cost little while the label covers the box or starts above it
     leftmost = min(box[0], box[2] - label[1])
     rightmost = max(box[0], box[2] - 0.4 * label[1])
     aside = np.maximum(leftmost - columns, 0) + np.maximum(columns - rightmost, 0)
@@ -53,7 +53,7 @@ def place_labels(sizes: NDArray[np.int64], boxes: Floats, importance: Floats) ->
     Args:
         sizes: [N, 2] (width, height) of the labels in pixels.
         boxes: [N, 4] xyxy boxes of the objects in pixels.
-        importance: [H, W] how much is lost where a label covers the picture, about 0 to 1.
+        importance: [H, W] cost of covering each pixel by a label, about 0 to 1.
 
     Returns:
         [N, 2] top-left corners (x, y); (-1, -1) for a label without a free position.

@@ -1,7 +1,7 @@
 """Smooth mask outlines at output resolution, and their rendering.
 
-The contour of the pixels is smoothed along itself, not the mask: the stairs of the pixels go, and a
-mask of one pixel, or a line one pixel wide, stays.
+The pixel contour is smoothed, not the mask: staircases vanish, while a mask of one pixel or a line
+one pixel wide survives.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 _SHIFT = 4  # sub-pixel bits of cv2.polylines and cv2.fillPoly
 _SMOOTHING = 1.2  # pixels of the mask, standard deviation along the contour
-_PAD = 2  # output pixels round the coverage's window, for the softened edge
+_PAD = 2  # output pixels around the coverage window, for the antialiased edge
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB
 Floats = NDArray[np.float64]
@@ -24,14 +24,14 @@ class Outline:
     """An instance at output resolution, in output pixels."""
 
     window: tuple[slice, slice]
-    coverage: NDArray[np.float32]  # [h, w] in 0-1, of the window
-    contours: list[Floats]  # [n, 2] xy, the whole picture's coordinates
+    coverage: NDArray[np.float32]  # [h, w] in [0, 1], within the window
+    contours: list[Floats]  # [n, 2] xy, in coordinates of the whole image
     box: Floats  # [4] xyxy of the part with the longest contour
     area: float
 
 
 def _smoothed(contour: Floats, steps_per_pixel: int) -> Floats:
-    """Return a closed contour [n, 2] smoothed by a Gaussian; small ones are smoothed less."""
+    """Smooth a closed contour [n, 2] by a Gaussian; small ones are smoothed less."""
     sigma = min(_SMOOTHING * steps_per_pixel, len(contour) / 16)
     radius = int(3 * sigma)
     if radius < 1:
@@ -52,7 +52,7 @@ def outline(mask: NDArray[np.bool_], factor: float, shape: tuple[int, int]) -> O
 
     Args:
         mask: bool [H, W].
-        factor: output pixels in a pixel of the mask.
+        factor: output pixels per mask pixel.
         shape: (height, width) of the output.
 
     Returns:
@@ -62,11 +62,11 @@ def outline(mask: NDArray[np.bool_], factor: float, shape: tuple[int, int]) -> O
     if w == 0:
         return None
     crop = np.pad(mask[y : y + h, x : x + w], 1).astype(np.uint8)
-    steps = int(np.ceil(factor)) + 1  # at 1 the contour of a pixel would be a point
+    steps = int(np.ceil(factor)) + 1  # with 1, the contour of a single pixel would be a point
     fine = cv2.resize(crop, None, fx=steps, fy=steps, interpolation=cv2.INTER_NEAREST)
     found, _ = cv2.findContours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     corner = np.array([x - 1, y - 1], np.float64)
-    # a pixel's centre is half a pixel from its edge, in the mask and in the output
+    # a pixel's center is half a pixel from its edge, in the mask and in the output
     contours = [
         (_smoothed(c[:, 0].astype(np.float64), steps) / steps + 0.5 / steps + corner) * factor - 0.5
         for c in found
@@ -94,7 +94,7 @@ def fill(canvas: Picture, shape: Outline, color: NDArray[np.uint8], opacity: flo
 
 
 def stroke(canvas: Picture, shape: Outline, color: NDArray[Any], width: int) -> None:
-    """Draw the contour in a color over a slightly wider dark one, in place."""
+    """Draw the contour in a color over a slightly wider dark line, in place."""
     points = _fixed(shape.contours)
     dark = tuple(int(0.25 * c) for c in color)
     for rgb, thickness in ((dark, width + 2), (tuple(int(c) for c in color), width)):

@@ -33,17 +33,17 @@ def contact_sheet(
     """Arrange images of any size in a grid on white, in reading order, with titles above.
 
     Args:
-        pictures: uint8 RGB pictures, at least one.
-        titles: one line for each picture.
+        pictures: uint8 RGB images, at least one.
+        titles: one line per image.
         columns: maximum number of cells per row.
-        cell_size: (width, height) that each picture is scaled to fit.
+        cell_size: (width, height) that each image is scaled to fit.
         gap: white pixels between cells.
 
     Raises:
         ValueError: there is no image.
     """
     if not pictures:
-        raise ValueError("a contact sheet needs at least one picture")
+        raise ValueError("a contact sheet needs at least one image")
     width, height = cell_size
     cells = [_fitted(picture, width, height) for picture in pictures]
     if titles is not None:

@@ -1,4 +1,4 @@
-"""Text on pictures, in one line each; see ``fonts`` for how names are drawn."""
+"""Single-line text on images; ``fonts`` chooses the fonts."""
 
 from functools import lru_cache
 from typing import Any
@@ -18,7 +18,7 @@ def _face(file: str, size: int) -> ImageFont.FreeTypeFont:
 
 
 def _metrics(size: int) -> tuple[int, int]:
-    """(ascent, descent) of a line in pixels, the same for every text."""
+    """Return (ascent, descent) of a line in pixels, the same for every text."""
     (file,) = font_files("")
     return _face(file, size).getmetrics()
 
@@ -26,14 +26,14 @@ def _metrics(size: int) -> tuple[int, int]:
 def draw_line(
     draw: ImageDraw.ImageDraw, corner: tuple[float, float], text: str, *, size: int, **options: Any
 ) -> None:
-    """Draw a text, part after part in the font that has it, in place.
+    """Draw a text in place, each part in a font that has its characters.
 
     Args:
-        draw: of the picture.
-        corner: (x, y) of the upper left.
-        text: drawn as it is written, in one line.
-        size: of the font in pixels.
-        options: of ``ImageDraw.text``.
+        draw: drawing context of the image.
+        corner: (x, y) of the upper left corner.
+        text: drawn literally, on one line.
+        size: font size in pixels.
+        options: keyword arguments of ``ImageDraw.text``.
     """
     x, y = corner
     baseline = y + _metrics(size)[0]
@@ -58,7 +58,7 @@ def draw_label(
     color: tuple[int, int, int],
     ink: tuple[int, int, int],
 ) -> None:
-    """Draw a text on a rounded plate, in place; `corner` is the plate's top left pixel (x, y)."""
+    """Draw a text on a rounded plate in place; ``corner`` is the plate's top left pixel (x, y)."""
     width, height = label_size(text, size)
     draw = ImageDraw.Draw(picture)
     x, y = corner

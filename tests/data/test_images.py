@@ -30,7 +30,7 @@ UPRIGHT = {
 @pytest.fixture
 def forgetful(monkeypatch):
     """Let warnings that are given once be given again."""
-    monkeypatch.setattr(logger, "_told", set())
+    monkeypatch.setattr(logger, "_warned", set())
 
 
 def _palette(transparent):

@@ -39,8 +39,9 @@ def evaluated(tmp_path_factory):
         common = {"image_id": a["image_id"], "category_id": a["category_id"]}
         boxes.append({**common, "bbox": a["bbox"], "score": 0.95})
         segmentation = {"size": rle["size"], "counts": rle["counts"].decode()}
-        score = 0.95 * (0.5 if poor else 0.9)
-        masks.append({**common, "segmentation": segmentation, "score": score})
+        iou = 0.5 if poor else 0.9
+        row = {**common, "segmentation": segmentation, "score": 0.95 * iou, "mask_iou": iou}
+        masks.append(row)
     (folder / "bbox.json").write_text(json.dumps(boxes))
     (folder / "segm.json").write_text(json.dumps(masks))
     return folder, coco
@@ -66,3 +67,15 @@ def test_figure_has_poor_masks_above_good_ones(script, evaluated):
     assert figure.std() > 20
     with pytest.raises(ValueError, match=r"0\.99"):
         script.make_figure(annotations, folder / "val", folder, columns=2, min_score=0.99)
+
+
+def test_an_evaluation_without_mask_ious_is_refused(script, evaluated, tmp_path):
+    folder, _ = evaluated
+    rows = json.loads((folder / "segm.json").read_text())
+    for row in rows:
+        del row["mask_iou"]
+    (tmp_path / "segm.json").write_text(json.dumps(rows))
+    (tmp_path / "bbox.json").write_text((folder / "bbox.json").read_text())
+    annotations = folder / "annotations" / "instances_val.json"
+    with pytest.raises(ValueError, match=r"segm\.json has rows without mask_iou"):
+        script.make_figure(annotations, folder / "val", tmp_path, columns=2, min_score=0.9)

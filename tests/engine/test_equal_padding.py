@@ -7,10 +7,10 @@ from PIL import Image
 
 from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.engine.inference import compute_on_dataset
+from maskrcnn_benchmark.evaluation.mode import evaluating
 from maskrcnn_benchmark.predict.predictor import Predictor
 from maskrcnn_benchmark.structures.image_list import to_image_list
 from maskrcnn_benchmark.structures.mask_paste import Masker
-from maskrcnn_benchmark.utils.evaluation_mode import evaluating
 from tests.data.helpers import square, write_coco
 from tests.helpers.tiny_detector import save_checkpoint, tiny_config
 

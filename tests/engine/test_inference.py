@@ -11,11 +11,11 @@ from maskrcnn_benchmark.engine.inference import (
     gather_predictions,
     inference,
 )
+from maskrcnn_benchmark.evaluation.mode import evaluating
 from maskrcnn_benchmark.evaluation.predictions_file import load_predictions
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
 from maskrcnn_benchmark.structures.rle_masks import RleMasks
-from maskrcnn_benchmark.utils.evaluation_mode import evaluating
 from tests.engine.stand_ins import TinyDataset, TinyModel, tiny_loader
 from tests.evaluation.dataset import StandInDataset, square
 

@@ -7,11 +7,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from maskrcnn_benchmark.engine.train_only import make_learner
+from maskrcnn_benchmark.evaluation.mode import evaluating
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_optimizer
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
-from maskrcnn_benchmark.utils.evaluation_mode import evaluating
 from tests.helpers.thin_model import thin_config
 from tests.helpers.tiny_detector import tiny_config
 

@@ -11,11 +11,11 @@ import torch.distributed as dist
 
 from maskrcnn_benchmark.checkpoint.checkpointer import Checkpointer
 from maskrcnn_benchmark.engine import trainer
+from maskrcnn_benchmark.engine.metric_logger import MetricLogger
 from maskrcnn_benchmark.engine.metrics_writer import MetricsWriter
+from maskrcnn_benchmark.engine.random_state import seed_generators, step_seed
 from maskrcnn_benchmark.engine.train_step import LossNotFiniteError
 from maskrcnn_benchmark.engine.trainer import StepHistory, TrainOptions, do_train
-from maskrcnn_benchmark.utils.metric_logger import MetricLogger
-from maskrcnn_benchmark.utils.random_state import seed_generators, step_seed
 from tests.engine.stand_ins import TinyModel, tiny_loader
 from tests.helpers.ranks import on_ranks
 

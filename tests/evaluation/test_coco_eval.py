@@ -98,7 +98,7 @@ def test_ranking_by_a_better_mask_score_raises_the_ap():
     assert quality["pearson"] > 0.95
 
 
-@pytest.mark.parametrize("fields", [(), ("labels", "scores", "mask", "mask_scores")])
+@pytest.mark.parametrize("fields", [(), ("labels", "scores", "mask", "mask_ious", "mask_scores")])
 def test_no_detections_give_zero_and_a_hint(tmp_path, caplog, fields):
     logging.getLogger("maskrcnn_benchmark").propagate = True
     with caplog.at_level(logging.WARNING):
@@ -123,6 +123,7 @@ def test_no_ground_truth_at_all_is_no_crash():
     boxes.add_field("labels", torch.tensor([1]))
     boxes.add_field("scores", torch.tensor([0.5]))
     boxes.add_field("mask", torch.ones(1, 1, 28, 28))
+    boxes.add_field("mask_ious", torch.tensor([0.8]))
     boxes.add_field("mask_scores", torch.tensor([0.4]))
     predictions = [boxes, *empty_predictions(*boxes.fields(), count=2)]
     results = evaluate_coco(dataset, predictions, iou_types=BOTH)

@@ -47,6 +47,18 @@ def test_mask_rows_carry_the_mask_score():
     assert_rows(rows, RECORDED["segm_maskiou"])
 
 
+def test_mask_rows_carry_the_predicted_mask_iou_beside_the_score():
+    dataset, found = recorded(*FIELDS, "mask_scores")
+    count = 0
+    for _, detections in found:
+        ious = torch.arange(count, count + len(detections)) / 64  # unlike score / class score
+        detections.add_field("mask_ious", ious)
+        count += len(detections)
+    rows = segm_rows(dataset, found)
+    assert [row.pop("mask_iou") for row in rows] == [index / 64 for index in range(count)]
+    assert_rows(rows, RECORDED["segm_maskiou"])
+
+
 def test_mask_rows_carry_the_class_score_without_a_maskiou_head():
     rows = segm_rows(*recorded(*FIELDS))
     assert_rows(rows, RECORDED["segm"])

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from maskrcnn_benchmark.evaluation import evaluate_coco
-from maskrcnn_benchmark.evaluation.ground_truth import class_names, number_ground_truth
+from maskrcnn_benchmark.evaluation.ground_truth import class_names, renumber_ground_truth
 from tests.evaluation.dataset import StandInDataset, perfect_predictions, squares_dataset
 
 
@@ -32,11 +32,11 @@ def test_the_ground_truth_stays_as_it_is():
     coco = squares_dataset().coco
     coco.anns[1]["segmentation"] = None
     before = copy.deepcopy(coco.dataset)
-    made = number_ground_truth(coco, "segm").coco
+    made = renumber_ground_truth(coco, "segm").coco
     assert coco.dataset == before
     assert made.anns[1]["iscrowd"] == 1
     assert made.anns[1]["segmentation"] == [[10, 10, 50, 10, 50, 50, 10, 50]]
-    assert number_ground_truth(coco, "bbox").coco.anns[1]["iscrowd"] == 0
-    coco.anns[1]["bbox"] = [90, -1e6, 1e6, 2e6]  # not rasterised beyond the image: it is endless
-    made = number_ground_truth(coco, "segm").coco
+    assert renumber_ground_truth(coco, "bbox").coco.anns[1]["iscrowd"] == 0
+    coco.anns[1]["bbox"] = [90, -1e6, 1e6, 2e6]  # not rasterized beyond the image: it is endless
+    made = renumber_ground_truth(coco, "segm").coco
     assert made.anns[1]["segmentation"] == [[90, 0, 100, 0, 100, 80, 90, 80]]

@@ -48,7 +48,7 @@ def detection(image_id, box, pixels, class_score, mask_iou):
     common = {"image_id": image_id, "category_id": 10}
     return (
         {**common, "bbox": box, "score": class_score},
-        {**common, "segmentation": rle, "score": class_score * mask_iou},
+        {**common, "segmentation": rle, "score": class_score * mask_iou, "mask_iou": mask_iou},
     )
 
 

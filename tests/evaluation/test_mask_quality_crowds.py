@@ -28,7 +28,7 @@ def test_a_detection_on_a_crowd_is_compared_with_the_object_beside_it():
     )
     common = {"image_id": 1, "category_id": 1}
     bbox = [{**common, "bbox": [10, 10, 20, 20], "score": 0.9}]
-    segm = [{**common, "segmentation": rle(10, 10, 20), "score": 0.9}]
+    segm = [{**common, "segmentation": rle(10, 10, 20), "score": 0.9, "mask_iou": 0.5}]
     quality = mask_quality(dataset.coco, bbox, segm)
     # half of each square is common to both: 10 of 30 columns
     np.testing.assert_allclose(quality["all"]["mean_true"], 1 / 3)

@@ -60,8 +60,8 @@ def test_the_endings_are_those_of_pillow():
 def test_what_is_left_out_is_told(tmp_path):
     make(tmp_path, "a.png", "b.heic", "c/d.HEIC", "e.txt", "Makefile", "out/old.txt")
     notice = search(tmp_path, ".").notice()
-    expected = "left out, neither image nor video by their ending: "
-    assert notice == expected + "2 .heic, 1 without ending, 1 .txt"
+    expected = "skipped, neither image nor video by their suffix: "
+    assert notice == expected + "2 .heic, 1 without suffix, 1 .txt"
     assert search(tmp_path, "*").notice() == notice
     assert search(tmp_path, "a.png").notice() == ""
 
@@ -71,14 +71,14 @@ def test_nothing_to_read_is_an_error(tmp_path):
     (tmp_path / "empty").mkdir()
     for name, words in (
         ("nowhere.jpg", "nowhere.jpg does not exist"),
-        ("some", "some holds no image or video; there are: 2 .heic, 1 .txt"),
-        ("some/*.txt", r"\*.txt holds no image or video; there are: 1 .txt"),
-        ("empty", "empty holds no image or video; nothing is there"),
-        ("*.png", r"\*.png holds no image or video; nothing is there"),
+        ("some", "some contains no image or video; it contains: 2 .heic, 1 .txt"),
+        ("some/*.txt", r"\*.txt contains no image or video; it contains: 1 .txt"),
+        ("empty", "empty contains no image or video; no files found"),
+        ("*.png", r"\*.png contains no image or video; no files found"),
     ):
         with pytest.raises(FileNotFoundError, match=words):
             found(tmp_path, name)
-    with pytest.raises(FileNotFoundError, match=r"all that is there lies in the output folder \S"):
+    with pytest.raises(FileNotFoundError, match=r"all its files are in the output folder \S"):
         found(tmp_path, "written", outside="written/out")
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from pycocotools import mask as coco_mask
 
-from maskrcnn_benchmark.predict.prediction import SCORE_KEYS, Prediction
+from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.fields import SCORE_KINDS
 from maskrcnn_benchmark.structures.mask_paste import Masker
 
 # every kind of score puts the four detections into another order
@@ -17,7 +17,7 @@ MASK_SCORES = [0.375, 0.5, 0.25, 0.125]
 VALUES = {"score": SCORES, "mask_iou": MASK_IOUS, "mask_score": MASK_SCORES}
 
 
-def prediction(masker=None):
+def prediction(*masker):
     boxes = BoxList(
         [[10 * n + 0.7, 2.6, 10 * n + 19.6, 27.3] for n in range(4)], (50, 30), pixel_offset=0
     )
@@ -29,21 +29,21 @@ def prediction(masker=None):
     ):
         boxes.add_field(name, torch.tensor(values))
     boxes.add_field("mask", torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0)))
-    return Prediction.from_boxes(boxes, ["__background__", "cat", "dog"], masker=masker)
+    return Prediction(boxes, ["__background__", "cat", "dog"], *masker)
 
 
 def left_edges(chosen):
     return [int(box[0]) // 10 for box in chosen.boxes]
 
 
-@pytest.mark.parametrize("key", SCORE_KEYS)
+@pytest.mark.parametrize("key", SCORE_KINDS)
 def test_each_key_ranks_by_its_own_score(key):
     order = {"score": [3, 1, 0, 2], "mask_iou": [2, 0, 1, 3], "mask_score": [1, 0, 2, 3]}[key]
     assert left_edges(prediction().select(key)) == order
     np.testing.assert_array_equal(prediction().ranking(key), np.float32(VALUES[key]))
 
 
-@pytest.mark.parametrize("key", SCORE_KEYS)
+@pytest.mark.parametrize("key", SCORE_KINDS)
 def test_a_detection_at_the_threshold_is_kept(key):
     values = VALUES[key]
     for threshold in values:  # powers of 2 are the same in float32
@@ -65,7 +65,7 @@ def test_the_masker_pastes_the_masks_also_of_a_selection(masker):
     chosen = prediction(masker).select("score")
     np.testing.assert_array_equal(chosen.masks(), expected[[3, 1, 0, 2]])
     np.testing.assert_array_equal(
-        [coco_mask.decode(rle) for rle in chosen.instances().masks], expected[[3, 1, 0, 2]]
+        [chosen.mask(index, (30, 50)) for index in range(4)], expected[[3, 1, 0, 2]]
     )
     others = [Masker(0.25), Masker(0.6), Masker(0.25, aligned=True), Masker(0.6, aligned=True)]
     for other in others:

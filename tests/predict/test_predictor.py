@@ -12,15 +12,16 @@ from safetensors.torch import save_file
 
 from maskrcnn_benchmark.config import cfg as global_cfg
 from maskrcnn_benchmark.data import make_data_loader
-from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.engine.inference import compute_on_dataset
 from maskrcnn_benchmark.evaluation.coco_eval import detection_rows
 from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.predict.predictor import Predictor, draw
-from maskrcnn_benchmark.predict.results_file import PredictionFile, load_prediction_file
+from maskrcnn_benchmark.predict.results_file import ResultsFile, load_results_file
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.class_names import COCO_CLASSES
 from maskrcnn_benchmark.structures.mask_paste import Masker
 from tests.data.helpers import square, write_coco
+from tests.evaluation.dataset import StandInDataset
 from tests.helpers.tiny_detector import save_checkpoint, tiny_config, tiny_tree
 
 SIZES = ((100, 80), (60, 120), (33, 31))
@@ -84,6 +85,22 @@ def test_it_finds_what_the_evaluation_finds(predictor, data, paths):
     np.testing.assert_allclose([row["bbox"] for row in boxes], xywh, rtol=1e-6)
 
 
+def test_the_evaluation_takes_what_the_predictor_found(predictor, data):
+    annotations, folder = data
+    dataset = StandInDataset(json.loads(annotations.read_text()))
+    paths = [folder / dataset.get_img_info(i)["file_name"] for i in range(len(dataset))]
+    found = [prediction.detections for prediction in predictor(paths)]
+    rows = detection_rows(dataset, found, ("bbox", "segm"), Masker())
+    predictions = predictor(paths)
+    assert [row["segmentation"] for row in rows["segm"]] == [
+        rle for prediction in predictions for rle in prediction.rles()
+    ]
+    for key, name in (("score", "mask_scores"), ("mask_iou", "mask_ious")):
+        values = np.concatenate([getattr(prediction, name) for prediction in predictions])
+        np.testing.assert_array_equal([row[key] for row in rows["segm"]], values)
+    assert np.shares_memory(predictions[0].scores, predictions[0].detections.get_field("scores"))
+
+
 def test_results_are_in_the_pixels_of_the_image(predictor, paths):
     for size, prediction in zip(SIZES, predictor(paths), strict=True):
         assert prediction.size == size
@@ -107,8 +124,8 @@ def test_paths_images_and_arrays_are_the_same_to_it(predictor, paths):
     expected = predictor(paths[0])
     for source in (str(paths[0]), image, np.asarray(image), image.convert("RGBA")):
         assert_same(predictor(source), expected)
-    grey = image.convert("L")
-    assert_same(predictor(np.asarray(grey)), predictor(grey.convert("RGB")))
+    gray = image.convert("L")
+    assert_same(predictor(np.asarray(gray)), predictor(gray.convert("RGB")))
 
 
 def test_a_list_gives_a_list_whatever_the_batch(predictor, paths):
@@ -151,7 +168,8 @@ def test_the_models_rule_of_pasting_is_followed(checkpoint, paths, threshold, al
     assert not np.array_equal(
         Masker(0.5, aligned=aligned).forward_single_image(soft, boxes)[:, 0], expected
     )
-    assert found.instances().masks == found.rles()  # what is drawn
+    for index in range(len(found)):  # what is drawn
+        np.testing.assert_array_equal(found.mask(index, found.size[::-1]), expected[index])
 
 
 def test_a_stream_reads_no_further_than_its_batch(predictor, paths):
@@ -182,7 +200,7 @@ def test_selection_and_ranking(predictor, paths):
         prediction.select().mask_scores, -np.sort(-prediction.mask_scores)
     )
     assert len(prediction.select(threshold=99)) == 0
-    with pytest.raises(ValueError, match="'best' is none of mask_score, score, mask_iou"):
+    with pytest.raises(ValueError, match="'best' is none of score, mask_iou, mask_score"):
         prediction.select("best")
 
 
@@ -201,10 +219,10 @@ def test_no_detection_is_a_result(predictor, paths, tmp_path):
     assert nothing.rles() == nothing.polygons() == []
     picture = draw(paths[0], nothing, long_side=0)
     np.testing.assert_array_equal(np.asarray(picture), np.asarray(Image.open(paths[0])))
-    file = PredictionFile(*predictor.classes)
+    file = ResultsFile(*predictor.classes)
     file.add("0.png", nothing)
     file.write(tmp_path / "none.json")
-    ((_, again),) = load_prediction_file(tmp_path / "none.json")
+    ((_, again),) = load_results_file(tmp_path / "none.json")
     assert_same(again, nothing)
 
 
@@ -223,22 +241,22 @@ def test_models_without_mask_scores_or_masks(switches, known, paths, tmp_path):
     with pytest.raises(ValueError, match="no mask_iou; take the score key 'score'"):
         prediction.select("mask_iou")
     assert np.asarray(draw(paths[0], prediction)).std() > 0
-    file = PredictionFile(*predictor.classes)
+    file = ResultsFile(*predictor.classes)
     file.add("0.png", prediction)
     file.write(tmp_path / "found.json")
-    ((_, again),) = load_prediction_file(tmp_path / "found.json")
+    ((_, again),) = load_results_file(tmp_path / "found.json")
     np.testing.assert_array_equal(again.scores, prediction.scores)
     assert again.mask_ious is None
     assert (again.rles() is not None) == bool(known)
 
 
 def test_json_goes_round_and_is_coco(predictor, paths, tmp_path):
-    file = PredictionFile(*predictor.classes)
+    file = ResultsFile(*predictor.classes)
     predictions = predictor(paths)
     for number, prediction in enumerate(predictions):
         file.add(f"{number}.png", prediction, frame=number)
     file.write(tmp_path / "deep" / "predictions.json")
-    loaded = load_prediction_file(tmp_path / "deep" / "predictions.json")
+    loaded = load_results_file(tmp_path / "deep" / "predictions.json")
     assert [(e["file_name"], e["frame"]) for e, _ in loaded] == [
         (f"{number}.png", number) for number in range(3)
     ]
@@ -253,8 +271,8 @@ def test_json_goes_round_and_is_coco(predictor, paths, tmp_path):
     assert [a["category_id"] for a in annotations] == [(7, 9)[n - 1] for n in first.labels]
     assert len(coco.loadRes(coco.dataset["annotations"]).anns) == 18
     (tmp_path / "other.json").write_text(json.dumps({"images": []}))
-    with pytest.raises(ValueError, match=r"other.json is not a json of predictions: .*categories"):
-        load_prediction_file(tmp_path / "other.json")
+    with pytest.raises(ValueError, match=r"other.json is not a JSON of predictions: .*categories"):
+        load_results_file(tmp_path / "other.json")
 
 
 @pytest.mark.parametrize("offset", [0, 1])
@@ -262,8 +280,8 @@ def test_a_json_has_the_sizes_of_the_box_convention(tmp_path, offset):
     boxes = BoxList([[10.0, 20, 30, 60]], (100, 80), pixel_offset=offset)
     boxes.add_field("labels", torch.tensor([1]))
     boxes.add_field("scores", torch.tensor([0.5]))
-    file = PredictionFile(["__background__", "cat"], [7])
-    file.add("a.png", Prediction.from_boxes(boxes, ["__background__", "cat"]))
+    file = ResultsFile(["__background__", "cat"], [7])
+    file.add("a.png", Prediction(boxes, ["__background__", "cat"]))
     file.write(tmp_path / "a.json")
     row = json.loads((tmp_path / "a.json").read_text())["annotations"][0]
     assert row["bbox"] == [10, 20, 20 + offset, 40 + offset]
@@ -318,7 +336,7 @@ def test_weights_that_do_not_fit_are_refused(checkpoint, tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_told(checkpoint):
-    with pytest.raises(ValueError, match="cuda:1, but torch finds no GPU here: take cpu"):
+    with pytest.raises(ValueError, match="cuda:1, but torch finds no GPU here: use cpu"):
         Predictor.from_checkpoint(checkpoint, device="cuda:1")
 
 

@@ -139,5 +139,5 @@ def test_pyav_is_asked_for_in_words(tmp_path, monkeypatch):
 
 
 def test_a_camera_that_is_not_there():
-    with pytest.raises(UserError, match="camera 97 gives no picture"):
+    with pytest.raises(UserError, match="camera 97 delivers no image"):
         next(camera_frames(97))

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from maskrcnn_benchmark.structures.rle import plain_runs, read_runs, rle_areas
+from maskrcnn_benchmark.structures.rle import (
+    decode_rle,
+    encode_rle,
+    plain_runs,
+    read_runs,
+    rle_areas,
+)
 
 
 @pytest.mark.parametrize("count", [0, 1, 254, 255, 256, 257, 511, 600])
@@ -40,3 +46,17 @@ def test_large_numbers_are_read():
     assert runs.sum() == 6_000_000
     assert runs[1::2].sum() == pixels.sum()
     assert runs[:2].tolist() == [1900 * 3000 + 5, 1]
+
+
+@pytest.mark.parametrize("form", ["compressed", "plain"])
+def test_encoding_and_decoding_are_inverse(form):
+    pixels = np.random.default_rng(0).random((7, 5)) > 0.5
+    flat = pixels.ravel(order="F").tolist()
+    runs, value = [0], False
+    for pixel in flat:
+        runs, value = (runs if pixel == value else [*runs, 0]), pixel
+        runs[-1] += 1
+    rle = encode_rle(pixels) if form == "compressed" else {"size": [7, 5], "counts": runs}
+    assert isinstance(rle["counts"], str if form == "compressed" else list)
+    np.testing.assert_array_equal(decode_rle(rle), pixels)
+    assert read_runs(encode_rle(pixels), 7, 5).tolist() == runs

@@ -9,8 +9,8 @@ import torch
 
 from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
 from maskrcnn_benchmark.config import make_default_config
-from maskrcnn_benchmark.data.datasets.coco_names import COCO_CLASSES
 from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.structures.class_names import COCO_CLASSES
 from tests.checkpoint.convert.test_naming import synthetic
 from tests.helpers.pickles import python2_pickle
 from tests.helpers.torchvision_detector import torchvision_detector

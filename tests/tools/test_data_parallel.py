@@ -8,11 +8,11 @@ import torch
 
 from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.engine.launch.processes import parallel
+from maskrcnn_benchmark.engine.random_state import seed_generators, step_seed
 from maskrcnn_benchmark.engine.train_step import train_step
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_optimizer
 from maskrcnn_benchmark.utils.comm import all_gather
-from maskrcnn_benchmark.utils.random_state import seed_generators, step_seed
 from tests.helpers.ranks import on_ranks
 from tests.tools.toy import draw_data, toy_config
 

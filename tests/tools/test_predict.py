@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn_benchmark.predict.results_file import load_prediction_file
+from maskrcnn_benchmark.predict.results_file import load_results_file
 from maskrcnn_benchmark.predict.video import VideoWriter, open_video
 from tests.helpers.films import variable_rate
 from tests.helpers.tiny_detector import save_checkpoint, tiny_config
@@ -67,7 +67,7 @@ def test_pictures_and_scores_of_a_folder(predict, photos, tmp_path):
     code, said, _ = predict(*arguments, "--score-key", "mask_score")
     assert code == 0
     assert files_in(out) == ["a.png", "more/a.png", "more/b.png", "predictions.json"]
-    loaded = load_prediction_file(out / "predictions.json")
+    loaded = load_results_file(out / "predictions.json")
     assert [entry["file_name"] for entry, _ in loaded] == ["a.jpg", "more/a.png", "more/b.png"]
     assert [p.size for _, p in loaded] == [(100, 80), (60, 90), (50, 50)]
     scores = np.concatenate([p.mask_scores for _, p in loaded])
@@ -95,7 +95,7 @@ def test_a_broken_file_among_many(predict, photos, tmp_path):
     assert "bad.jpg cannot be read" in errors
     assert "empty.png cannot be read: the file is empty" in errors
     assert files_in(out) == ["a.png", "more/a.png", "more/b.png", "predictions.json"]
-    assert [len(p) for _, p in load_prediction_file(out / "predictions.json")] == [6, 6, 6]
+    assert [len(p) for _, p in load_results_file(out / "predictions.json")] == [6, 6, 6]
 
 
 def test_what_was_found_before_an_interruption_is_kept(predict, photos, tmp_path, monkeypatch):
@@ -112,7 +112,7 @@ def test_what_was_found_before_an_interruption_is_kept(predict, photos, tmp_path
     code, _, errors = predict("--input", photos, "--output", out)
     assert (code, errors) == (130, "interrupted\n")
     assert files_in(out) == ["a.png", "more/a.png", "predictions.json"]
-    assert len(load_prediction_file(out / "predictions.json")) == 2
+    assert len(load_results_file(out / "predictions.json")) == 2
 
 
 def test_video_in_and_out(predict, photos, tmp_path):
@@ -134,7 +134,7 @@ def test_video_in_and_out(predict, photos, tmp_path):
     first, _ = next(iter(video))
     assert first.shape == (80, 100, 3)
     assert np.abs(first.astype(int) - frame).mean() > 5  # something is drawn
-    loaded = load_prediction_file(out / "clip.mp4.json")
+    loaded = load_results_file(out / "clip.mp4.json")
     assert [(e["frame"], len(p)) for e, p in loaded] == [(number, 6) for number in range(5)]
 
 
@@ -155,7 +155,7 @@ def test_a_second_run_into_the_input_folder_does_the_same(predict, photos):
     runs = [predict(*arguments) for _ in range(2)]
     assert runs[0] == runs[1]
     assert runs[0][0] == 0
-    assert runs[0][2] == "left out, neither image nor video by their ending: 1 .txt\n"
+    assert runs[0][2] == "skipped, neither image nor video by their suffix: 1 .txt\n"
     assert files_in(photos / "found") == ["a.png", "more/a.png", "more/b.png", "predictions.json"]
     code, _, errors = predict("--input", photos, "--output", photos)
     assert code == 2
@@ -202,13 +202,13 @@ def test_names_beyond_ascii_in_a_locale_of_ascii(tmp_path):
     environment = os.environ | {"LC_ALL": "POSIX", "PYTHONPATH": str(Path(TOOLS).parent)}
     result = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert result.returncode == 0, result.stderr.decode()
-    ((entry, prediction),) = load_prediction_file(out / "predictions.json")
+    ((entry, prediction),) = load_results_file(out / "predictions.json")
     assert entry["file_name"] == "Köln.jpg"
     assert len(prediction) > 0
     assert set(prediction.names) <= set(names)
     assert (out / "Köln.png").is_file()
     if has_av:
-        ((entry, _),) = load_prediction_file(out / "ß.mp4.json")
+        ((entry, _),) = load_results_file(out / "ß.mp4.json")
         assert entry["file_name"] == "ß.mp4"
 
 
@@ -217,8 +217,8 @@ def test_mistakes_are_told_in_a_line(predict, photos, tmp_path):
     no_scores = save_checkpoint(tmp_path / "mask", tiny_config(MASKIOU_ON=False))
     for arguments, message in (
         (("--input", tmp_path / "nowhere.jpg"), "error: .*nowhere.jpg does not exist"),
-        (("--input", tmp_path / "*.gif"), "error: .* holds no image or video"),
-        (("--input", "webcam:97"), "error: camera 97 gives no picture"),
+        (("--input", tmp_path / "*.gif"), "error: .* contains no image or video"),
+        (("--input", "webcam:97"), "error: camera 97 delivers no image"),
         (("--input", photos, "--device", "gpu"), "--device: 'gpu' is none of cuda, cuda:N and cpu"),
     ):
         code, _, errors = predict(*arguments, "--output", out)

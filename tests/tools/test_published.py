@@ -23,7 +23,7 @@ from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.config.paths_catalog import ModelCatalog
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.predict.predictor import Predictor
-from maskrcnn_benchmark.utils.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
+from maskrcnn_benchmark.structures.class_names import COCO_CATEGORY_IDS, COCO_NAMES
 from tests.checkpoint.convert.test_naming import synthetic, with_classes
 from tests.checkpoint.convert.test_styles import calibrated
 from tests.helpers.file_server import serve

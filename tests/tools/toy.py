@@ -10,8 +10,8 @@ import torch
 from maskrcnn_benchmark.config import cfg
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
 from maskrcnn_benchmark.engine.launch.training import make_training, run_training
+from maskrcnn_benchmark.engine.random_state import seed_generators
 from maskrcnn_benchmark.utils.comm import get_rank
-from maskrcnn_benchmark.utils.random_state import seed_generators
 
 ROOT = Path(__file__).parent.parent.parent
 THIN = {

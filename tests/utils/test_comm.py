@@ -66,5 +66,5 @@ def test_a_restarted_job_meets_on_the_same_store_without_its_former_processes():
 
 def test_processes_that_do_not_come_are_named():
     store = dist.HashStore()
-    with pytest.raises(RuntimeError, match=r"the processes \[1, 2\] of 3 did not come"):
+    with pytest.raises(RuntimeError, match=r"ranks \[1, 2\] of 3 did not arrive"):
         comm.fresh_store(store, 0, 3, timeout=timedelta(seconds=0.1))

@@ -17,13 +17,13 @@ FOLDER = Path(__file__).parent / "pictures"
 Picture = NDArray[np.uint8]
 
 
-def _ground(height: int, width: int, *, grey: bool = False) -> Picture:
+def _ground(height: int, width: int, *, gray: bool = False) -> Picture:
     """A floor and a wall in slow gradients, which PNG packs well."""
     y, x = np.mgrid[:height, :width]
     wall = np.stack([150 + 60 * y / height, 160 + 40 * x / width, 170 + 0 * x], axis=-1)
     floor = np.stack([110 - 30 * x / width, 95 + 20 * y / height, 80 + 0 * x], axis=-1)
     picture = np.where((y < 0.6 * height)[..., None], wall, floor)
-    if grey:
+    if gray:
         picture = picture.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
     return (picture // 8 * 8).astype(np.uint8)
 
@@ -97,7 +97,7 @@ def tiny() -> Picture:
 
 
 def by_class() -> Picture:
-    """Colours by class, boxes, a hole, two parts, a crowd."""
+    """Colors by class, boxes, a hole, two parts, a crowd."""
     size = (240, 320)
     ring = _ellipse(size, 70, 80, 45, 45) & ~_ellipse(size, 70, 80, 25, 25)
     parts = _ellipse(size, 160, 60, 22, 22) | _ellipse(size, 215, 75, 9, 9)
@@ -116,7 +116,7 @@ def by_class() -> Picture:
 
 
 def grey_large() -> Picture:
-    """A grey picture of 1000 pixels, drawn as large as it is; instances at its borders."""
+    """A gray picture of 1000 pixels, drawn as large as it is; instances at its borders."""
     size = (600, 1000)
     masks = [
         _person(size, 20, 120, 430),
@@ -127,7 +127,7 @@ def grey_large() -> Picture:
     ]
     names = ["person", "person", "boat", "kite", "pole"]
     instances = Instances(masks=masks, names=names, scores=np.linspace(0.9, 0.6, 5))
-    return draw_instances(_ground(*size, grey=True), instances)
+    return draw_instances(_ground(*size, gray=True), instances)
 
 
 def sheet() -> Picture:

@@ -24,15 +24,15 @@ def _nearest(points: np.ndarray) -> float:
         ((0, 0, 255), (0.452, -0.0325, -0.3115)),
     ],
 )
-def test_oklab_of_known_colours(rgb: tuple, expected: tuple) -> None:
+def test_oklab_of_known_colors(rgb: tuple, expected: tuple) -> None:
     np.testing.assert_allclose(oklab(np.array(rgb, np.uint8)), expected, atol=2e-3)
 
 
-def test_red_and_green_come_close_for_the_colour_blind_and_grey_stays() -> None:
-    red, green, grey = np.array([[200, 60, 40], [100, 110, 30], [120, 120, 120]], np.uint8)
+def test_red_and_green_come_close_for_the_color_blind_and_grey_stays() -> None:
+    red, green, gray = np.array([[200, 60, 40], [100, 110, 30], [120, 120, 120]], np.uint8)
     seen = np.linalg.norm(oklab(red) - oklab(green))
     assert np.linalg.norm(oklab_deuteranopia(red) - oklab_deuteranopia(green)) < 0.5 * seen
-    np.testing.assert_allclose(oklab_deuteranopia(grey), oklab(grey), atol=1e-3)
+    np.testing.assert_allclose(oklab_deuteranopia(gray), oklab(gray), atol=1e-3)
 
 
 def test_palette_is_well_separated() -> None:

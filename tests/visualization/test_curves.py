@@ -85,7 +85,7 @@ def test_what_is_drawn_is_what_was_written(tmp_path: Path, figures: list[Figure]
     assert {p.name for p in tmp_path.iterdir()} == {"metrics.jsonl", "curves.png"}
 
 
-def test_runs_have_their_names_and_colours(tmp_path: Path, figures: list[Figure]) -> None:
+def test_runs_have_their_names_and_colors(tmp_path: Path, figures: list[Figure]) -> None:
     folders = [
         _write(tmp_path / "a" / "run", _training(3)),
         _write(tmp_path / "b" / "run", [*_training(2, 4.0), {"iteration": 40, "segm_AP": 0.1}]),
@@ -117,7 +117,7 @@ def test_mistakes_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     empty, full = _write(tmp_path / "empty", []), _write(tmp_path / "full", _training(2))
     with pytest.raises(FileNotFoundError, match="OUTPUT_DIR of a training"):
         plot_runs([tmp_path], tmp_path / "x.png")
-    with pytest.raises(ValueError, match="nothing to draw"):
+    with pytest.raises(ValueError, match="nothing to plot"):
         plot_runs([empty], tmp_path / "x.png")
     with pytest.raises(ValueError, match="regular expression"):
         plot_runs([full], tmp_path / "x.png", keys="(")
@@ -125,4 +125,4 @@ def test_mistakes_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
         plot_runs([full], tmp_path / "x.what")
     assert not list(tmp_path.glob("*x.*"))
     plot_runs([empty, full], tmp_path / "x.png")
-    assert "empty: metrics.jsonl holds no figures yet" in caplog.text
+    assert "empty: metrics.jsonl holds no metrics yet" in caplog.text

@@ -14,12 +14,12 @@ def _square(size: tuple[int, int], y: int, x: int, side: int) -> np.ndarray:
     return mask
 
 
-def _grey(height: int = 120, width: int = 160) -> np.ndarray:
+def _gray(height: int = 120, width: int = 160) -> np.ndarray:
     return np.full((height, width, 3), 100, np.uint8)
 
 
 def test_fill_is_the_blend_inside_and_nothing_outside() -> None:
-    image = _grey()
+    image = _gray()
     mask = _square((120, 160), 30, 40, 50)
     drawn = draw_instances(image, Instances(masks=mask[None]), long_side=1, opacity=0.5)
     assert drawn.shape == image.shape
@@ -32,7 +32,7 @@ def test_fill_is_the_blend_inside_and_nothing_outside() -> None:
 
 def test_contour_follows_the_border_and_goes_round_holes() -> None:
     mask = _square((120, 160), 20, 30, 80) & ~_square((120, 160), 40, 50, 40)
-    drawn = draw_instances(_grey(), Instances(masks=mask[None]), long_side=1, opacity=0.0)
+    drawn = draw_instances(_gray(), Instances(masks=mask[None]), long_side=1, opacity=0.0)
     touched = (drawn != 100).any(axis=-1)
     for y, x in ((60, 30), (60, 109), (20, 70), (60, 49), (60, 90), (39, 70)):
         assert touched[max(y - 2, 0) : y + 3, x - 2 : x + 3].any()
@@ -42,12 +42,12 @@ def test_contour_follows_the_border_and_goes_round_holes() -> None:
 
 def test_small_pictures_are_enlarged_and_large_ones_are_not_shrunk() -> None:
     instances = Instances(masks=np.zeros((0, 60, 90), bool))
-    assert draw_instances(_grey(60, 90), instances, long_side=900).shape == (600, 900, 3)
-    assert draw_instances(_grey(60, 90), instances, long_side=50).shape == (60, 90, 3)
+    assert draw_instances(_gray(60, 90), instances, long_side=900).shape == (600, 900, 3)
+    assert draw_instances(_gray(60, 90), instances, long_side=50).shape == (60, 90, 3)
 
 
 def test_no_instances_and_empty_masks_change_nothing() -> None:
-    image = _grey()
+    image = _gray()
     for instances in (
         Instances(),
         Instances(masks=np.zeros((2, 120, 160), bool), names=["a", "b"]),
@@ -58,16 +58,16 @@ def test_no_instances_and_empty_masks_change_nothing() -> None:
 def test_a_small_instance_stays_on_top_of_a_large_one() -> None:
     small, large = _square((120, 160), 50, 60, 20), _square((120, 160), 20, 30, 80)
     for masks, index in (([small, large], 0), ([large, small], 1)):
-        drawn = draw_instances(_grey(), Instances(masks=masks), long_side=1, opacity=1.0)
+        drawn = draw_instances(_gray(), Instances(masks=masks), long_side=1, opacity=1.0)
         assert (drawn[60, 70] == palette()[index]).all()
 
 
 def test_color_by_class() -> None:
     masks = [_square((120, 160), 10, 10, 30), _square((120, 160), 70, 90, 30)]
     instances = Instances(masks=masks, labels=np.array([3, 3]))
-    by_class = draw_instances(_grey(), instances, color_by="class", long_side=1)
+    by_class = draw_instances(_gray(), instances, color_by="class", long_side=1)
     assert (by_class[25, 25] == by_class[85, 105]).all()
-    by_instance = draw_instances(_grey(), instances, long_side=1)
+    by_instance = draw_instances(_gray(), instances, long_side=1)
     assert (by_instance[25, 25] != by_instance[85, 105]).any()
 
 

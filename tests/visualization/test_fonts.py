@@ -58,7 +58,7 @@ def installed(monkeypatch):
         monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [*files])
         forget()
 
-    monkeypatch.setattr(logger, "_told", set())
+    monkeypatch.setattr(logger, "_warned", set())
     yield install
     forget()
 
@@ -96,7 +96,7 @@ def test_one_warning_where_no_font_has_it(installed, caplog):
                 figure.text(0.5, 0.5, text)
                 figure.draw_without_rendering()
     assert len(caplog.records) == 1
-    assert "no installed font has '猫', which is drawn as empty boxes" in caplog.text
+    assert "no installed font has '猫': these and other missing" in caplog.text
 
 
 def test_invisible_characters_need_no_font(installed, caplog):

@@ -3,6 +3,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from maskrcnn_benchmark.visualization import Instances, from_coco_annotations
+from maskrcnn_benchmark.visualization.instances import label_text
 
 
 def _mask() -> np.ndarray:
@@ -40,12 +41,12 @@ def test_boxes_stand_in_for_masks_and_are_inclusive_and_clipped() -> None:
 def test_text_says_what_is_known() -> None:
     masks = _mask()[None]
     full = Instances(masks=masks, names=["person"], scores=[0.981], mask_ious=[0.706])
-    assert full.text(0) == "person cls 0.98 · mask 0.71"
-    assert Instances(masks=masks, names=["person"]).text(0) == "person"
-    assert Instances(masks=masks, scores=[0.5]).text(0) == "cls 0.50"
-    assert Instances(masks=masks, mask_ious=[0.5]).text(0) == "mask 0.50"
-    assert Instances(masks=masks).text(0) == ""
-    assert Instances(masks=masks, names=["cup"], is_crowd=[True]).text(0) == "cup (crowd)"
+    assert label_text(full, 0) == "person cls 0.98 · mask 0.71"
+    assert label_text(Instances(masks=masks, names=["person"]), 0) == "person"
+    assert label_text(Instances(masks=masks, scores=[0.5]), 0) == "cls 0.50"
+    assert label_text(Instances(masks=masks, mask_ious=[0.5]), 0) == "mask 0.50"
+    assert label_text(Instances(masks=masks), 0) == ""
+    assert label_text(Instances(masks=masks, names=["cup"], is_crowd=[True]), 0) == "cup (crowd)"
 
 
 def test_wrong_input_is_refused() -> None:
@@ -66,9 +67,9 @@ def test_ground_truth_of_a_coco_file() -> None:
     ]
     instances = from_coco_annotations(annotations, {9: "dog", 7: "cat"}, (20, 30))
     assert instances.boxes.tolist() == [[2, 3, 11, 7], [5, 4, 24, 11]]
-    assert instances.labels.tolist() == [2, 1], "a model's labels, which choose the colours"
-    assert instances.text(0) == "cat"
-    assert instances.text(1) == "dog (crowd)"
+    assert instances.labels.tolist() == [2, 1], "a model's labels, which choose the colors"
+    assert label_text(instances, 0) == "cat"
+    assert label_text(instances, 1) == "dog (crowd)"
     expected = np.zeros((20, 30), bool)
     expected[3:8, 2:12] = True
     assert (instances.mask(0, (20, 30)) == expected).all()

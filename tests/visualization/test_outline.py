@@ -4,9 +4,9 @@ import pytest
 from maskrcnn_benchmark.visualization.outline import outline
 
 
-def _disc(size: int, centre: float, radius: float) -> np.ndarray:
+def _disc(size: int, center: float, radius: float) -> np.ndarray:
     y, x = np.mgrid[:size, :size]
-    return np.hypot(x - centre, y - centre) < radius
+    return np.hypot(x - center, y - center) < radius
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.3, 2.0, 4.7])
@@ -15,9 +15,9 @@ def test_the_contour_of_a_disc_is_a_circle_without_stairs(factor: float) -> None
     found = outline(_disc(64, 31.0, 20.0), factor, (side, side))
     assert found is not None
     (contour,) = found.contours
-    centre = (31.0 + 0.5) * factor - 0.5  # of the pixel 31, in output pixels
-    np.testing.assert_allclose(contour.mean(axis=0), centre, atol=0.1 * factor)
-    radii = np.linalg.norm(contour - centre, axis=1)
+    center = (31.0 + 0.5) * factor - 0.5  # of the pixel 31, in output pixels
+    np.testing.assert_allclose(contour.mean(axis=0), center, atol=0.1 * factor)
+    radii = np.linalg.norm(contour - center, axis=1)
     assert abs(radii.mean() - 20 * factor) < 0.8 * factor
     assert radii.std() < 0.25 * factor
     np.testing.assert_allclose(found.coverage.sum(), found.area, rtol=0.06)

@@ -27,7 +27,7 @@ from maskrcnn_benchmark.checkpoint.convert.style import (
     choose_style,
     style_of_buffers,
 )
-from maskrcnn_benchmark.utils.coco_names import COCO_CATEGORY_IDS, COCO_NAMES
+from maskrcnn_benchmark.structures.class_names import COCO_CATEGORY_IDS, COCO_NAMES
 
 _BN_EPS = 1e-5  # of batch norms in all three projects
 

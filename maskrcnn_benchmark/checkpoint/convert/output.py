@@ -8,9 +8,8 @@ import yaml
 
 from maskrcnn_benchmark.checkpoint.convert.conversion import Conversion, Options, convert_detector
 from maskrcnn_benchmark.checkpoint.readers import model_tensors, read_weights
+from maskrcnn_benchmark.structures.class_names import BACKGROUND, COCO_CATEGORY_IDS
 from maskrcnn_benchmark.utils.atomic_file import write_atomically
-from maskrcnn_benchmark.utils.class_names import BACKGROUND
-from maskrcnn_benchmark.utils.coco_names import COCO_CATEGORY_IDS
 
 
 def convert_file(path: Path, options: Options | None = None) -> Conversion:

@@ -46,9 +46,9 @@ class PackedRecords(Sequence[Any]):
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        number = range(len(self))[index]  # raises IndexError, takes negative numbers
+        row = range(len(self))[index]  # raises IndexError, accepts negative indices
         # NumPy's views are several times as fast to slice as tensors
-        start, end = self._ends.numpy()[number : number + 2].tolist()
+        start, end = self._ends.numpy()[row : row + 2].tolist()
         return pickle.loads(self._content.numpy().data[start:end])  # noqa: S301 - see __init__
 
 
@@ -71,5 +71,5 @@ class GroupedRecords:
     def __getitem__(self, group: int) -> list[Any]:
         """Return the records of a group, in the order of ``records``."""
         end = int(self._ends[group])
-        numbers = self._order[end - int(self.sizes[group]) : end]
-        return [self.records[number] for number in numbers.tolist()]
+        rows = self._order[end - int(self.sizes[group]) : end]
+        return [self.records[row] for row in rows.tolist()]

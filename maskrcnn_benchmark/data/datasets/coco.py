@@ -13,12 +13,12 @@ from maskrcnn_benchmark.data.coco_json.entries import Category
 from maskrcnn_benchmark.data.coco_json.ground_truth import index_annotations
 from maskrcnn_benchmark.data.coco_json.pack import GroupedRecords, PackedRecords
 from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
-from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
 from maskrcnn_benchmark.data.registry import DATASETS
 from maskrcnn_benchmark.data.transforms.transforms import Transform
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
+from maskrcnn_benchmark.structures.class_names import BACKGROUND, Classes
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 
 

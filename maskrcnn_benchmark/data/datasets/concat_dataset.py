@@ -37,19 +37,20 @@ class ConcatDataset(TorchConcatDataset[tuple[Any, BoxList, int]]):
 
     def get_idxs(self, index: int) -> tuple[int, int]:
         """Return the index of the data set that ``index`` falls into, and the index within it."""
-        number = bisect_right(self.cumulative_sizes, index)
-        return number, int(index) - (self.cumulative_sizes[number - 1] if number else 0)
+        dataset_index = bisect_right(self.cumulative_sizes, index)
+        start = self.cumulative_sizes[dataset_index - 1] if dataset_index else 0
+        return dataset_index, int(index) - start
 
     def __getitem__(self, index: int) -> tuple[Any, BoxList, int]:
-        number, inner = self.get_idxs(index)
+        dataset_index, inner = self.get_idxs(index)
         if isinstance(index, SeededIndex):
             inner = SeededIndex(inner, index.seed)
-        image, target, _ = self.datasets[number][inner]
+        image, target, _ = self.datasets[dataset_index][inner]
         if self.has_masks and not target.has_field(fields.MASKS):
             target.add_field(fields.MASKS, SegmentationMask([None] * len(target), target.size))
         return image, target, int(index)
 
     def get_img_info(self, index: int) -> dict[str, Any]:
         """Return the entry of an image: ``id``, ``file_name``, ``height``, ``width``."""
-        number, inner = self.get_idxs(index)
-        return self.datasets[number].get_img_info(inner)  # type: ignore[attr-defined]
+        dataset_index, inner = self.get_idxs(index)
+        return self.datasets[dataset_index].get_img_info(inner)  # type: ignore[attr-defined]

@@ -9,12 +9,12 @@ import torch
 from maskrcnn_benchmark.data.coco_json.learned import Learned, LeftOut
 from maskrcnn_benchmark.data.coco_json.pack import PackedRecords
 from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
-from maskrcnn_benchmark.data.datasets.classes import BACKGROUND, Classes
 from maskrcnn_benchmark.data.registry import DATASETS
 from maskrcnn_benchmark.data.transforms.transforms import Transform
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
+from maskrcnn_benchmark.structures.class_names import BACKGROUND, Classes
 
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from maskrcnn_benchmark.data.coco_json import CocoFile, LeftOut
 from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem, of_annotation
 from maskrcnn_benchmark.data.coco_json.segmentation import MIN_COORDINATES
 from maskrcnn_benchmark.data.coco_json.values import shown
-from maskrcnn_benchmark.structures.rle import rle_areas, to_rle
+from maskrcnn_benchmark.structures.rle import rle_areas, rle_box, to_rle
 
 _OUTSIDE = 1.0  # tolerated overshoot of a box or polygon beyond the image, in pixels
 _FAR = 2.5  # gap in pixels between box and mask that rounding cannot explain
@@ -116,7 +115,7 @@ def _mask_warnings(entry: Entry, record: Entry, image: Entry, *, is_box_sound: b
         yield "empty mask", "its mask covers no pixel"
         return
     if is_box_sound:
-        yield from _box_against_mask(record, coco_mask.toBbox(rle))
+        yield from _box_against_mask(record, rle_box(rle))
     told = record["area"]
     if told is not None and not abs(told - area) <= max(_AREA_TOLERANCE * area, 10):
         text = f"area is {shown(entry['area'])}, its mask has {area} pixels"

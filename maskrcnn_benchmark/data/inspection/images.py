@@ -24,9 +24,9 @@ def inspect_images(entries: Iterable[Entry], folder: Path) -> Iterator[Problem]:
     for entry in entries:
         users[entry["file_name"]].append(entry["id"])
     for name, ids in users.items():
-        for number in ids[1:]:
-            text = f"image id {number!r}: its file {name} is also that of image id {ids[0]!r}"
-            yield Problem("file used twice", text, number, severity="warning")
+        for image_id in ids[1:]:
+            text = f"image id {image_id!r}: its file {name} is also that of image id {ids[0]!r}"
+            yield Problem("file used twice", text, image_id, severity="warning")
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
             found = pool.map(partial(_file_problems, folder), entries)
@@ -38,27 +38,27 @@ def inspect_images(entries: Iterable[Entry], folder: Path) -> Iterator[Problem]:
 
 def _file_problems(folder: Path, entry: Entry) -> list[Problem]:
     """Return the problems of one file, which is read the way training reads it."""
-    path, number = folder / name_on_disk(entry["file_name"]), entry["id"]
+    path, image_id = folder / name_on_disk(entry["file_name"]), entry["id"]
     annotated = (entry["width"], entry["height"])
     try:
         size = read_image(path, annotated).size
     except FileNotFoundError as error:
-        return [Problem("missing file", f"image id {number!r}: {error}", number)]
+        return [Problem("missing file", f"image id {image_id!r}: {error}", image_id)]
     except (OSError, ValueError) as error:
-        return [Problem("unreadable file", f"image id {number!r}: {error}", number)]
+        return [Problem("unreadable file", f"image id {image_id!r}: {error}", image_id)]
     if size != annotated:
         text = (
-            f"image id {number!r}: {path} is {size[0]} pixels wide and {size[1]} high, the "
+            f"image id {image_id!r}: {path} is {size[0]} pixels wide and {size[1]} high, the "
             f"annotations say {annotated[0]} and {annotated[1]}"
         )
-        return [Problem("size unlike the file's", text, number)]
+        return [Problem("size unlike the file's", text, image_id)]
     with Image.open(path) as image:
         stored, orientation = image.size, image.getexif().get(_ORIENTATION, 1)
     if stored == annotated and orientation != 1:
         text = (
-            f"image id {number!r}: the EXIF orientation {orientation} of {path} turns it where it "
-            "is shown; its annotations have the size of the pixels as stored: see that they fit "
-            "these"
+            f"image id {image_id!r}: the EXIF orientation {orientation} of {path} turns it where "
+            "it is shown; its annotations have the size of the pixels as stored: see that they "
+            "fit these"
         )
-        return [Problem("EXIF orientation", text, number, severity="warning")]
+        return [Problem("EXIF orientation", text, image_id, severity="warning")]
     return []

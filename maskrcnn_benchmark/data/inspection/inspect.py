@@ -45,7 +45,7 @@ class Inspection:
     def empty_images(self) -> list[Any]:
         """Return the ids of the images without any annotation, crowds included."""
         annotated = {annotation["image_id"] for annotation in self.annotations}
-        return [number for number in self.images if number not in annotated]
+        return [image_id for image_id in self.images if image_id not in annotated]
 
 
 def inspect_coco(ann_file: str | Path, folder: str | Path) -> Inspection:

@@ -35,7 +35,7 @@ def draw_histograms(inspection: Inspection, path: Path) -> None:
 def _histograms(inspection: Inspection) -> Figure:
     instances = [a for a in inspection.annotations if not a["iscrowd"]]
     per_image = Counter(a["image_id"] for a in instances)
-    counts = [per_image[number] for number in inspection.images]
+    counts = [per_image[image_id] for image_id in inspection.images]
     sides = [np.sqrt(a["bbox"][2] * a["bbox"][3]) for a in instances if min(a["bbox"][2:]) > 0]
     by_class = Counter(a["category_id"] for a in instances).most_common(_CLASSES)
     figure = Figure(figsize=(14, 4 + 0.12 * len(by_class)), layout="constrained")
@@ -51,7 +51,7 @@ def _histograms(inspection: Inspection) -> Figure:
     for edge in (32, 96):
         middle.axvline(edge, color="black", linewidth=0.8, linestyle=":")
     middle.set(title="size of boxes", xlabel="square root of the area, pixels", ylabel="instances")
-    names = [one_line(inspection.names[number]) for number, _ in by_class]
+    names = [one_line(inspection.names[category_id]) for category_id, _ in by_class]
     right.barh(range(len(names)), [count for _, count in by_class])
     right.set_yticks(range(len(names)), names, fontsize=8)
     right.invert_yaxis()
@@ -65,7 +65,7 @@ def draw_overlays(inspection: Inspection, folder: Path, path: Path) -> bool:
     by_image = _by_image(inspection)
     ids = list(by_image)
     spread = [ids[i] for i in np.linspace(0, len(ids) - 1, min(_CELLS, len(ids))).astype(int)]
-    chosen = {number: by_image[number] for number in spread}
+    chosen = {image_id: by_image[image_id] for image_id in spread}
     return _draw_sheet(
         inspection, folder, path, chosen, lambda a: inspection.names[a["category_id"]]
     )
@@ -77,8 +77,8 @@ def draw_problems(inspection: Inspection, folder: Path, path: Path) -> bool:
     for problem in inspection.problems:
         kinds[problem.number].append(problem.kind)
     chosen = {
-        number: found
-        for number, annotations in _by_image(inspection).items()
+        image_id: found
+        for image_id, annotations in _by_image(inspection).items()
         if (found := [a for a in annotations if a["id"] in kinds])
     }
     first = dict(list(chosen.items())[:_CELLS])
@@ -102,9 +102,9 @@ def _by_image(inspection: Inspection) -> dict[Any, list[Entry]]:
         if p.kind in ("missing file", "unreadable file", "size unlike the file's")
     }
     return {
-        number: by_image[number]
-        for number in inspection.images
-        if number in by_image and number not in broken
+        image_id: by_image[image_id]
+        for image_id in inspection.images
+        if image_id in by_image and image_id not in broken
     }
 
 
@@ -117,15 +117,15 @@ def _draw_sheet(
 ) -> bool:
     """Draw the chosen annotations of each image with boxes; return False if there is none."""
     pictures, titles = [], []
-    for number, shown in chosen.items():
-        entry = inspection.images[number]
+    for image_id, shown in chosen.items():
+        entry = inspection.images[image_id]
         size = (entry["width"], entry["height"])
         picture = np.asarray(read_image(folder / name_on_disk(entry["file_name"]), size))
         drawn = [_drawable(a, entry) | {"category_id": i} for i, a in enumerate(shown)]
         names = {i: text(a) for i, a in enumerate(shown)}
         instances = from_coco_annotations(drawn, names, picture.shape[:2])
         pictures.append(draw_instances(picture, instances, draw_boxes=True, long_side=_CELL[0]))
-        titles.append(f"image {number}: {entry['file_name']}")
+        titles.append(f"image {image_id}: {entry['file_name']}")
     if pictures:
         sheet = contact_sheet(pictures, titles, columns=4, cell_size=_CELL)
         Image.fromarray(sheet).save(path)

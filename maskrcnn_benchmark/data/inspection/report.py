@@ -132,8 +132,8 @@ def _class_table(inspection: Inspection) -> str:
     )
     rows = [("category id", "name", "instances", "images")]
     rows += [
-        (str(number), _as_written(name), str(instances[number]), str(images[number]))
-        for number, name in inspection.names.items()
+        (str(i), _as_written(name), str(instances[i]), str(images[i]))
+        for i, name in inspection.names.items()
     ]
     return _table(rows)
 

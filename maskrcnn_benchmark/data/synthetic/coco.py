@@ -8,11 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from maskrcnn_benchmark.data.synthetic.scene import SUPERSAMPLING, Instance, sample_scene
 from maskrcnn_benchmark.data.synthetic.shapes import CLASS_NAMES
+from maskrcnn_benchmark.structures.rle import encode_rle, read_runs, rle_areas, rle_box, to_rle
 
 _SPLITS = ("train", "val")
 _MIN_PART_PIXELS = 6  # smaller parts are left out, as a human annotator would do
@@ -51,14 +51,6 @@ def _pixel_mask(visible: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return large[parts].astype(np.uint8)
 
 
-def _run_lengths(mask: NDArray[np.uint8]) -> list[int]:
-    """Return uncompressed COCO counts: column-major runs, starting with zeros."""
-    flat = mask.ravel(order="F")
-    ends = np.flatnonzero(np.diff(flat)) + 1
-    counts = np.diff(np.concatenate([[0], ends, [flat.size]])).tolist()
-    return [0, *counts] if flat[0] else counts
-
-
 def _annotation(instance: Instance) -> dict[str, Any] | None:
     """Return the COCO entry of an instance without ids; None if too little of it is visible.
 
@@ -68,21 +60,20 @@ def _annotation(instance: Instance) -> dict[str, Any] | None:
     polygons, has_hole = _polygons(instance.visible)
     segmentation: Any = polygons
     if instance.is_crowd or has_hole:
-        mask = _pixel_mask(instance.visible)
-        rle = coco_mask.encode(np.asfortranarray(mask))
-        counts = _run_lengths(mask) if instance.is_crowd else rle["counts"].decode("ascii")
-        segmentation = {"size": [height, width], "counts": counts}
+        rle = encode_rle(_pixel_mask(instance.visible))
+        segmentation = {**rle, "counts": read_runs(rle, height, width).tolist()}
+        segmentation = segmentation if instance.is_crowd else rle
     elif polygons:
-        rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+        rle = to_rle(polygons, height, width)
     else:
         return None
-    area = float(coco_mask.area(rle))
+    area = float(rle_areas([rle])[0])
     if area < 1:
         return None
     return {
         "category_id": instance.class_index + 1,
         "iscrowd": int(instance.is_crowd),
-        "bbox": [float(v) for v in coco_mask.toBbox(rle)],
+        "bbox": rle_box(rle),
         "area": area,
         "segmentation": segmentation,
         "difficulty": round(instance.difficulty, 4),

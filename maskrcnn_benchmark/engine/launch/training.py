@@ -22,6 +22,7 @@ from maskrcnn_benchmark.engine.launch.run_config import Config, Settings, settin
 from maskrcnn_benchmark.engine.launch.start import LOGGER, started_run
 from maskrcnn_benchmark.engine.launch.testing import make_test_loaders, run_tests
 from maskrcnn_benchmark.engine.metrics_writer import MetricsWriter
+from maskrcnn_benchmark.engine.random_state import RandomStates
 from maskrcnn_benchmark.engine.stop_request import StoppableLoader, StopRequest
 from maskrcnn_benchmark.engine.train_only import make_learner
 from maskrcnn_benchmark.engine.train_options import TrainOptions
@@ -32,7 +33,6 @@ from maskrcnn_benchmark.evaluation import COCOResults
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_lr_scheduler, make_optimizer
 from maskrcnn_benchmark.utils.comm import get_world_size, is_main_process
-from maskrcnn_benchmark.utils.random_state import RandomStates
 from maskrcnn_benchmark.utils.user_error import user_errors
 from maskrcnn_benchmark.visualization.curves import plot_runs
 

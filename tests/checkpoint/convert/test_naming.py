@@ -7,7 +7,7 @@ from maskrcnn_benchmark.checkpoint.convert import Options, convert_detector
 from maskrcnn_benchmark.checkpoint.loading import load_state_dict
 from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.modeling.detector import build_detection_model
-from maskrcnn_benchmark.utils.coco_names import COCO_NAMES
+from maskrcnn_benchmark.structures.class_names import COCO_NAMES
 from tests.helpers.whole_check import check_whole
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}

@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from maskrcnn_benchmark.data.synthetic import CLASS_NAMES, sample_scene, write_synthetic_coco
-from maskrcnn_benchmark.data.synthetic.coco import _annotation, _run_lengths
+from maskrcnn_benchmark.data.synthetic.coco import _annotation
 from maskrcnn_benchmark.data.synthetic.scene import SUPERSAMPLING
 
 
@@ -152,16 +152,6 @@ def test_hard_instances_stand_out_less_from_their_surroundings(folder: Path, tra
         difference = image[mask > 0].mean(axis=0) - image[around > 0].mean(axis=0)
         contrast[kind].append(np.abs(difference).mean())
     assert np.median(contrast["easy"]) > 1.6 * np.median(contrast["hard"])
-
-
-def test_run_lengths_are_those_of_pycocotools() -> None:
-    rng = np.random.default_rng(0)
-    for mask in (rng.integers(0, 2, (5, 7)), np.zeros((3, 4)), np.ones((3, 4)), np.eye(4)):
-        mask = mask.astype(np.uint8)
-        rle = coco_mask.frPyObjects(
-            {"size": list(mask.shape), "counts": _run_lengths(mask)}, *mask.shape
-        )
-        assert (coco_mask.decode(rle) == mask).all()
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import torch
 
 from maskrcnn_benchmark.engine.launch import training
 from maskrcnn_benchmark.engine.launch.processes import deterministic_algorithms
+from maskrcnn_benchmark.engine.random_state import seed_generators
 from maskrcnn_benchmark.engine.stop_request import StoppableLoader, StopRequest
 from maskrcnn_benchmark.modeling.detector import build_detection_model
-from maskrcnn_benchmark.utils.random_state import seed_generators
 from tests.engine.stand_ins import TinyModel, tiny_loader
 from tests.tools.test_resume import assert_equal, final, leave_as_killed_half_way
 from tests.tools.toy import FEW, draw_data, tool, toy_config, train

@@ -21,8 +21,8 @@ def progress_bar(total: int, *, start: int = 0, unit: str = "it") -> Iterator[tq
     Log lines appear above the bar.
 
     Args:
-        total: the count at the end.
-        start: the initial count.
+        total: final count.
+        start: initial count.
         unit: name of the counted items.
     """
     shown = is_main_process() and sys.stderr.isatty()

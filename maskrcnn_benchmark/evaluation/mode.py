@@ -1,4 +1,4 @@
-"""Evaluation mode of a model, for a while."""
+"""Temporary evaluation mode of a model."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

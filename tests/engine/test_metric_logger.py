@@ -1,6 +1,6 @@
 import pytest
 
-from maskrcnn_benchmark.utils.metric_logger import MetricLogger
+from maskrcnn_benchmark.engine.metric_logger import MetricLogger
 from tests.helpers.vectors import load_vector
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from maskrcnn_benchmark.utils.random_state import RandomStates, seed_generators, step_seed
+from maskrcnn_benchmark.engine.random_state import RandomStates, seed_generators, step_seed
 from tests.helpers.ranks import on_ranks
 
 
