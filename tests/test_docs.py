@@ -19,7 +19,7 @@ import yaml
 from maskrcnn_benchmark.cli import COMMANDS
 from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
-from maskrcnn_benchmark.engine.launch import start
+from maskrcnn_benchmark.engine.launch import start, user_modules
 from maskrcnn_benchmark.engine.launch.arguments import argument_parser
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from tests.helpers.whole_check import check_whole
@@ -197,10 +197,10 @@ def test_yaml_is_accepted(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_are_accepted(page, monkeypatch):
-    monkeypatch.setattr("maskrcnn_benchmark.utils.imports.import_module", lambda name: None)
+    monkeypatch.setattr(user_modules, "import_module", lambda name: None)
     parser = argument_parser("")
-    sources = ("engine/launch/arguments.py", "utils/imports.py")  # the latter has --import
-    shared = "".join((ROOT / "maskrcnn_benchmark" / source).read_text() for source in sources)
+    launch = ROOT / "maskrcnn_benchmark" / "engine" / "launch"
+    shared = "".join((launch / f"{name}.py").read_text() for name in ("arguments", "user_modules"))
     for words in shell_commands(page):
         tools = [index for index, word in enumerate(words) if word.startswith("tools/")]
         if not tools:

@@ -6,7 +6,7 @@ entry's ``check`` is where the entry says what it needs of the config.
 
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.utils.registry import Registry
+from maskrcnn_benchmark.config.registry import Registry
 
 # (cfg, paste_masks) -> the detector; see ``build_detection_model``
 META_ARCHITECTURES = Registry("MODEL.META_ARCHITECTURE")

@@ -66,9 +66,7 @@ def failures_named() -> Iterator[None]:
     traceback is shown. In a job of several processes, the message names the rank.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, io.TextIOWrapper
-        ):  # never fail on a name that the terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):  # show any name on any terminal
             stream.reconfigure(errors="backslashreplace")
     try:
         yield

@@ -3,7 +3,7 @@
 import pytest
 
 from maskrcnn_benchmark.config import make_default_config
-from maskrcnn_benchmark.utils.registry import Registry
+from maskrcnn_benchmark.config.registry import Registry
 
 
 def make_registry():

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from maskrcnn_benchmark.utils.imports import import_module
+from maskrcnn_benchmark.engine.launch.user_modules import import_module
 from maskrcnn_benchmark.utils.user_error import UserError
 from tests.tools.toy import ROOT, draw_data
 

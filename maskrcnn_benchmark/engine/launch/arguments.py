@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from maskrcnn_benchmark.utils.imports import add_import_option
+from maskrcnn_benchmark.engine.launch.user_modules import add_import_option
 from maskrcnn_benchmark.utils.user_error import UserError
 
 

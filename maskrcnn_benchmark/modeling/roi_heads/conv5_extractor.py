@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.config.registry import Check
 from maskrcnn_benchmark.modeling.backbone.build_resnet import ends_before_conv5, make_last_stage
 from maskrcnn_benchmark.modeling.poolers import Pooler, make_pooler
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.utils.registry import Check
 
 CONV5_EXTRACTOR = "ResNet50Conv5ROIFeatureExtractor"
 

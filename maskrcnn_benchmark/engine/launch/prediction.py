@@ -1,0 +1,220 @@
+"""Predict on images, videos and cameras, and write or show what is found."""
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from maskrcnn_benchmark.data.datasets.images import read_image
+from maskrcnn_benchmark.engine.progress import progress_bar
+from maskrcnn_benchmark.predict.media import common_folder, find_media, is_video, output_paths
+from maskrcnn_benchmark.predict.prediction import Prediction
+from maskrcnn_benchmark.predict.predictor import Predictor, draw
+from maskrcnn_benchmark.predict.results_file import ResultsFile
+from maskrcnn_benchmark.predict.video import (
+    TimedFrame,
+    VideoWriter,
+    camera_frames,
+    open_video,
+    until_interrupt,
+)
+from maskrcnn_benchmark.predict.window import Window
+from maskrcnn_benchmark.utils.atomic_file import write_atomically
+from maskrcnn_benchmark.utils.file_names import fitted_name, name_in_text
+from maskrcnn_benchmark.utils.user_error import UserError
+
+Item = TypeVar("Item")
+_CAMERA = re.compile(r"webcam:(\d+)")
+_CAMERA_FPS = Fraction(30)
+_NO_FOLDER = Path("nothing_is_written")
+
+
+@dataclass
+class PredictionRun:
+    """A model, what to do with its detections, and what became of the inputs so far.
+
+    Attributes:
+        predictor: the model.
+        score_key: what ``threshold`` applies to, see ``Prediction.select``.
+        threshold: least score of a detection that is kept.
+        batch_size: images or frames predicted at once.
+        pictures: whether to write images and videos with the detections.
+        json: whether to write them as COCO json.
+        window: shows videos and cameras; None: no window.
+        images: number of images and frames predicted on.
+        detections: number of detections kept.
+        broken: a message for each input that could not be read.
+    """
+
+    predictor: Predictor
+    score_key: str | None = None
+    threshold: float = 0.5
+    batch_size: int = 1
+    pictures: bool = True
+    json: bool = True
+    window: Window | None = None
+    images: int = 0
+    detections: int = 0
+    broken: list[str] = field(default_factory=list)
+
+    def predict(self, images: Sequence[Any]) -> list[Prediction]:
+        """Predict on a batch; keep detections that reach the threshold, in descending order."""
+        found = self.predictor(images, batch_size=self.batch_size)
+        chosen = [prediction.select(self.score_key, self.threshold) for prediction in found]
+        self.images += len(chosen)
+        self.detections += sum(map(len, chosen))
+        return chosen
+
+    def report(self, error: Exception) -> None:
+        """Report a broken input and continue."""
+        self.broken.append(str(error))
+        tqdm.write(f"skipped: {error}", file=sys.stderr)
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield lists of ``size`` items; the last one may be shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def predict_images(
+    run: PredictionRun, files: Sequence[Path], outputs: Sequence[Path], folder: Path
+) -> None:
+    """Predict on image files; the JSON is written even if the run is interrupted."""
+    root = common_folder(files)
+    found = ResultsFile(*run.predictor.classes)
+    with contextlib.ExitStack() as stack:
+        if run.json:
+            stack.callback(lambda: found.write(folder / "predictions.json"))
+        bar = stack.enter_context(progress_bar(len(files), unit="image"))
+        for batch in batches(zip(files, outputs, strict=True), run.batch_size):
+            readable = [
+                (path, output, image)
+                for path, output in batch
+                if (image := read_or_report(run, path)) is not None
+            ]
+            predictions = run.predict([image for _, _, image in readable])
+            for (path, output, image), prediction in zip(readable, predictions, strict=True):
+                name = path.absolute().relative_to(root).as_posix()
+                found.add(name_in_text(name), prediction)
+                if run.pictures:
+                    write_png(output, draw(image, prediction))
+            bar.update(len(batch))
+
+
+def read_or_report(run: PredictionRun, path: Path) -> Image.Image | None:
+    """Read an image; None if it is broken."""
+    try:
+        return read_image(path)
+    except UserError as error:
+        run.report(error)
+        return None
+
+
+def write_png(path: Path, picture: Image.Image) -> None:
+    """Write an image atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda file: picture.save(file, "PNG"))
+
+
+def predict_video(run: PredictionRun, path: Path, output: Path) -> None:
+    """Predict on each frame of a video file; write nothing if it is broken."""
+    try:
+        video = open_video(path)
+        with progress_bar(video.num_frames, unit="frame") as bar:
+            predict_frames(run, watched(video, bar), video.fps, output)
+    except UserError as error:
+        run.report(error)
+
+
+def watched(items: Iterable[Item], bar: "tqdm[Any]") -> Iterator[Item]:
+    """Yield the items and advance the bar."""
+    for item in items:
+        yield item
+        bar.update()
+
+
+def predicted(
+    run: PredictionRun, frames: Iterable[TimedFrame]
+) -> Iterator[tuple[TimedFrame, Prediction]]:
+    """Yield each frame and what is found in it."""
+    for batch in batches(frames, run.batch_size):
+        yield from zip(batch, run.predict([frame for frame, _ in batch]), strict=True)
+
+
+def predict_frames(
+    run: PredictionRun, frames: Iterable[TimedFrame], fps: Fraction, output: Path
+) -> None:
+    """Predict on frames with their times; write the video and ``<its name>.json``, or show it."""
+    found = ResultsFile(*run.predictor.classes)
+    with contextlib.ExitStack() as stack:
+        writer = stack.enter_context(VideoWriter(output, fps)) if run.pictures else None
+        for index, ((frame, seconds), prediction) in enumerate(predicted(run, frames)):
+            found.add(name_in_text(output.name), prediction, frame=index)
+            if writer is None and run.window is None:
+                continue
+            # frames keep their size, and classes their color from frame to frame
+            picture = np.asarray(draw(frame, prediction, color_by="class", long_side=0))
+            if writer is not None:
+                writer.write(picture, seconds)
+            if run.window is not None and not run.window.show(picture):
+                break
+    if run.json:
+        found.write(output.with_name(fitted_name(output.name, ".json")))
+
+
+def predict_files(run: PredictionRun, files: dict[Path, Path], folder: Path | None) -> None:
+    """Predict on image and video files.
+
+    Args:
+        run: the model and its options.
+        files: output of each file, see ``find_files``.
+        folder: receives ``predictions.json`` of the images; None if there are only videos.
+    """
+    images = {path: output for path, output in files.items() if not is_video(path)}
+    if images:
+        assert folder is not None, "find_files asks for a folder"
+        predict_images(run, list(images), list(images.values()), folder)
+    for path, output in files.items():
+        if is_video(path):
+            predict_video(run, path, output)
+
+
+def find_files(inputs: Sequence[str], folder: Path | None) -> dict[Path, Path]:
+    """Return the image and video files that inputs name, each with its output.
+
+    Args:
+        inputs: files, folders, patterns; cameras (``webcam:0``) are skipped.
+        folder: where outputs go; it is not searched. None: nothing is written.
+
+    Raises:
+        UserError: an input names nothing, or an image is to be shown in a window.
+    """
+    media = find_media(
+        [name for name in inputs if not _CAMERA.fullmatch(name)], outside=folder or _NO_FOLDER
+    )
+    if media.notice():
+        sys.stderr.write(f"{media.notice()}\n")
+    if not media.files:
+        return {}
+    if folder is None and not all(map(is_video, media.files)):
+        raise UserError("--show shows cameras and videos; for images give --output FOLDER")
+    outputs = output_paths(media.files, folder or _NO_FOLDER, searched=media.searched)
+    return dict(zip(media.files, outputs, strict=True))
+
+
+def predict_cameras(run: PredictionRun, inputs: Sequence[str], folder: Path | None) -> None:
+    """Predict on the cameras (``webcam:0``) among the inputs, each until Ctrl-C."""
+    for camera in (int(match[1]) for name in inputs if (match := _CAMERA.fullmatch(name))):
+        output = (folder or _NO_FOLDER) / f"webcam_{camera}.mp4"
+        predict_frames(run, until_interrupt(camera_frames(camera)), _CAMERA_FPS, output)

@@ -1,0 +1,76 @@
+"""Import of users' modules, which register a backbone, a head or a data set: ``--import``."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from maskrcnn_benchmark.utils.user_error import MissingFileError, UserError
+
+
+def import_module(name: str) -> ModuleType:
+    """Import a user's module, which registers what it adds: by its name, or by its file.
+
+    Its folder (of a name: the working folder) joins Python's path, at the end. So worker processes
+    of a loader, which get that path, can import it too.
+
+    Args:
+        name: ``my_module``, ``my_package.my_module`` or ``path/to/my_module.py``.
+
+    Raises:
+        MissingFileError: there is no such file or module.
+        UserError: another module has the file's name.
+    """
+    path = Path(name)
+    is_file = path.suffix == ".py"
+    if is_file and not path.is_file():
+        raise MissingFileError(f"--import {name}: there is no such file")
+    folder = str((path.parent if is_file else Path()).resolve())
+    if folder not in sys.path:
+        sys.path.append(folder)
+    wanted = path.stem if is_file else name
+    try:
+        module = importlib.import_module(wanted)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{wanted}.".startswith(f"{error.name}."):
+            raise  # the module is there, and what it imports is not
+        raise MissingFileError(
+            f"--import {name}: there is no such module in {folder} or elsewhere on Python's path; "
+            "the path of a file ends in .py"
+        ) from error
+    if is_file and (module.__file__ is None or not path.samefile(module.__file__)):
+        raise UserError(
+            f"--import {name}: Python knows {module.__file__ or 'a module of its own'} by the name "
+            f"{wanted!r}; rename the file"
+        )
+    return module
+
+
+class ImportModule(argparse.Action):
+    """The action of ``--import MODULE``: the module is imported while arguments are parsed."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Import one module; the option may be repeated."""
+        del parser, option_string
+        import_module(str(values))
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), values])
+
+
+def add_import_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--import MODULE``, by which a user's own code is registered."""
+    parser.add_argument(
+        "--import",
+        action=ImportModule,
+        metavar="MODULE",
+        help="a Python file, or the name of a module, that registers a backbone, a head or a data "
+        "set of your own (docs/EXTENDING.md); repeatable",
+    )
