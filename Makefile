@@ -53,7 +53,11 @@ lint: $(stamp) ## Check style, types and layout
 	  | xargs -0 $(bin)/clang-format --dry-run -Werror
 
 oldest: $(stamp) ## The tests with the oldest Python and the oldest dependencies that are supported
-	@if [ ! -x $(oldest)/python ]; then $(PYTHON_OLDEST) -m venv .venv-oldest; fi
+	@$(PYTHON_OLDEST) --version > /dev/null || {
+	  echo "error: say where Python 3.10 is: make $@ PYTHON_OLDEST=/path/to/python3.10" >&2
+	  exit 1
+	}
+	if [ ! -x $(oldest)/python ]; then $(PYTHON_OLDEST) -m venv .venv-oldest; fi
 	$(oldest)/python -m pip install --quiet --upgrade pip
 	$(oldest)/python -m pip install --quiet -r constraints-oldest.txt
 	$(oldest)/python -m pip check
