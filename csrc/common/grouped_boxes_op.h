@@ -26,13 +26,15 @@ GroupedBoxes<A> grouped_boxes(const Tensor& boxes, const Tensor& groups, double 
           .offset = static_cast<A>(pixel_offset)};
 }
 
-// Calls body(begin) for the first box of each group; a thread has groups of its own.
+// Calls body(begin) for the first box of each group; a thread has groups of its own. A parallel loop
+// in the body has the threads to itself where there is one group, else it is a plain loop.
 template <typename A, typename Body>
 void for_each_group_on_cpu(const GroupedBoxes<A>& boxes, const Body& body) {
   std::vector<int64_t> begins;
   for (int64_t i = 0; i < boxes.count; ++i) {
     if (boxes.begins_group(i)) begins.push_back(i);
   }
+  if (begins.size() == 1) return body(int64_t{0});
   for_each_on_cpu(static_cast<int64_t>(begins.size()), 1,
                   [&](int64_t g) noexcept { body(begins[g]); });
 }

@@ -29,10 +29,19 @@ def check_device(op: str, name: str, tensor: Tensor, reference: Tensor) -> None:
 def check_scored_boxes(op: str, boxes: Tensor, scores: Tensor, groups: Tensor) -> None:
     """Check boxes [N, 4] with their scores [N] and groups [N]."""
     check_shape(op, "boxes", boxes, ("N", 4))
-    check_floating(op, "boxes", boxes)
     for name, tensor in (("scores", scores), ("groups", groups)):
         check_shape(op, name, tensor, (boxes.shape[0],))
         check_device(op, name, tensor, boxes)
+    for name, tensor in (("boxes", boxes), ("scores", scores)):
+        check_floating(op, name, tensor)
+    if groups.is_floating_point() or groups.is_complex():
+        raise ValueError(f"{op}: expected groups of an integer type, got {groups.dtype}")
+
+
+def check_max_keep(op: str, max_keep: int) -> None:
+    """Raise ValueError unless the number of boxes to keep of each group is 0 (all) or more."""
+    if max_keep < 0:
+        raise ValueError(f"{op}: expected max_keep >= 0 (0 for all), got {max_keep}")
 
 
 def check_regions(op: str, input: Tensor, rois: Tensor) -> None:
