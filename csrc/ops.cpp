@@ -10,8 +10,8 @@ STABLE_TORCH_LIBRARY(maskrcnn_benchmark, m) {
   m.def(
       "nms(Tensor boxes, Tensor groups, float threshold, float pixel_offset, int max_keep) -> "
       "Tensor");
-  // the same, and scores [N] -> the lowered scores [N] and keep [N] bool: not below min_score, at most
-  // max_keep of a group
+  // the same, and scores [N] -> the lowered scores [N] and keep [N] bool: not below min_score, at
+  // most max_keep of a group
   m.def(
       "soft_nms(Tensor boxes, Tensor scores, Tensor groups, bool gaussian, float parameter, "
       "float min_score, float pixel_offset, int max_keep) -> (Tensor, Tensor)");

@@ -1,4 +1,5 @@
-// The boxes that are kept so far in a group, for the CPU: a vector of them meets a candidate at once.
+// The boxes that are kept so far in a group, for the CPU: a vector of them meets a candidate at
+// once.
 #pragma once
 
 #include "../common/vectorized.h"

@@ -23,9 +23,9 @@ struct Nms {
 };
 
 // On CUDA the boxes are done in bands of kBand, in three passes a band, each with a thread for each
-// index: all pairs inside the band, a bit each; the greedy choice inside the band, a thread for each
-// group; and what the chosen ones strike out behind the band. Every pair inside a group is looked at
-// once at most, the host waits for nothing, and the memory is 8 words a box of one band.
+// index: all pairs inside the band, a bit each; the greedy choice inside the band, a thread for
+// each group; and what the chosen ones strike out behind the band. Every pair inside a group is
+// looked at once at most, the host waits for nothing, and the memory is 8 words a box of one band.
 constexpr int64_t kWordBits = 64;
 constexpr int64_t kBandWords = 8;
 constexpr int64_t kBand = kWordBits * kBandWords;

@@ -58,8 +58,8 @@ def soft_nms(
 ) -> tuple[Tensor, Tensor]:
     """Return the lowered scores [N] and which are kept, bool [N].
 
-    The boxes [N, 4] are in the order (group, descending score). All groups pick at once: G groups of
-    M boxes at most, those that are missing without a score.
+    The boxes [N, 4] are in the order (group, descending score). All groups pick at once: G groups
+    of M boxes at most, those that are missing without a score.
     """
     dtype = _accumulator(boxes.dtype)
     _, row, counts = torch.unique_consecutive(groups, return_inverse=True, return_counts=True)

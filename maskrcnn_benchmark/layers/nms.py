@@ -76,9 +76,7 @@ def batched_nms(
     return by_score[keep[by_score]]
 
 
-def _check(
-    boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, max_keep: int
-) -> None:
+def _check(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, max_keep: int) -> None:
     check_scored_boxes("nms", boxes, scores, groups)
     check_max_keep("nms", max_keep)
     if threshold != threshold:

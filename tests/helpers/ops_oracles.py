@@ -27,9 +27,13 @@ def nms(
 
     The arithmetic is in the dtype of the boxes.
     """
+
+    def rank(i: int) -> tuple[float, int]:
+        return math.inf if math.isnan(scores[i]) else -scores[i], i
+
     groups = np.zeros(len(boxes)) if groups is None else groups
     kept: list[int] = []
-    for i in sorted(range(len(boxes)), key=lambda i: (math.isnan(scores[i]), -scores[i], i)):
+    for i in sorted(range(len(boxes)), key=rank):
         rivals = [k for k in kept if groups[k] == groups[i]]
         if 0 < max_keep <= len(rivals):
             continue
