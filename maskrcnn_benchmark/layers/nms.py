@@ -37,8 +37,7 @@ def nms(
     groups = torch.zeros(scores.shape, dtype=torch.int64, device=scores.device)
     _check(boxes, scores, groups, threshold, max_keep)
     order = sort_scores(scores)
-    limits = {"threshold": threshold, "max_keep": max_keep, "pixel_offset": pixel_offset}
-    return order[_keep(boxes, order, groups, **limits)]
+    return order[_keep(boxes[order], groups, (threshold, pixel_offset, max_keep))]
 
 
 def batched_nms(
@@ -70,8 +69,7 @@ def batched_nms(
     _check(boxes, scores, groups, threshold, max_keep)
     by_score = sort_scores(scores)
     order = sort_groups(by_score, groups)
-    limits = {"threshold": threshold, "max_keep": max_keep, "pixel_offset": pixel_offset}
-    in_order = _keep(boxes, order, groups[order], **limits)
+    in_order = _keep(boxes[order], groups[order], (threshold, pixel_offset, max_keep))
     keep = torch.empty_like(in_order).scatter(0, order, in_order)
     return by_score[keep[by_score]]
 
@@ -83,18 +81,13 @@ def _check(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, max_
         raise ValueError("nms: expected threshold to be a number, got nan")
 
 
-def _keep(
-    boxes: Tensor,
-    order: Tensor,
-    groups: Tensor,
-    *,
-    threshold: float,
-    max_keep: int,
-    pixel_offset: float,
-) -> Tensor:
-    """Return which of the boxes are kept, bool [N], in the given order (group, score)."""
+def _keep(boxes: Tensor, groups: Tensor, limits: tuple[float, float, int]) -> Tensor:
+    """Return which boxes are kept, bool [N]; they come in the order (group, descending score).
+
+    The limits are the threshold, the pixel offset and the number to keep of each group.
+    """
     operator = torch.ops.maskrcnn_benchmark.nms if _ops.serves(boxes) else _fallback.nms
-    return operator(boxes.detach()[order], groups, threshold, pixel_offset, max_keep)
+    return operator(boxes.detach(), groups, *limits)
 
 
 def sort_scores(scores: Tensor) -> Tensor:

@@ -54,8 +54,8 @@ def soft_nms(
 
     Args:
         boxes: [N, 4], floating.
-        scores: [N], floating; of equal scores the box that comes first is picked first. NaN is
-            dropped.
+        scores: [N], floating. Of boxes with equal new scores the one that had the higher score at
+            first is picked first, else the one that comes first. NaN is dropped.
         rule: see ``SoftNMS``.
         max_keep: the boxes that are picked at most, 0 for all; the work ends when they are found.
         pixel_offset: width of a box with x1 == x2.

@@ -67,7 +67,7 @@ def soft_nms(
         left = [i for i in left if current[i] >= min_score]
         if not left:
             return picked
-        best = max(left, key=lambda i: (current[i], -i))
+        best = max(left, key=lambda i: (current[i], float(scores[i]), -i))
         picked.append((best, current[best]))
         for i in range(len(boxes)):
             if i != best and i not in indices and groups[i] == groups[best]:

@@ -27,9 +27,7 @@ SCORE = st.sampled_from([0.9, 0.5, 0.5, 0.25, 0.1, 0.0, -1.0, NAN, INF, -INF])
 GROUP = st.sampled_from([0, 1, -7, 2**40])
 ROWS = st.lists(st.tuples(BOX, SCORE, GROUP), max_size=25)
 THRESHOLDS = st.sampled_from([-1.0, 0.0, 1e-30, 0.25, 0.3, 0.5, 0.7, 1.0, INF])
-PLAIN = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150
-)
+PLAIN = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def tensors(
