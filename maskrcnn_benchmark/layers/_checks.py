@@ -20,6 +20,12 @@ def check_floating(op: str, name: str, tensor: Tensor) -> None:
         raise ValueError(f"{op}: expected {name} of a floating type, got {tensor.dtype}")
 
 
+def check_integer(op: str, name: str, tensor: Tensor) -> None:
+    """Raise ValueError unless the tensor is of an integer type."""
+    if tensor.is_floating_point() or tensor.is_complex():
+        raise ValueError(f"{op}: expected {name} of an integer type, got {tensor.dtype}")
+
+
 def check_device(op: str, name: str, tensor: Tensor, reference: Tensor) -> None:
     """Raise ValueError unless both tensors are on one device."""
     if tensor.device != reference.device:
@@ -29,13 +35,12 @@ def check_device(op: str, name: str, tensor: Tensor, reference: Tensor) -> None:
 def check_scored_boxes(op: str, boxes: Tensor, scores: Tensor, groups: Tensor) -> None:
     """Check boxes [N, 4] with their scores [N] and groups [N]."""
     check_shape(op, "boxes", boxes, ("N", 4))
+    check_floating(op, "boxes", boxes)
     for name, tensor in (("scores", scores), ("groups", groups)):
         check_shape(op, name, tensor, (boxes.shape[0],))
         check_device(op, name, tensor, boxes)
-    for name, tensor in (("boxes", boxes), ("scores", scores)):
-        check_floating(op, name, tensor)
-    if groups.is_floating_point() or groups.is_complex():
-        raise ValueError(f"{op}: expected groups of an integer type, got {groups.dtype}")
+    check_floating(op, "scores", scores)
+    check_integer(op, "groups", groups)
 
 
 def check_max_keep(op: str, max_keep: int) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from maskrcnn_benchmark.layers import _fallback, _ops
-from maskrcnn_benchmark.layers._checks import check_max_keep, check_scored_boxes
+from maskrcnn_benchmark.layers._checks import check_max_keep, check_scored_boxes, check_shape
 
 
 def nms(
@@ -34,6 +34,7 @@ def nms(
     Raises:
         ValueError: shapes, dtypes or devices do not fit, the threshold is NaN, or max_keep < 0.
     """
+    check_shape("nms", "scores", scores, ("N",))
     groups = torch.zeros(scores.shape, dtype=torch.int64, device=scores.device)
     _check(boxes, scores, groups, threshold, max_keep)
     order = sort_scores(scores)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from maskrcnn_benchmark.layers import _fallback, _ops
-from maskrcnn_benchmark.layers._checks import check_max_keep, check_scored_boxes
+from maskrcnn_benchmark.layers._checks import check_max_keep, check_scored_boxes, check_shape
 from maskrcnn_benchmark.layers.nms import sort_groups, sort_scores
 
 METHODS = ("linear", "gaussian")
@@ -67,6 +67,7 @@ def soft_nms(
     Raises:
         ValueError: shapes, dtypes or devices do not fit, or max_keep < 0.
     """
+    check_shape("soft_nms", "scores", scores, ("N",))
     groups = torch.zeros(scores.shape, dtype=torch.int64, device=scores.device)
     return batched_soft_nms(
         boxes, scores, groups, rule, max_keep=max_keep, pixel_offset=pixel_offset
