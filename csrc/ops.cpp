@@ -5,12 +5,16 @@
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(maskrcnn_benchmark, m) {
-  // boxes [N, 4] and groups [N] in the order (group, descending score) -> keep [N] bool
-  m.def("nms(Tensor boxes, Tensor groups, float threshold, float pixel_offset) -> Tensor");
-  // the same, and scores [N] -> the lowered scores [N]; what is below min_score is dropped
+  // boxes [N, 4] and groups [N] in the order (group, descending score) -> keep [N] bool, at most
+  // max_keep of a group (0: all)
+  m.def(
+      "nms(Tensor boxes, Tensor groups, float threshold, float pixel_offset, int max_keep) -> "
+      "Tensor");
+  // the same, and scores [N] -> the lowered scores [N] and keep [N] bool: not below min_score, at
+  // most max_keep of a group
   m.def(
       "soft_nms(Tensor boxes, Tensor scores, Tensor groups, bool gaussian, float parameter, "
-      "float min_score, float pixel_offset) -> Tensor");
+      "float min_score, float pixel_offset, int max_keep) -> (Tensor, Tensor)");
 
   // input [N, C, H, W], rois [K, 5] -> [K, C, pooled_height, pooled_width]
   m.def(

@@ -26,15 +26,22 @@ GroupedBoxes<A> grouped_boxes(const Tensor& boxes, const Tensor& groups, double 
           .offset = static_cast<A>(pixel_offset)};
 }
 
-// Calls body(begin) for the first box of each group; a thread has groups of its own.
+// Calls body(begin) for the first box of each group. A thread has groups of its own, as many as
+// have about pairs_per_thread pairs of boxes. A parallel loop in the body has all threads where
+// there is one group, else it is a plain loop.
 template <typename A, typename Body>
-void for_each_group_on_cpu(const GroupedBoxes<A>& boxes, const Body& body) {
+void for_each_group_on_cpu(const GroupedBoxes<A>& boxes, int64_t pairs_per_thread,
+                           const Body& body) {
   std::vector<int64_t> begins;
+  int64_t pairs = 0;
   for (int64_t i = 0; i < boxes.count; ++i) {
     if (boxes.begins_group(i)) begins.push_back(i);
+    pairs += i - begins.back();
   }
-  for_each_on_cpu(static_cast<int64_t>(begins.size()), 1,
-                  [&](int64_t g) noexcept { body(begins[g]); });
+  const int64_t groups = static_cast<int64_t>(begins.size());
+  if (groups == 1) return body(0);
+  const int64_t grain = groups * pairs_per_thread / larger<int64_t>(pairs, 1);
+  for_each_on_cpu(groups, larger<int64_t>(grain, 1), [&](int64_t g) noexcept { body(begins[g]); });
 }
 
 }  // namespace maskrcnn

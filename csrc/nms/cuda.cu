@@ -6,29 +6,28 @@
 namespace maskrcnn {
 namespace {
 
-// One block a group: the block of the first box of a group does the whole group, the others leave.
-// The threads share out the later boxes of each kept one and meet before the next, so no memory
-// beyond `keep` is needed and nothing waits for the host.
-template <typename A>
-__global__ void suppress_group(const Nms<A> op, bool* keep) {
-  const int64_t begin = blockIdx.x;
-  if (!op.boxes.begins_group(begin)) return;
-  const int64_t group = op.boxes.groups[begin];
-  for (int64_t i = begin; op.boxes.in_group(i, group); ++i) {
-    if (keep[i]) {
-      for (int64_t j = i + 1 + threadIdx.x; op.boxes.in_group(j, group); j += blockDim.x) {
-        if (keep[j] && op.suppresses(i, j)) keep[j] = false;
-      }
-    }
-    __syncthreads();
-  }
-}
-
 struct CudaLoops {
   template <typename A>
   static void suppress(const Nms<A>& op, const Tensor& keep) {
-    if (op.boxes.count == 0) return;
-    launch(suppress_group<A>, op.boxes.count, keep, op, keep.mutable_data_ptr<bool>());
+    const int64_t count = op.boxes.count;
+    const int64_t bands = (count + kBand - 1) / kBand;
+    const Tensor words = torch::stable::new_empty(keep, {kBand, kBandWords}, ScalarType::Long);
+    const Tensor kept = zeros(keep, {bands + 1}, ScalarType::Long);
+    int64_t* counts = kept.mutable_data_ptr<int64_t>();
+    for (int64_t b = 0; b < bands; ++b) {
+      const int64_t begin = b * kBand;
+      const int64_t end = smaller(begin + kBand, count);
+      const NmsBand<A> band = {.op = op,
+                               .begin = begin,
+                               .end = end,
+                               .words = static_cast<uint64_t*>(words.mutable_data_ptr()),
+                               .keep = keep.mutable_data_ptr<bool>(),
+                               .kept_before = counts + b,
+                               .kept_after = counts + b + 1};
+      for_each_on_cuda((end - begin) * kBandWords, keep, NmsPairs<A>{band});
+      for_each_on_cuda(end - begin, keep, NmsChoice<A>{band});
+      for_each_on_cuda(count - end, keep, NmsStrike<A>{band});
+    }
   }
 };
 

@@ -8,29 +8,40 @@
 namespace maskrcnn {
 
 // In each group the box of the highest score is picked and lowers the scores of those that are not
-// picked yet, again and again, until the highest is below min_score.
+// picked yet, again and again, until the highest is below min_score. A call does the group that
+// begins at `begin`, if one does: each pick needs the one before, so a group has one thread.
 template <typename A>
 struct SoftNms {
   GroupedBoxes<A> boxes;
   A* scores;     // [N]: at first those of the detector, at last the lowered ones
-  bool* picked;  // [N]
+  bool* picked;  // [N], all false at first
   bool gaussian;
   A parameter;  // sigma of the Gaussian, or the overlap from which on the linear rule acts
   A min_score;
+  int64_t max_keep;  // picks of each group; 0 for all
 
-  // The better of two boxes, each -1 for none; of equal scores the one that comes first. A score
-  // of NaN is worse than any.
-  MASKRCNN_HOST_DEVICE int64_t better(int64_t i, int64_t j) const noexcept {
-    if (i < 0 || j < 0) return i < 0 ? j : i;
-    const bool i_has_score = scores[i] == scores[i];
-    const bool j_has_score = scores[j] == scores[j];
-    if (i_has_score != j_has_score) return i_has_score ? i : j;
-    if (scores[i] != scores[j] && i_has_score) return scores[i] > scores[j] ? i : j;
-    return i < j ? i : j;
+  MASKRCNN_HOST_DEVICE void operator()(int64_t begin) const noexcept {
+    if (!boxes.begins_group(begin)) return;
+    const int64_t group = boxes.groups[begin];
+    int64_t best = begin;  // the scores come in descending order
+    for (int64_t left = max_keep; best >= 0 && scores[best] >= min_score; --left) {
+      picked[best] = true;
+      if (left == 1) return;
+      int64_t next = -1;
+      for (int64_t j = begin; boxes.in_group(j, group); ++j) {
+        if (picked[j]) continue;
+        lower(best, j);
+        next = better(next, j);
+      }
+      best = next;
+    }
   }
 
-  MASKRCNN_HOST_DEVICE bool is_last_pick(int64_t best) const noexcept {
-    return best < 0 || !(scores[best] >= min_score);  // NaN ends it too
+  // The better of two boxes, the first of which may be -1 for none, and comes first: it wins where
+  // scores are equal. A score of NaN is worse than any.
+  MASKRCNN_HOST_DEVICE int64_t better(int64_t i, int64_t j) const noexcept {
+    const bool i_has_score = i >= 0 && scores[i] == scores[i];
+    return i >= 0 && (scores[i] >= scores[j] || (i_has_score && scores[j] != scores[j])) ? i : j;
   }
 
   MASKRCNN_HOST_DEVICE void lower(int64_t best, int64_t other) const noexcept {

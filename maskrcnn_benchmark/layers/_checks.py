@@ -20,6 +20,12 @@ def check_floating(op: str, name: str, tensor: Tensor) -> None:
         raise ValueError(f"{op}: expected {name} of a floating type, got {tensor.dtype}")
 
 
+def check_integer(op: str, name: str, tensor: Tensor) -> None:
+    """Raise ValueError unless the tensor is of an integer type."""
+    if tensor.is_floating_point() or tensor.is_complex():
+        raise ValueError(f"{op}: expected {name} of an integer type, got {tensor.dtype}")
+
+
 def check_device(op: str, name: str, tensor: Tensor, reference: Tensor) -> None:
     """Raise ValueError unless both tensors are on one device."""
     if tensor.device != reference.device:
@@ -33,6 +39,14 @@ def check_scored_boxes(op: str, boxes: Tensor, scores: Tensor, groups: Tensor) -
     for name, tensor in (("scores", scores), ("groups", groups)):
         check_shape(op, name, tensor, (boxes.shape[0],))
         check_device(op, name, tensor, boxes)
+    check_floating(op, "scores", scores)
+    check_integer(op, "groups", groups)
+
+
+def check_max_keep(op: str, max_keep: int) -> None:
+    """Raise ValueError unless the number of boxes to keep of each group is 0 (all) or more."""
+    if max_keep < 0:
+        raise ValueError(f"{op}: expected max_keep >= 0 (0 for all), got {max_keep}")
 
 
 def check_regions(op: str, input: Tensor, rois: Tensor) -> None:

@@ -24,7 +24,9 @@ def _check_batch_indices(op: str, input: Tensor, rois: Tensor) -> None:
         )
 
 
-def nms(boxes: Tensor, groups: Tensor, threshold: float, pixel_offset: float) -> Tensor:
+def nms(
+    boxes: Tensor, groups: Tensor, threshold: float, pixel_offset: float, max_keep: int
+) -> Tensor:
     """Return which boxes [N, 4], in the order (group, descending score), are kept: bool [N].
 
     torchvision's boxes are `pixel_offset` narrower than ours, hence the shift of x2 and y2.
@@ -32,12 +34,14 @@ def nms(boxes: Tensor, groups: Tensor, threshold: float, pixel_offset: float) ->
     dtype = _accumulator(boxes.dtype)
     # x2 and y2 only
     boxes = boxes.to(dtype) + boxes.new_tensor([0, 0, pixel_offset, pixel_offset], dtype=dtype)
-    threshold = torch.tensor(threshold, dtype=dtype).item()  # compare as the extension does
+    # compare as the extension does; nothing overlaps by more than infinity
+    threshold = torch.tensor(threshold if threshold > 0 else torch.inf, dtype=dtype).item()
     keep = torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
     counts = torch.unique_consecutive(groups, return_counts=True)[1].tolist()
     for part, kept in zip(boxes.split(counts), keep.split(counts), strict=True):
         rank = torch.arange(len(part), 0, -1, dtype=dtype, device=boxes.device)
-        kept[torchvision.ops.nms(part, rank, threshold)] = True
+        found = torchvision.ops.nms(part, rank, threshold)
+        kept[found[:max_keep] if max_keep else found] = True
     return keep
 
 
@@ -50,32 +54,44 @@ def soft_nms(
     *,
     min_score: float,
     pixel_offset: float,
-) -> Tensor:
-    """Return the lowered scores [N] of boxes [N, 4] in the order (group, descending score)."""
+    max_keep: int,
+) -> tuple[Tensor, Tensor]:
+    """Return the lowered scores [N] and which are kept, bool [N].
+
+    The boxes [N, 4] are in the order (group, descending score). All groups pick at once: G groups
+    of M boxes at most, those that are missing without a score.
+    """
     dtype = _accumulator(boxes.dtype)
-    lowered, boxes = scores.to(dtype, copy=True), boxes.to(dtype)
-    counts = torch.unique_consecutive(groups, return_counts=True)[1].tolist()
-    for part, part_scores in zip(boxes.split(counts), lowered.split(counts), strict=True):
-        left = ~part_scores.isnan()
-        for _ in range(len(part)):
-            best = part_scores.where(left, -torch.inf).argmax()
-            if part_scores[best] < min_score:
-                break
-            left[best] = False
-            iou = _iou(part[best], part, pixel_offset).nan_to_num(nan=0.0)
-            if gaussian:
-                factors = torch.exp(-iou * iou / parameter)
-            else:
-                factors = torch.where(iou >= torch.tensor(parameter, dtype=dtype), 1 - iou, 1)
-            part_scores.mul_(factors.where(left, 1))
-    return lowered
+    _, row, counts = torch.unique_consecutive(groups, return_inverse=True, return_counts=True)
+    place = row, torch.arange(len(boxes), device=boxes.device) - (counts.cumsum(0) - counts)[row]
+    size = len(counts), int(counts.max()) if len(counts) else 0
+    all_boxes = boxes.new_zeros(*size, 4, dtype=dtype).index_put(place, boxes.to(dtype))
+    lowered = scores.new_full(size, torch.nan, dtype=dtype).index_put(place, scores.to(dtype))
+    picked = torch.zeros_like(lowered, dtype=torch.bool)
+    for _ in range(min(max_keep or size[1], size[1])):
+        left = ~(picked | lowered.isnan())
+        best = lowered.where(left, -torch.inf).argmax(dim=1, keepdim=True)  # [G, 1]
+        picks = left.gather(1, best) & (lowered.gather(1, best) >= min_score)
+        if not picks.any():
+            break
+        picked.scatter_(1, best, picks | picked.gather(1, best))
+        best_boxes = all_boxes.gather(1, best[..., None].expand(-1, -1, 4))
+        iou = _iou(best_boxes, all_boxes, pixel_offset).nan_to_num(nan=0.0)
+        if gaussian:
+            factors = torch.exp(-iou * iou / parameter)
+        else:
+            factors = torch.where(iou >= torch.tensor(parameter, dtype=dtype), 1 - iou, 1)
+        lowered = lowered * factors.where(picks & ~picked, 1)
+    return lowered[place], picked[place]
 
 
-def _iou(box: Tensor, boxes: Tensor, pixel_offset: float) -> Tensor:
-    """Return the IoU [N] of a box [4] with boxes [N, 4]."""
-    common = torch.minimum(box[2:], boxes[:, 2:]) - torch.maximum(box[:2], boxes[:, :2])
-    overlap = (common + pixel_offset).clamp(min=0).prod(dim=1)
-    areas = [(b[..., 2:] - b[..., :2] + pixel_offset).prod(dim=-1) for b in (box, boxes)]
+def _iou(one: Tensor, other: Tensor, pixel_offset: float) -> Tensor:
+    """Return the IoU [G, M] of boxes [G, 1, 4] with boxes [G, M, 4]."""
+    common = torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(
+        one[..., :2], other[..., :2]
+    )
+    overlap = (common + pixel_offset).clamp(min=0).prod(dim=-1)
+    areas = [(b[..., 2:] - b[..., :2] + pixel_offset).prod(dim=-1) for b in (one, other)]
     return overlap / (areas[0] + areas[1] - overlap)
 
 

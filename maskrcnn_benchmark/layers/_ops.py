@@ -56,13 +56,13 @@ def serves(tensor: Tensor, *, gradient_in_any_order: bool = False) -> bool:
     return False
 
 
-def _fake_nms(boxes: Tensor, groups: Tensor, threshold: float, pixel_offset: float) -> Tensor:
+def _fake_nms(boxes: Tensor, *_: Any) -> Tensor:
     return boxes.new_empty(boxes.shape[0], dtype=torch.bool)
 
 
-def _fake_soft_nms(boxes: Tensor, *_: Any) -> Tensor:
+def _fake_soft_nms(boxes: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     dtype = torch.float64 if boxes.dtype == torch.float64 else torch.float32
-    return boxes.new_empty(boxes.shape[0], dtype=dtype)
+    return boxes.new_empty(boxes.shape[0], dtype=dtype), _fake_nms(boxes)
 
 
 def _fake_roi_align(

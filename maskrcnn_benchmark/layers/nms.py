@@ -8,59 +8,96 @@ import torch
 from torch import Tensor
 
 from maskrcnn_benchmark.layers import _fallback, _ops
-from maskrcnn_benchmark.layers._checks import check_scored_boxes
+from maskrcnn_benchmark.layers._checks import check_max_keep, check_scored_boxes, check_shape
 
 
-def nms(boxes: Tensor, scores: Tensor, threshold: float, *, pixel_offset: float = 1.0) -> Tensor:
+def nms(
+    boxes: Tensor,
+    scores: Tensor,
+    threshold: float,
+    *,
+    max_keep: int = 0,
+    pixel_offset: float = 1.0,
+) -> Tensor:
     """Drop every box that overlaps a better one that is kept.
 
     Args:
         boxes: [N, 4], floating.
-        scores: [N]; equal scores keep the order of the boxes. NaN is the lowest score.
-        threshold: a box goes when its IoU with a kept one is above this; <= 0 drops nothing.
+        scores: [N], floating; equal scores keep the order of the boxes. NaN is the lowest score.
+        threshold: a box goes when its IoU with a kept one is above this; <= 0 suppresses nothing.
+        max_keep: the best that are kept at most, 0 for all; the work ends when they are found.
         pixel_offset: width of a box with x1 == x2.
 
     Returns:
         Indices of the kept boxes, int64, by descending score.
 
     Raises:
-        ValueError: shapes, dtypes or devices do not fit.
+        ValueError: shapes, dtypes or devices do not fit, the threshold is NaN, or max_keep < 0.
     """
-    groups = torch.zeros_like(scores, dtype=torch.int64)
-    return batched_nms(boxes, scores, groups, threshold, pixel_offset=pixel_offset)
+    check_shape("nms", "scores", scores, ("N",))
+    groups = torch.zeros(scores.shape, dtype=torch.int64, device=scores.device)
+    _check(boxes, scores, groups, threshold, max_keep)
+    order = sort_scores(scores)
+    return order[_keep(boxes[order], groups, (threshold, pixel_offset, max_keep))]
 
 
 def batched_nms(
-    boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, *, pixel_offset: float = 1.0
+    boxes: Tensor,
+    scores: Tensor,
+    groups: Tensor,
+    threshold: float,
+    *,
+    max_keep: int = 0,
+    pixel_offset: float = 1.0,
 ) -> Tensor:
     """Do `nms` in every group on its own, all groups in one call.
 
     Args:
         boxes: [N, 4], floating.
-        scores: [N].
+        scores: [N], floating.
         groups: [N] integers: the class, level or image of each box, in any order.
         threshold: as in `nms`.
+        max_keep: as in `nms`, of each group.
         pixel_offset: as in `nms`.
 
     Returns:
-        Indices of the kept boxes of all groups, int64, by descending score.
+        Indices of the kept boxes of all groups, int64, by descending score: the best M over all
+        groups are the first M.
 
     Raises:
-        ValueError: shapes, dtypes or devices do not fit.
+        ValueError: shapes, dtypes or devices do not fit, the threshold is NaN, or max_keep < 0.
     """
+    _check(boxes, scores, groups, threshold, max_keep)
+    by_score = sort_scores(scores)
+    order = sort_groups(by_score, groups)
+    in_order = _keep(boxes[order], groups[order], (threshold, pixel_offset, max_keep))
+    keep = torch.empty_like(in_order).scatter(0, order, in_order)
+    return by_score[keep[by_score]]
+
+
+def _check(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, max_keep: int) -> None:
     check_scored_boxes("nms", boxes, scores, groups)
-    by_score, order = sort_boxes(scores, groups)
-    if threshold <= 0:
-        return by_score
+    check_max_keep("nms", max_keep)
+    if threshold != threshold:
+        raise ValueError("nms: expected threshold to be a number, got nan")
+
+
+def _keep(boxes: Tensor, groups: Tensor, limits: tuple[float, float, int]) -> Tensor:
+    """Return which boxes are kept, bool [N]; they come in the order (group, descending score).
+
+    The limits are the threshold, the pixel offset and the number to keep of each group.
+    """
     operator = torch.ops.maskrcnn_benchmark.nms if _ops.serves(boxes) else _fallback.nms
-    kept_in_order = operator(boxes.detach()[order], groups[order], threshold, pixel_offset)
-    kept = torch.empty_like(kept_in_order).scatter(0, order, kept_in_order)
-    return by_score[kept[by_score]]
+    return operator(boxes.detach(), groups, *limits)
 
 
-def sort_boxes(scores: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
-    """Return indices [N] by descending score, NaN last, and by (group, descending score)."""
+def sort_scores(scores: Tensor) -> Tensor:
+    """Return indices [N] by descending score, NaN last, equal scores in their order."""
     # torch's sort takes NaN for the highest score
-    scores = scores.masked_fill(scores.isnan(), -torch.inf)
-    by_score = scores.sort(descending=True, stable=True).indices
-    return by_score, by_score[groups[by_score].sort(stable=True).indices]
+    scores = scores.detach().masked_fill(scores.isnan(), -torch.inf)
+    return scores.sort(descending=True, stable=True).indices
+
+
+def sort_groups(by_score: Tensor, groups: Tensor) -> Tensor:
+    """Return the indices ``by_score`` by (group, descending score)."""
+    return by_score[groups[by_score].sort(stable=True).indices]

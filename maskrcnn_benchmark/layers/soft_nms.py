@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from maskrcnn_benchmark.layers import _fallback, _ops
-from maskrcnn_benchmark.layers._checks import check_scored_boxes
-from maskrcnn_benchmark.layers.nms import sort_boxes
+from maskrcnn_benchmark.layers._checks import check_max_keep, check_scored_boxes, check_shape
+from maskrcnn_benchmark.layers.nms import sort_groups, sort_scores
 
 METHODS = ("linear", "gaussian")
 
@@ -40,7 +40,12 @@ class SoftNMS:
 
 
 def soft_nms(
-    boxes: Tensor, scores: Tensor, rule: SoftNMS, *, pixel_offset: float = 1.0
+    boxes: Tensor,
+    scores: Tensor,
+    rule: SoftNMS,
+    *,
+    max_keep: int = 0,
+    pixel_offset: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Lower the score of every box that overlaps a better one.
 
@@ -49,8 +54,10 @@ def soft_nms(
 
     Args:
         boxes: [N, 4], floating.
-        scores: [N]; of equal scores the box that comes first is picked first. NaN is dropped.
+        scores: [N], floating. Of boxes with equal new scores the one that had the higher score at
+            first is picked first, else the one that comes first. NaN is dropped.
         rule: see ``SoftNMS``.
+        max_keep: the boxes that are picked at most, 0 for all; the work ends when they are found.
         pixel_offset: width of a box with x1 == x2.
 
     Returns:
@@ -58,36 +65,48 @@ def soft_nms(
         order of being picked: by descending new score.
 
     Raises:
-        ValueError: shapes, dtypes or devices do not fit.
+        ValueError: shapes, dtypes or devices do not fit, or max_keep < 0.
     """
-    groups = torch.zeros_like(scores, dtype=torch.int64)
-    return batched_soft_nms(boxes, scores, groups, rule, pixel_offset=pixel_offset)
+    check_shape("soft_nms", "scores", scores, ("N",))
+    groups = torch.zeros(scores.shape, dtype=torch.int64, device=scores.device)
+    return batched_soft_nms(
+        boxes, scores, groups, rule, max_keep=max_keep, pixel_offset=pixel_offset
+    )
 
 
 def batched_soft_nms(
-    boxes: Tensor, scores: Tensor, groups: Tensor, rule: SoftNMS, *, pixel_offset: float = 1.0
+    boxes: Tensor,
+    scores: Tensor,
+    groups: Tensor,
+    rule: SoftNMS,
+    *,
+    max_keep: int = 0,
+    pixel_offset: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Do `soft_nms` in every group on its own, all groups in one call.
 
     Args:
         boxes: [N, 4], floating.
-        scores: [N].
+        scores: [N], floating.
         groups: [N] integers: the class, level or image of each box, in any order.
         rule: see ``SoftNMS``.
+        max_keep: as in `soft_nms`, of each group.
         pixel_offset: as in `soft_nms`.
 
     Returns:
         Indices int64 [M] of all groups and new scores [M], by descending new score.
 
     Raises:
-        ValueError: shapes, dtypes or devices do not fit.
+        ValueError: shapes, dtypes or devices do not fit, or max_keep < 0.
     """
     check_scored_boxes("soft_nms", boxes, scores, groups)
-    by_score, order = sort_boxes(scores, groups)
+    check_max_keep("soft_nms", max_keep)
+    by_score = sort_scores(scores)
+    order = sort_groups(by_score, groups)
     gaussian = rule.method == "gaussian"
     parameter = rule.sigma if gaussian else rule.threshold
     operator = torch.ops.maskrcnn_benchmark.soft_nms if _ops.serves(boxes) else _fallback.soft_nms
-    lowered_in_order = operator(
+    lowered_in_order, keep_in_order = operator(
         boxes.detach()[order],
         scores.detach()[order],
         groups[order],
@@ -95,8 +114,10 @@ def batched_soft_nms(
         parameter,
         min_score=rule.min_score,
         pixel_offset=pixel_offset,
+        max_keep=max_keep,
     )
     lowered = torch.empty_like(lowered_in_order).scatter(0, order, lowered_in_order)
-    by_lowered = by_score[lowered[by_score].sort(descending=True, stable=True).indices]
-    kept = by_lowered[lowered[by_lowered] >= rule.min_score]
-    return kept, lowered[kept].to(scores.dtype)
+    keep = torch.empty_like(keep_in_order).scatter(0, order, keep_in_order)
+    kept = by_score[keep[by_score]]
+    new_scores, by_new_score = lowered[kept].sort(descending=True, stable=True)
+    return kept[by_new_score], new_scores.to(scores.dtype)

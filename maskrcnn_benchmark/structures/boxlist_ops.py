@@ -21,9 +21,8 @@ def boxlist_nms(
     if nms_thresh <= 0:
         return boxlist
     scores = boxlist.get_field(score_field)
-    keep = nms(boxlist.xyxy(), scores, nms_thresh, pixel_offset=boxlist.pixel_offset)
-    if max_proposals > 0:
-        keep = keep[:max_proposals]
+    offset, most = boxlist.pixel_offset, max(max_proposals, 0)
+    keep = nms(boxlist.xyxy(), scores, nms_thresh, max_keep=most, pixel_offset=offset)
     return boxlist[keep.sort().values]
 
 

@@ -20,13 +20,24 @@ def nms(
     threshold: float,
     groups: np.ndarray | None = None,
     offset: float = 1.0,
+    *,
+    max_keep: int = 0,
 ) -> list[int]:
-    """Kept indices by descending score; a box goes when its IoU with a kept one is above."""
+    """Kept indices by descending score, NaN last; a box goes when its IoU with a kept one is above.
+
+    The arithmetic is in the dtype of the boxes.
+    """
+
+    def rank(i: int) -> tuple[float, int]:
+        return math.inf if math.isnan(scores[i]) else -scores[i], i
+
     groups = np.zeros(len(boxes)) if groups is None else groups
     kept: list[int] = []
-    for i in sorted(range(len(boxes)), key=lambda i: (-scores[i], i)):
+    for i in sorted(range(len(boxes)), key=rank):
         rivals = [k for k in kept if groups[k] == groups[i]]
-        if threshold <= 0 or all(iou(boxes[k], boxes[i], offset) <= threshold for k in rivals):
+        if 0 < max_keep <= len(rivals):
+            continue
+        if threshold <= 0 or not any(iou(boxes[k], boxes[i], offset) > threshold for k in rivals):
             kept.append(i)
     return kept
 
@@ -39,22 +50,29 @@ def soft_nms(
     *,
     min_score: float = 0.001,
     offset: float = 1.0,
+    max_keep: int = 0,
 ) -> list[tuple[int, float]]:
     """The pseudo-code of the paper (figure 3): indices with new scores, by descending score.
 
-    `factor` is what a box's score is multiplied by for its IoU with a picked one.
+    `factor` is what a box's score is multiplied by for its IoU with a picked one; an IoU of NaN, of
+    boxes without area, changes nothing. A score of NaN is never picked.
     """
     groups = np.zeros(len(boxes)) if groups is None else groups
-    left, current = list(range(len(boxes))), [float(score) for score in scores]
+    current = [float(score) for score in scores]
     picked: list[tuple[int, float]] = []
-    while left:
-        best = max(left, key=lambda i: (current[i], -i))
-        left.remove(best)
+    while True:
+        indices = {i for i, _ in picked}
+        full = {g for g in groups if 0 < max_keep <= sum(groups[i] == g for i in indices)}
+        left = [i for i in range(len(boxes)) if i not in indices and groups[i] not in full]
+        left = [i for i in left if current[i] >= min_score]
+        if not left:
+            return picked
+        best = max(left, key=lambda i: (current[i], float(scores[i]), -i))
         picked.append((best, current[best]))
-        for i in left:
-            if groups[i] == groups[best]:
-                current[i] *= factor(iou(boxes[best], boxes[i], offset))
-    return [(i, score) for i, score in picked if score >= min_score]
+        for i in range(len(boxes)):
+            if i != best and i not in indices and groups[i] == groups[best]:
+                overlap = iou(boxes[best], boxes[i], offset)
+                current[i] *= 1.0 if math.isnan(overlap) else factor(overlap)
 
 
 def _axis_weights(position: float, size: int) -> np.ndarray:

@@ -40,14 +40,16 @@ def test_regions(op: str, dtype: torch.dtype) -> None:
     torch.testing.assert_close(results[1][1], results[0][1], rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("count", [0, 1, 3000])
-def test_nms(count: int) -> None:
+@pytest.mark.parametrize("max_keep", [0, 50])
+@pytest.mark.parametrize("count", [0, 1, 512, 3000])
+def test_nms(count: int, max_keep: int) -> None:
     boxes = torch.rand(count, 4) * 300
     boxes[:, 2:] = boxes[:, :2] + torch.rand(count, 2) * 90
     scores, groups = torch.rand(count), torch.arange(count) % 7
     for threshold in (0.05, 0.5, 0.7):
-        expected = batched_nms(boxes, scores, groups, threshold)
-        kept = batched_nms(boxes.cuda(), scores.cuda(), groups.cuda(), threshold)
+        expected = batched_nms(boxes, scores, groups, threshold, max_keep=max_keep)
+        arguments = (tensor.cuda() for tensor in (boxes, scores, groups))
+        kept = batched_nms(*arguments, threshold, max_keep=max_keep)
         assert kept.cpu().equal(expected)
 
 

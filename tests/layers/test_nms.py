@@ -107,6 +107,7 @@ def test_groups_may_be_small_integers_and_boxes_may_want_a_gradient() -> None:
             torch.zeros(3),
             "floating type, got torch.int64",
         ),
+        (torch.zeros(3, 4), torch.zeros(3).int(), torch.zeros(3), "scores of a floating type"),
         (torch.zeros(3, 4), torch.zeros(3, device="meta"), torch.zeros(3), "on cpu, got meta"),
     ],
 )
@@ -115,3 +116,13 @@ def test_errors(
 ) -> None:
     with pytest.raises(ValueError, match=f"^nms: expected .*{message}"):
         batched_nms(boxes, scores, groups.long(), 0.5)
+
+
+def test_errors_of_limits_and_groups() -> None:
+    boxes, scores = random_boxes(3)
+    with pytest.raises(ValueError, match=r"^nms: expected max_keep >= 0 \(0 for all\), got -1$"):
+        nms(boxes, scores, 0.5, max_keep=-1)
+    with pytest.raises(ValueError, match="^nms: expected threshold to be a number, got nan$"):
+        nms(boxes, scores, float("nan"))
+    with pytest.raises(ValueError, match="^nms: expected groups of an integer type, got torch.flo"):
+        batched_nms(boxes, scores, torch.zeros(3), 0.5)

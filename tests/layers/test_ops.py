@@ -38,10 +38,10 @@ def roi_pool_backward_arguments() -> tuple[Any, ...]:
 
 
 CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
-    "nms": lambda: (*sorted_boxes(), 0.5, 1.0),
+    "nms": lambda: (*sorted_boxes(), 0.5, 1.0, 3),
     "soft_nms": lambda: (
         *(sorted_boxes()[0], torch.linspace(1, 0.2, 40), sorted_boxes()[1]),
-        *(True, 0.5, 0.001, 1.0),
+        *(True, 0.5, 0.001, 1.0, 5),
     ),
     "roi_align": lambda: (features(requires_grad=True), random_rois(4, 2), 0.25, 3, 2, 0, False),
     "roi_align_backward": lambda: (
@@ -112,14 +112,14 @@ def test_meta_tensors_give_shapes() -> None:
     assert roi_align(x, rois, (3, 2), 0.25, 2).shape == (7, 3, 3, 2)
     assert roi_pool(x, rois, (3, 2), 0.25).shape == (7, 3, 3, 2)
     boxes, groups = torch.zeros(9, 4, device="meta"), torch.zeros(9, device="meta")
-    kept = torch.ops.maskrcnn_benchmark.nms(boxes, groups, 0.5, 1.0)
+    kept = torch.ops.maskrcnn_benchmark.nms(boxes, groups, 0.5, 1.0, 0)
     assert kept.shape == (9,)
     assert kept.dtype == torch.bool
-    lowered = torch.ops.maskrcnn_benchmark.soft_nms(
-        boxes.half(), boxes[:, 0], groups, True, 0.5, 0.001, 1.0
+    lowered, kept = torch.ops.maskrcnn_benchmark.soft_nms(
+        boxes.half(), boxes[:, 0], groups, True, 0.5, 0.001, 1.0, 0
     )
-    assert lowered.shape == (9,)
-    assert lowered.dtype == torch.float32
+    assert lowered.shape == kept.shape == (9,)
+    assert (lowered.dtype, kept.dtype) == (torch.float32, torch.bool)
 
 
 @needs_extension
@@ -188,11 +188,17 @@ def test_operators_called_directly_check_their_arguments() -> None:
     x, rois = features(), random_rois(4, 2)
     groups = torch.zeros(3, dtype=torch.int64)
     with pytest.raises(RuntimeError, match=r"nms: expected boxes \[N, 4\], got \[3, 5\]"):
-        ops.nms(torch.zeros(3, 5), groups, 0.5, 1.0)
+        ops.nms(torch.zeros(3, 5), groups, 0.5, 1.0, 0)
     with pytest.raises(RuntimeError, match=r"nms: expected groups \[2\], got \[3\]"):
-        ops.nms(torch.zeros(2, 4), groups, 0.5, 1.0)
+        ops.nms(torch.zeros(2, 4), groups, 0.5, 1.0, 0)
+    with pytest.raises(RuntimeError, match=r"nms: expected max_keep >= 0 .*, got -1"):
+        ops.nms(torch.zeros(3, 4), groups, 0.5, 1.0, -1)
+    with pytest.raises(RuntimeError, match=r"nms: expected threshold to be a number, got nan"):
+        ops.nms(torch.zeros(3, 4), groups, float("nan"), 1.0, 0)
     with pytest.raises(RuntimeError, match=r"soft_nms: expected scores \[3\], got \[2\]"):
-        ops.soft_nms(torch.zeros(3, 4), torch.zeros(2), groups, True, 0.5, 0.0, 1.0)
+        ops.soft_nms(torch.zeros(3, 4), torch.zeros(2), groups, True, 0.5, 0.0, 1.0, 0)
+    with pytest.raises(RuntimeError, match=r"soft_nms: expected max_keep >= 0 .*, got -2"):
+        ops.soft_nms(torch.zeros(3, 4), torch.zeros(3), groups, True, 0.5, 0.0, 1.0, -2)
     with pytest.raises(RuntimeError, match=r"roi_align: expected rois \[K, 5\], got \[4, 4\]"):
         ops.roi_align(x, rois[:, :4], 0.25, 3, 2, 0, False)
     with pytest.raises(RuntimeError, match="roi_align: expected input of a floating type"):

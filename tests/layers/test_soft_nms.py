@@ -157,6 +157,8 @@ def test_errors() -> None:
         soft_nms(boxes, torch.zeros(2), SoftNMS())
     with pytest.raises(ValueError, match=r"^soft_nms: expected groups \[3\], got \[3, 1\]"):
         batched_soft_nms(boxes, scores, torch.zeros(3, 1).long(), SoftNMS())
+    with pytest.raises(ValueError, match=r"^soft_nms: expected max_keep >= 0 .*, got -1$"):
+        soft_nms(boxes, scores, SoftNMS(), max_keep=-1)
     with pytest.raises(ValueError, match="method 'cubic' must be one of"):
         SoftNMS("cubic")
     with pytest.raises(ValueError, match="sigma 0 must be positive"):

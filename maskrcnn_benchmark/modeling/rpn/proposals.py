@@ -86,24 +86,32 @@ def select_proposals(
     levels = list(zip(output.flat_objectness(), output.flat_deltas(), output.anchors, strict=True))
     candidates = [_decode_best(*level, limits.pre_nms_top_n, box_coder) for level in levels]
     offset = box_coder.pixel_offset
+    decoded = torch.cat([boxes for boxes, _ in candidates], dim=1)  # [N, K, 4], level by level
+    scores = torch.cat([scores for _, scores in candidates], dim=1)
+    sizes = [(width, height) for height, width in image_sizes]
+    clipped = [clip_boxes(b, size, offset) for b, size in zip(decoded, sizes, strict=True)]
+    boxes = torch.stack(clipped)
+    widths, heights = box_sizes(boxes, offset)
+    large = (widths >= min_size) & (heights >= min_size)  # boxes of NaN are not
+    large = (large & (scores > _NO_SCORE)).flatten().nonzero().flatten()
+    groups = _groups([s.shape[1] for _, s in candidates], len(sizes), device=boxes.device)
+    per_image = boxes.shape[1]
+    boxes, scores = boxes.flatten(0, 1), scores.flatten()
+    kept = batched_nms(
+        boxes[large],
+        scores[large],
+        groups[large],
+        nms_thresh,
+        max_keep=limits.post_nms_top_n,
+        pixel_offset=offset,
+    )
+    kept = large[kept.sort().values]
+    ends = torch.arange(1, len(sizes), device=kept.device) * per_image
     proposals = []
-    for image, (height, width) in enumerate(image_sizes):
-        boxes = torch.cat([clip_boxes(b[image], (width, height), offset) for b, _ in candidates])
-        scores = torch.cat([s[image] for _, s in candidates])
-        counts = [s.shape[1] for _, s in candidates]
-        groups = torch.repeat_interleave(
-            torch.arange(len(counts), device=boxes.device),
-            torch.tensor(counts, device=boxes.device),
-        )
-        widths, heights = box_sizes(boxes, offset)
-        large = (widths >= min_size) & (heights >= min_size)  # boxes of NaN are not
-        large = (large & (scores > _NO_SCORE)).nonzero().flatten()
-        kept = batched_nms(
-            boxes[large], scores[large], groups[large], nms_thresh, pixel_offset=offset
-        )
-        kept = _best_of_each(large[kept.sort().values], groups, limits.post_nms_top_n)
-        boxlist = BoxList(boxes[kept], (width, height), pixel_offset=offset)
-        boxlist.add_field(OBJECTNESS, scores[kept])
+    parts = kept.tensor_split(torch.searchsorted(kept, ends).tolist())
+    for part, size in zip(parts, sizes, strict=True):
+        boxlist = BoxList(boxes[part], size, pixel_offset=offset)
+        boxlist.add_field(OBJECTNESS, scores[part])
         proposals.append(boxlist)
     if len(levels) == 1:
         return proposals
@@ -123,12 +131,12 @@ def _decode_best(
     return boxes.reshape(chosen.shape), scores
 
 
-def _best_of_each(kept: Tensor, groups: Tensor, top_n: int) -> Tensor:
-    """Keep the first ``top_n`` of each group, ``kept`` being grouped and sorted by score."""
-    group = groups[kept]
-    first = torch.searchsorted(group, group)
-    rank = torch.arange(len(kept), device=kept.device) - first
-    return kept[rank < top_n]
+def _groups(counts: list[int], num_images: int, *, device: torch.device) -> Tensor:
+    """Return a number [N * K] for each level of each image, whose levels have ``counts`` boxes."""
+    sizes = torch.tensor(counts * num_images, device=device)
+    return torch.arange(len(sizes), device=device).repeat_interleave(
+        sizes, output_size=sum(counts) * num_images
+    )
 
 
 def _best_of_batch(proposals: list[BoxList], top_n: int) -> list[BoxList]:

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from maskrcnn_benchmark.layers import batched_nms
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
 from maskrcnn_benchmark.modeling.matcher import Matcher
 from maskrcnn_benchmark.modeling.roi_heads.sampling import append_gt_boxes
+from maskrcnn_benchmark.modeling.rpn import proposals as proposals_module
 from maskrcnn_benchmark.modeling.rpn.anchor_generator import AnchorGenerator
 from maskrcnn_benchmark.modeling.rpn.loss import anchor_targets, rpn_losses
 from maskrcnn_benchmark.modeling.rpn.proposals import ProposalLimits, RPNOutput, select_proposals
@@ -107,6 +109,37 @@ def test_proposals(run):
     for i in range(2):
         np.testing.assert_allclose(proposals[i].bbox, arrays[f"{run['key']}_boxes_{i}"], atol=1e-3)
         np.testing.assert_allclose(scores[i], arrays[f"{run['key']}_objectness_{i}"], atol=1e-5)
+
+
+def test_images_of_a_batch_are_selected_alone_and_in_one_call(monkeypatch):
+    """A level of one image suppresses nothing elsewhere, and its cap is its own."""
+    meta, arrays = load_vector("rpn_postprocess")
+    arguments = meta["arguments"]
+    _, output = recorded_output(arguments, arrays, [0, 1, 2])
+    sizes = [tuple(s) for s in arguments["image_sizes_hw"]]
+    limits = ProposalLimits(60, 7, 15, per_batch=False)
+    options = {"box_coder": BoxCoder((1, 1, 1, 1)), "nms_thresh": 0.5, "min_size": 4}
+    calls = []
+
+    def counted(*args, **kwargs):
+        calls.append(len(args[0]))
+        return batched_nms(*args, **kwargs)
+
+    monkeypatch.setattr(proposals_module, "batched_nms", counted)
+    together = select_proposals(output, sizes, limits, **options)
+    assert len(calls) == 1
+    for image, size in enumerate(sizes):
+        objectness = [o[image : image + 1] for o in output.objectness]
+        deltas = [d[image : image + 1] for d in output.deltas]
+        own = RPNOutput(objectness, deltas, output.anchors)
+        (alone,) = select_proposals(own, [size], limits, **options)
+        assert 7 < len(alone) <= 15
+        assert together[image].bbox.equal(alone.bbox)
+        assert together[image].size == alone.size
+        scores = (p.get_field("objectness") for p in (together[image], alone))
+        assert torch.equal(*scores)
+    capped = ProposalLimits(60, 2, 15, per_batch=False)
+    assert [len(p) for p in select_proposals(output, sizes, capped, **options)] == [6, 6]
 
 
 def test_loss_and_gradients():
