@@ -25,6 +25,22 @@ def features(dtype: torch.dtype = torch.float32, **options: Any) -> torch.Tensor
     return torch.randn(2, 3, 11, 13, dtype=dtype, **options)
 
 
+def pyramid() -> list[torch.Tensor]:
+    return [features(requires_grad=True), torch.randn(2, 3, 6, 7, requires_grad=True)]
+
+
+def levelled_rois() -> tuple[torch.Tensor, torch.Tensor]:
+    return random_rois(4, 2), torch.tensor([0, 1, 1, 0])
+
+
+def channels_last(x: torch.Tensor) -> torch.Tensor:
+    return x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+
+
+def operator(name: str) -> Any:
+    return getattr(torch.ops.maskrcnn_benchmark, name.split()[0])
+
+
 def sorted_boxes() -> tuple[torch.Tensor, torch.Tensor]:
     boxes = torch.rand(40, 4) * 30
     boxes[:, 2:] += boxes[:, :2]
@@ -43,10 +59,18 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
         *(sorted_boxes()[0], torch.linspace(1, 0.2, 40), sorted_boxes()[1]),
         *(True, 0.5, 0.001, 1.0),
     ),
-    "roi_align": lambda: (features(requires_grad=True), random_rois(4, 2), 0.25, 3, 2, 0, False),
+    "roi_align": lambda: (pyramid(), *levelled_rois(), [0.25, 0.125], 3, 2, 0, False),
+    "roi_align of channels_last": lambda: (
+        [channels_last(x) for x in pyramid()],
+        *(*levelled_rois(), [0.25, 0.125], 3, 2, 2, True),
+    ),
     "roi_align_backward": lambda: (
         torch.randn(4, 3, 3, 2, requires_grad=True),
-        *(random_rois(4, 2), 0.25, 2, True, 2, 11, 13),
+        *(*levelled_rois(), [0.25, 0.125], 2, True, 2, [11, 6], [13, 7], False),
+    ),
+    "roi_align_backward of channels_last": lambda: (
+        channels_last(torch.randn(4, 3, 3, 2, requires_grad=True)),
+        *(*levelled_rois(), [0.25, 0.125], 0, False, 2, [11, 6], [13, 7], True),
     ),
     "roi_pool": lambda: (features(requires_grad=True), random_rois(4, 2), 0.25, 3, 2),
     "roi_pool_backward": roi_pool_backward_arguments,
@@ -62,7 +86,7 @@ def test_the_extension_is_built() -> None:
 @needs_extension
 @pytest.mark.parametrize("name", CALLS)
 def test_opcheck(name: str) -> None:
-    torch.library.opcheck(getattr(torch.ops.maskrcnn_benchmark, name), CALLS[name]())
+    torch.library.opcheck(operator(name), CALLS[name]())
 
 
 @needs_extension
@@ -70,24 +94,24 @@ def test_opcheck(name: str) -> None:
 def test_opcheck_of_other_dtypes(dtype: torch.dtype) -> None:
     x = features(dtype, requires_grad=True)
     utils = ("test_schema", "test_autograd_registration", "test_faketensor")
-    for op, options in (("roi_align", (3, 2, 2, False)), ("roi_pool", (3, 2))):
-        arguments = (x, random_rois(4, 2), 0.25, *options)
-        torch.library.opcheck(
-            getattr(torch.ops.maskrcnn_benchmark, op), arguments, test_utils=utils
-        )
+    ops, (rois, levels) = torch.ops.maskrcnn_benchmark, levelled_rois()
+    maps = [x, torch.randn(2, 3, 6, 7, dtype=dtype)]
+    arguments = (maps, rois, levels, [0.25, 0.125], 3, 2, 2, False)
+    torch.library.opcheck(ops.roi_align, arguments, test_utils=utils)
+    torch.library.opcheck(ops.roi_pool, (x, rois, 0.25, 3, 2), test_utils=utils)
 
 
 @needs_extension
 @pytest.mark.parametrize("name", CALLS)
 def test_bits_do_not_depend_on_the_number_of_threads(name: str) -> None:
     def as_tuple(result: Any) -> tuple[torch.Tensor, ...]:
-        return result if isinstance(result, tuple) else (result,)
+        return (result,) if isinstance(result, torch.Tensor) else tuple(result)
 
     arguments = CALLS[name]()
     results = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        results.append(as_tuple(getattr(torch.ops.maskrcnn_benchmark, name)(*arguments)))
+        results.append(as_tuple(operator(name)(*arguments)))
     for one, two in zip(*results, strict=True):
         assert one.equal(two)
 
@@ -185,7 +209,6 @@ def test_fallback_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 @needs_extension
 def test_operators_called_directly_check_their_arguments() -> None:
     ops = torch.ops.maskrcnn_benchmark
-    x, rois = features(), random_rois(4, 2)
     groups = torch.zeros(3, dtype=torch.int64)
     with pytest.raises(RuntimeError, match=r"nms: expected boxes \[N, 4\], got \[3, 5\]"):
         ops.nms(torch.zeros(3, 5), groups, 0.5, 1.0)
@@ -193,23 +216,17 @@ def test_operators_called_directly_check_their_arguments() -> None:
         ops.nms(torch.zeros(2, 4), groups, 0.5, 1.0)
     with pytest.raises(RuntimeError, match=r"soft_nms: expected scores \[3\], got \[2\]"):
         ops.soft_nms(torch.zeros(3, 4), torch.zeros(2), groups, True, 0.5, 0.0, 1.0)
-    with pytest.raises(RuntimeError, match=r"roi_align: expected rois \[K, 5\], got \[4, 4\]"):
-        ops.roi_align(x, rois[:, :4], 0.25, 3, 2, 0, False)
-    with pytest.raises(RuntimeError, match="roi_align: expected input of a floating type"):
-        ops.roi_align(x.long(), rois, 0.25, 3, 2, 0, False)
-    with pytest.raises(RuntimeError, match=r"roi_align: expected output_size > 0, got \(0, 2\)"):
-        ops.roi_align(x, rois, 0.25, 0, 2, 0, False)
-    with pytest.raises(RuntimeError, match=r"roi_align_backward: expected grad \[4, C, "):
-        ops.roi_align_backward(torch.zeros(5, 3, 2, 2), rois, 0.25, 2, False, 2, 11, 13)
 
 
 @pytest.mark.usefixtures("backend")
-def test_diverged_coordinates_give_nan_and_no_gradient() -> None:
+@pytest.mark.parametrize("sampling_ratio", [0, 2])
+@pytest.mark.parametrize("aligned", [False, True])
+def test_diverged_coordinates_give_nan_and_no_gradient(sampling_ratio: int, aligned: bool) -> None:
     for bad in (float("nan"), float("inf"), 1e30):
         for column in range(1, 5):
             x, rois = features(requires_grad=True), torch.tensor([[0.0, 4.0, 4.0, 20.0, 20.0]])
             rois[0, column] = bad
-            output = roi_align(x, rois, 2, 0.25, 0)
+            output = roi_align(x, rois, 2, 0.25, sampling_ratio, aligned=aligned)
             if bad != 1e30 or column > 2:
                 assert output.isnan().all()
             output.sum().backward()
