@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "../common/loops.h"
+#include "../common/vectorized.h"
 #include "op.h"
 #include "tables.h"
 #include "weighted_sums.h"
@@ -125,33 +126,64 @@ MASKRCNN_INLINE void spread_plane(const RoiAlignBackward<T>& backward,
   }
 }
 
-// A thread has regions of its own (forward, channels_last) or channels (all else).
+template <typename T>
+MASKRCNN_VECTORIZED void pool_regions(const RoiAlignForward<T>& forward,
+                                      const RoiTables<Accumulator<T>>& tables, int64_t begin,
+                                      int64_t end) noexcept {
+  for (int64_t roi = begin; roi < end; ++roi) pool_region(forward, tables, roi);
+}
+
+template <typename T>
+MASKRCNN_VECTORIZED void pool_planes(const RoiAlignForward<T>& forward,
+                                     const RoiTables<Accumulator<T>>& tables, int64_t begin,
+                                     int64_t end, Accumulator<T>* window) noexcept {
+  for (int64_t channel = begin; channel < end; ++channel) {
+    for (int64_t roi = 0; roi < forward.op.count; ++roi) {
+      pool_plane(forward, tables, roi, channel, window);
+    }
+  }
+}
+
+template <typename T>
+MASKRCNN_VECTORIZED void spread_regions(const RoiAlignBackward<T>& backward,
+                                        const RoiTables<Accumulator<T>>& tables, int64_t begin,
+                                        int64_t end) noexcept {
+  for (int64_t first = begin; first < end; first += kChannels) {
+    for (int64_t roi = 0; roi < backward.op.count; ++roi) {
+      spread_region(backward, tables, roi, first, std::min(kChannels, end - first));
+    }
+  }
+}
+
+template <typename T>
+MASKRCNN_VECTORIZED void spread_planes(const RoiAlignBackward<T>& backward,
+                                       const RoiTables<Accumulator<T>>& tables, int64_t begin,
+                                       int64_t end, Accumulator<T>* window) noexcept {
+  for (int64_t channel = begin; channel < end; ++channel) {
+    for (int64_t roi = 0; roi < backward.op.count; ++roi) {
+      spread_plane(backward, tables, roi, channel, window);
+    }
+  }
+}
+
+// A thread has regions of its own (forward, channels_last) or channels (all else). Where it walks
+// through planes, it has a row of a window of its own too.
 struct CpuLoops {
   template <typename T>
   static void forward(const RoiAlignForward<T>& forward, const Tensor&) {
     const auto& op = forward.op;
     const RoiTables<Accumulator<T>> tables(op, /*with_bins_of_columns=*/false);
     if (op.channels_last) {
-      for_each_range_on_cpu(op.count, grain(op.bins() * op.channels),
-                            [&](int64_t begin, int64_t end) noexcept {
-                              with_widest_vectors([&]() MASKRCNN_INLINE_LAMBDA {
-                                for (int64_t roi = begin; roi < end; ++roi)
-                                  pool_region(forward, tables, roi);
-                              });
-                            });
+      for_each_range_on_cpu(
+          op.count, grain(op.bins() * op.channels),
+          [&](int64_t begin, int64_t end) noexcept { pool_regions(forward, tables, begin, end); });
       return;
     }
     const int64_t width = tables.widest_window();
     std::vector<Accumulator<T>> windows(width * op.channels);
     for_each_range_on_cpu(
         op.channels, grain(op.bins() * op.count), [&](int64_t begin, int64_t end) noexcept {
-          with_widest_vectors([&]() MASKRCNN_INLINE_LAMBDA {
-            for (int64_t channel = begin; channel < end; ++channel) {
-              for (int64_t roi = 0; roi < op.count; ++roi) {
-                pool_plane(forward, tables, roi, channel, windows.data() + begin * width);
-              }
-            }
-          });
+          pool_planes(forward, tables, begin, end, windows.data() + begin * width);
         });
   }
 
@@ -159,27 +191,18 @@ struct CpuLoops {
   static void backward(const RoiAlignBackward<T>& backward, const Tensor&) {
     const auto& op = backward.op;
     const RoiTables<Accumulator<T>> tables(op, /*with_bins_of_columns=*/op.channels_last);
+    const int64_t work = grain(op.bins() * op.count);
+    if (op.channels_last) {
+      for_each_range_on_cpu(op.channels, work, [&](int64_t begin, int64_t end) noexcept {
+        spread_regions(backward, tables, begin, end);
+      });
+      return;
+    }
     const int64_t width = tables.widest_window();
-    std::vector<Accumulator<T>> windows(op.channels_last ? 0 : width * op.channels);
-    const auto channels = [&](int64_t begin, int64_t end) noexcept MASKRCNN_INLINE_LAMBDA {
-      if (op.channels_last) {
-        for (int64_t first = begin; first < end; first += kChannels) {
-          for (int64_t roi = 0; roi < op.count; ++roi) {
-            spread_region(backward, tables, roi, first, std::min(kChannels, end - first));
-          }
-        }
-        return;
-      }
-      for (int64_t channel = begin; channel < end; ++channel) {
-        for (int64_t roi = 0; roi < op.count; ++roi) {
-          spread_plane(backward, tables, roi, channel, windows.data() + begin * width);
-        }
-      }
-    };
-    for_each_range_on_cpu(
-        op.channels, grain(op.bins() * op.count), [&](int64_t begin, int64_t end) noexcept {
-          with_widest_vectors([&]() MASKRCNN_INLINE_LAMBDA { channels(begin, end); });
-        });
+    std::vector<Accumulator<T>> windows(width * op.channels);
+    for_each_range_on_cpu(op.channels, work, [&](int64_t begin, int64_t end) noexcept {
+      spread_planes(backward, tables, begin, end, windows.data() + begin * width);
+    });
   }
 };
 

@@ -4,8 +4,14 @@
 #include <cstdint>
 #include <span>
 
-#include "../common/simd.h"
 #include "taps.h"
+
+// A function that becomes a part of each copy of its caller: see common/vectorized.h.
+#if defined(__GNUC__)
+#define MASKRCNN_INLINE inline __attribute__((always_inline))
+#else
+#define MASKRCNN_INLINE inline
+#endif
 
 namespace maskrcnn {
 

@@ -2,6 +2,7 @@
 
 from torch.nn import BatchNorm2d, Conv2d, ConvTranspose2d
 from torch.nn.functional import interpolate
+from torchvision.ops import sigmoid_focal_loss
 
 from maskrcnn_benchmark.layers._ops import has_extension
 from maskrcnn_benchmark.layers.batch_norm import FrozenBatchNorm2d
@@ -31,6 +32,7 @@ __all__ = [
     "nms",
     "roi_align",
     "roi_pool",
+    "sigmoid_focal_loss",
     "smooth_l1_loss",
     "soft_nms",
 ]

@@ -1,5 +1,6 @@
 """Checks of the arguments of the region operators, the same with and without the extension."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -61,6 +62,8 @@ def check_pyramid(
         raise ValueError(
             f"{op}: expected a scale for each of {len(features)} feature maps, got {list(scales)}"
         )
+    if not all(0 < scale < math.inf for scale in scales):
+        raise ValueError(f"{op}: expected spatial_scales > 0, got {list(scales)}")
     first = features[0]
     for level, feature in enumerate(features):
         check_regions(op, feature, rois)

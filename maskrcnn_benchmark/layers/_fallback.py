@@ -99,8 +99,14 @@ def roi_align(
     pooled = features[0].new_zeros(rois.shape[0], features[0].shape[1], *output_size)
     for level, (feature, scale) in enumerate(zip(features, spatial_scales, strict=True)):
         chosen = (levels == level).nonzero().flatten() if len(features) > 1 else slice(None)
-        options = (output_size, scale, sampling_ratio, aligned)
-        part = _roi_align_of_level(feature, rois[chosen], *options)
+        part = _roi_align_of_level(
+            feature,
+            rois[chosen],
+            output_size,
+            spatial_scale=scale,
+            sampling_ratio=sampling_ratio,
+            aligned=aligned,
+        )
         pooled = part if len(features) == 1 else pooled.index_put((chosen,), part)
     layout = torch.channels_last if is_channels_last(features[0]) else torch.contiguous_format
     return pooled.contiguous(memory_format=layout)
@@ -122,6 +128,7 @@ def _roi_align_of_level(
     input: Tensor,
     rois: Tensor,
     output_size: tuple[int, int],
+    *,
     spatial_scale: float,
     sampling_ratio: int,
     aligned: bool,
