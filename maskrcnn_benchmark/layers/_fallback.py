@@ -1,5 +1,6 @@
 """The compiled operators computed by torchvision, where the extension cannot serve a tensor."""
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -96,18 +97,16 @@ def roi_align(
     """See `maskrcnn_benchmark.layers.multilevel_roi_align`."""
     _check_batch_indices("roi_align", features[0], rois)
     _check_levels(features, levels)
-    pooled = features[0].new_zeros(rois.shape[0], features[0].shape[1], *output_size)
-    for level, (feature, scale) in enumerate(zip(features, spatial_scales, strict=True)):
-        chosen = (levels == level).nonzero().flatten() if len(features) > 1 else slice(None)
-        part = _roi_align_of_level(
-            feature,
-            rois[chosen],
-            output_size,
-            spatial_scale=scale,
-            sampling_ratio=sampling_ratio,
-            aligned=aligned,
-        )
-        pooled = part if len(features) == 1 else pooled.index_put((chosen,), part)
+    pool = functools.partial(_roi_align_of_level, sampling_ratio=sampling_ratio, aligned=aligned)
+    if len(features) == 1:
+        pooled = pool(features[0], rois, output_size, spatial_scale=spatial_scales[0])
+    else:
+        size = (rois.shape[0], features[0].shape[1], *output_size)
+        pooled = features[0].new_full(size, torch.nan)  # where the level is not in the pyramid
+        for level, (feature, scale) in enumerate(zip(features, spatial_scales, strict=True)):
+            chosen = (levels == level).nonzero().flatten()
+            part = pool(feature, rois[chosen], output_size, spatial_scale=scale)
+            pooled = pooled.index_put((chosen,), part)
     layout = torch.channels_last if is_channels_last(features[0]) else torch.contiguous_format
     return pooled.contiguous(memory_format=layout)
 
@@ -138,7 +137,9 @@ def _roi_align_of_level(
     features, regions = input.to(dtype), rois.to(dtype)
     starts, bins = _bins(regions, output_size, spatial_scale, aligned)
     valid = regions.isfinite().all(dim=1) & (bins.abs() < _MAX_SAMPLES).all(dim=1)
-    regions = regions.where(valid[:, None], 0)  # torchvision would not come to an end
+    valid &= (regions[:, 0] >= 0) & (regions[:, 0] < input.shape[0])
+    # torchvision would not come to an end, or read foreign memory
+    regions = regions.where(valid[:, None], 0)
     # torchvision takes time and memory by the number of samples, inside the map or not
     far = valid & ~(bins <= max(input.shape[2:])).all(dim=1)
     unknown = rois.device.type == "meta" or torch.compiler.is_compiling()

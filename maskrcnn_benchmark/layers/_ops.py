@@ -83,10 +83,9 @@ def _fake_roi_align(
     rois: Tensor,
     levels: Tensor,
     spatial_scales: Sequence[float],
-    pooled_height: int,
-    pooled_width: int,
-    *_: Any,
+    *options: Any,
 ) -> Tensor:
+    pooled_height, pooled_width = options[:2]
     size = (rois.shape[0], features[0].shape[1], pooled_height, pooled_width)
     return _empty_regions(features[0], size, is_channels_last(features[0]))
 

@@ -14,6 +14,7 @@ from maskrcnn_benchmark.layers import (
     batched_nms,
     batched_soft_nms,
     has_extension,
+    multilevel_roi_align,
     nms,
     roi_align,
     roi_pool,
@@ -135,6 +136,12 @@ def test_meta_tensors_give_shapes() -> None:
     x, rois = features(device="meta"), torch.zeros(7, 5, device="meta")
     assert roi_align(x, rois, (3, 2), 0.25, 2).shape == (7, 3, 3, 2)
     assert roi_pool(x, rois, (3, 2), 0.25).shape == (7, 3, 3, 2)
+    levels = torch.zeros(7, device="meta", dtype=torch.int64)
+    maps = [x, x.contiguous(memory_format=torch.channels_last)]
+    for both in (maps, maps[::-1]):
+        pooled = multilevel_roi_align(both, rois, levels, (3, 2), [1, 1], sampling_ratio=2)
+        assert pooled.shape == (7, 3, 3, 2)
+        assert pooled.is_contiguous() == both[0].is_contiguous()
     boxes, groups = torch.zeros(9, 4, device="meta"), torch.zeros(9, device="meta")
     kept = torch.ops.maskrcnn_benchmark.nms(boxes, groups, 0.5, 1.0)
     assert kept.shape == (9,)
@@ -158,6 +165,23 @@ def test_compiled_regions_give_the_same_numbers(dynamic: bool) -> None:
         expected, output = network(x, rois), compiled(x, rois)
         torch.testing.assert_close(output, expected)
         wanted, got = (torch.autograd.grad(y.square().sum(), x)[0] for y in (expected, output))
+        torch.testing.assert_close(got, wanted)
+
+
+@needs_extension
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_compiled_pyramid_gives_the_same_numbers(layout: Any) -> None:
+    def network(maps: list[torch.Tensor], rois: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        return multilevel_roi_align(maps, rois, levels, 3, [0.25, 0.125], sampling_ratio=2) * 2
+
+    compiled = torch.compile(network, fullgraph=True, backend="aot_eager", dynamic=True)
+    for count in (3, 5):
+        maps = [x.detach().clone(memory_format=layout).requires_grad_() for x in pyramid()]
+        rois, levels = random_rois(count, 2), torch.arange(count) % 2
+        expected, output = network(maps, rois, levels), compiled(maps, rois, levels)
+        torch.testing.assert_close(output, expected)
+        assert output.is_contiguous(memory_format=layout)
+        wanted, got = (torch.autograd.grad(y.square().sum(), maps) for y in (expected, output))
         torch.testing.assert_close(got, wanted)
 
 
