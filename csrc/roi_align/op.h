@@ -61,7 +61,7 @@ RoiAlign<A> make_roi_align(const char* name, const Tensor& rois, const Tensor& l
                     .levels = levels.const_data_ptr<int64_t>(),
                     .count = rois.size(0),
                     .level_count = static_cast<int>(scales.size()),
-                    .sampling_ratio = static_cast<int>(sampling_ratio)};
+                    .sampling_ratio = sampling_ratio > 0 ? static_cast<int>(sampling_ratio) : 0};
   for (size_t l = 0; l < scales.size(); ++l) op.level[l].scale = static_cast<A>(scales[l]);
   return op;
 }
