@@ -5,16 +5,18 @@ the word in it, the least time of a call and the least processor time of all thr
 """
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import torchvision
 from torch import Tensor
 
-from maskrcnn_benchmark.layers import batched_nms, has_extension, nms
+from maskrcnn_benchmark.layers import batched_nms, has_extension, multilevel_roi_align, nms
 
 SIZE = (1216, 800)  # width and height of the image
 
@@ -73,6 +75,52 @@ def nms_cases() -> Iterator[Case]:
             )
 
 
+def pyramid_regions(count: int) -> tuple[Tensor, Tensor]:
+    """Return regions [R, 5] of one image and their levels among P2 to P5 (FPN, eq. 1)."""
+    boxes, _ = draw_boxes("clustered", count)
+    boxes = boxes.clamp(min=0).minimum(torch.tensor([*SIZE, *SIZE]) - 1.0)
+    side = (boxes[:, 2:] - boxes[:, :2] + 1).clamp(min=1).prod(dim=1).sqrt()
+    levels = torch.floor(4 + torch.log2(side / 224 + 1e-6)).clamp(2, 5).long() - 2
+    return torch.cat([torch.zeros(count, 1), boxes], dim=1), levels
+
+
+def roi_align_cases() -> Iterator[Case]:
+    """512 regions with 256 channels on P2 to P5, each level in a call of its own for torchvision.
+
+    Putting torchvision's results of the levels into one tensor is left out.
+    """
+    rois, levels = pyramid_regions(512)
+    scales = [1 / 4, 1 / 8, 1 / 16, 1 / 32]
+    parts = [rois[levels == level] for level in range(4)]
+    for layout, size in itertools.product(("channels_last", "NCHW"), (7, 14)):
+        features = [
+            torch.randn(1, 256, round(SIZE[1] * s), round(SIZE[0] * s)).to(
+                memory_format=torch.channels_last
+                if layout == "channels_last"
+                else torch.contiguous_format
+            )
+            for s in scales
+        ]
+        leaves = [x.detach().requires_grad_() for x in features]
+
+        def ours(maps: list[Tensor], size: int = size) -> list[Tensor]:
+            return [multilevel_roi_align(maps, rois, levels, size, scales, sampling_ratio=2)]
+
+        def theirs(maps: list[Tensor], size: int = size) -> list[Tensor]:
+            return [
+                torchvision.ops.roi_align(x, part, size, scale, 2)
+                for x, part, scale in zip(maps, parts, scales, strict=True)
+            ]
+
+        def gradient(outputs: list[Tensor], maps: list[Tensor] = leaves) -> Callable[[], Any]:
+            grads = [torch.randn_like(y) for y in outputs]
+            return lambda: torch.autograd.grad(outputs, maps, grads, retain_graph=True)
+
+        name = f"roi_align {size}x{size}, {layout}"
+        yield Case(f"{name}, forward", partial(ours, features), partial(theirs, features))
+        yield Case(f"{name}, backward", gradient(ours(leaves)), gradient(theirs(leaves)))
+
+
 def measure(case: Case, rounds: int) -> list[tuple[float, float]]:
     """Return the least wall-clock and processor seconds of each way, ours first."""
     least = [(float("inf"), float("inf"))] * 2
@@ -98,7 +146,7 @@ def main() -> None:
         parser.error("the extension is not built")
     torch.set_num_threads(args.threads)
     print("| case | ours ms (CPU ms) | torchvision ms (CPU ms) | times faster |\n|---|---|---|---|")
-    for case in nms_cases():
+    for case in itertools.chain(nms_cases(), roi_align_cases()):
         if args.word not in case.name:
             continue
         ours, theirs = measure(case, args.rounds)

@@ -16,15 +16,17 @@ STABLE_TORCH_LIBRARY(maskrcnn_benchmark, m) {
       "soft_nms(Tensor boxes, Tensor scores, Tensor groups, bool gaussian, float parameter, "
       "float min_score, float pixel_offset, int max_keep) -> (Tensor, Tensor)");
 
-  // input [N, C, H, W], rois [K, 5] -> [K, C, pooled_height, pooled_width]
+  // features, a list of [N, C, H, W], rois [R, 5], levels [R] -> [R, C, pooled_height, pooled_width]
   m.def(
-      "roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, "
-      "SymInt pooled_width, int sampling_ratio, bool aligned) -> Tensor");
-  // grad [K, C, pooled_height, pooled_width] -> [images, C, height, width]
+      "roi_align(Tensor[] features, Tensor rois, Tensor levels, float[] spatial_scales, "
+      "SymInt pooled_height, SymInt pooled_width, int sampling_ratio, bool aligned) -> Tensor");
+  // grad [R, C, pooled_height, pooled_width] -> the list of [images, C, height, width]
   m.def(
-      "roi_align_backward(Tensor grad, Tensor rois, float spatial_scale, int sampling_ratio, "
-      "bool aligned, SymInt images, SymInt height, SymInt width) -> Tensor");
+      "roi_align_backward(Tensor grad, Tensor rois, Tensor levels, float[] spatial_scales, "
+      "int sampling_ratio, bool aligned, SymInt images, SymInt[] heights, SymInt[] widths, "
+      "bool channels_last) -> Tensor[]");
 
+  // input [N, C, H, W], rois [R, 5]
   // -> the pooled values, and the flat position of each in its plane (-1: none), int32
   m.def(
       "roi_pool(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, "

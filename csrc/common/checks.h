@@ -8,6 +8,7 @@
 #include <torch/headeronly/util/BFloat16.h>
 #include <torch/headeronly/util/Half.h>
 
+#include <array>
 #include <cstdint>
 #include <sstream>
 #include <stdexcept>
@@ -65,10 +66,14 @@ inline ScalarType accumulator_type(ScalarType type) {
   return type == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
 }
 
+// A tensor of the given dtype that lies in memory as before, the tensor itself where it is one.
+inline Tensor to_type(const Tensor& tensor, ScalarType type) {
+  return tensor.scalar_type() == type ? tensor : torch::stable::to(tensor, type);
+}
+
 // A contiguous tensor of the given dtype, the tensor itself where it is one.
 inline Tensor contiguous_as(const Tensor& tensor, ScalarType type) {
-  return torch::stable::contiguous(tensor.scalar_type() == type ? tensor
-                                                                : torch::stable::to(tensor, type));
+  return torch::stable::contiguous(to_type(tensor, type));
 }
 
 // A new tensor full of zeros, of the device of `like`.
@@ -77,8 +82,40 @@ inline Tensor zeros(const Tensor& like, torch::headeronly::IntHeaderOnlyArrayRef
   return torch::stable::new_zeros(like, size, type);
 }
 
+// Whether a tensor [N, C, H, W] lies in memory as [N, H, W, C], and not as it is written.
+inline bool is_channels_last(const Tensor& tensor) {
+  using torch::stable::transpose;
+  return !tensor.is_contiguous() && transpose(transpose(tensor, 1, 3), 1, 2).is_contiguous();
+}
+
+// A tensor [N, C, H, W] that lies in memory in one of both ways, the tensor itself where it does.
+inline Tensor contiguous_in(const Tensor& tensor, bool channels_last) {
+  using torch::headeronly::MemoryFormat;
+  return torch::stable::contiguous(
+      tensor, channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous);
+}
+
+inline Tensor written_as_nchw(const Tensor& nhwc) {
+  using torch::stable::transpose;
+  return transpose(transpose(nhwc, 1, 2), 1, 3);
+}
+
+// New tensors [N, C, H, W] of the device of `like`, in either way; `empty_in` also of its dtype.
+inline Tensor empty_in(const Tensor& like, const std::array<int64_t, 4>& size, bool channels_last) {
+  const auto [n, c, h, w] = size;
+  if (channels_last) return written_as_nchw(torch::stable::new_empty(like, {n, h, w, c}));
+  return torch::stable::new_empty(like, {n, c, h, w});
+}
+
+inline Tensor zeros_in(const Tensor& like, const std::array<int64_t, 4>& size, ScalarType type,
+                       bool channels_last) {
+  const auto [n, c, h, w] = size;
+  if (channels_last) return written_as_nchw(zeros(like, {n, h, w, c}, type));
+  return zeros(like, {n, c, h, w}, type);
+}
+
 inline void check_rois(const char* op, const Tensor& rois, const Tensor& reference) {
-  check(rois.dim() == 2 && rois.size(1) == 5, op, "expected rois [K, 5], got ", shape_of(rois));
+  check(rois.dim() == 2 && rois.size(1) == 5, op, "expected rois [R, 5], got ", shape_of(rois));
   check_same_device(op, "rois", rois, reference);
   dispatch_floating(op, "rois", rois.scalar_type(), [](auto) {});
 }

@@ -10,12 +10,14 @@ namespace {
 struct CudaLoops {
   template <typename T>
   static void forward(const RoiAlignForward<T>& forward, const Tensor& like) {
-    for_each_on_cuda(forward.op.pooled_elements(), like, forward);
+    const auto& op = forward.op;
+    for_each_on_cuda(op.count * op.channels * op.bins(), like, forward);
   }
 
   template <typename T>
   static void backward(const RoiAlignBackward<T>& backward, const Tensor& like) {
-    for_each_on_cuda(backward.op.pooled_elements(), like, backward);
+    const auto& op = backward.op;
+    for_each_on_cuda(op.count * op.channels * op.bins(), like, backward);
   }
 };
 

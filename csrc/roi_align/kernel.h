@@ -1,205 +1,167 @@
-// ROIAlign (Mask R-CNN, section 3): each bin of a region is the mean of bilinear samples.
+// ROIAlign (Mask R-CNN, section 3): each bin of a region is the mean of bilinear samples of the
+// feature map that the region is pooled from.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 
-#include "bilinear.h"
+#include "taps.h"
 
 namespace maskrcnn {
 
-// Where the samples of one region lie, in cells of the feature map.
+constexpr int kMaxLevels = 8;
+
+// A feature map [N, C, height, width].
+template <typename A>
+struct RoiLevel {
+  int height;
+  int width;
+  A scale;  // cells per pixel of the image
+};
+
+// Where one region is pooled from.
 template <typename A>
 struct RoiGrid {
-  A start_y;
-  A start_x;
-  A bin_height;
-  A bin_width;
-  int samples_y;  // per bin
-  int samples_x;
+  RoiAxis<A> y;
+  RoiAxis<A> x;
   int64_t image;
+  int level;
   bool valid;  // false: the answer is NaN and there is no gradient
 };
 
-// A bin of this many samples on an axis only occurs when training has diverged: the answer is NaN.
-constexpr int kMaxSamples = 1 << 15;
-
-// Up to this many samples on an axis are tried one by one.
-constexpr int kFewSamples = 8;
-
-// Samples [begin, end) of a bin on one axis.
-struct SampleRange {
-  int begin;
-  int end;
+// A bin of the result.
+struct RoiBin {
+  int64_t roi;
+  int64_t channel;
+  int y;
+  int x;
 };
 
 template <typename A>
 struct RoiAlign {
-  const A* rois;  // [K, 5]: image, x1, y1, x2, y2 in pixels of the image
-  int64_t count;  // K
+  const A* rois;          // [R, 5]: image, x1, y1, x2, y2 in pixels of the image
+  const int64_t* levels;  // [R]: the feature map of each region
+  int64_t count;          // R
   int64_t images;
   int64_t channels;
-  int height;
-  int width;
+  int level_count;
+  RoiLevel<A> level[kMaxLevels];
   int pooled_height;
   int pooled_width;
-  A spatial_scale;
   int sampling_ratio;  // samples per bin and axis; <= 0: one per cell of the feature map
   bool aligned;        // pixel centres at +0.5; otherwise the legacy rule, with sizes of at least 1
+  bool channels_last;  // how feature maps and result lie in memory
 
-  int64_t pooled_elements() const noexcept {
-    return count * channels * pooled_height * pooled_width;
+  MASKRCNN_HOST_DEVICE int64_t bins() const noexcept {
+    return static_cast<int64_t>(pooled_height) * pooled_width;
   }
 
   MASKRCNN_HOST_DEVICE RoiGrid<A> grid(int64_t roi) const noexcept {
     const A* row = rois + 5 * roi;
-    const A offset = aligned ? A(0.5) : A(0);
+    const bool known = levels[roi] >= 0 && levels[roi] < level_count;
     RoiGrid<A> result;
-    result.start_x = row[1] * spatial_scale - offset;
-    result.start_y = row[2] * spatial_scale - offset;
-    A roi_width = row[3] * spatial_scale - offset - result.start_x;
-    A roi_height = row[4] * spatial_scale - offset - result.start_y;
-    if (!aligned) {
-      roi_width = larger(roi_width, A(1));
-      roi_height = larger(roi_height, A(1));
-    }
-    result.bin_width = roi_width / A(pooled_width);
-    result.bin_height = roi_height / A(pooled_height);
+    result.level = known ? static_cast<int>(levels[roi]) : 0;
+    const RoiLevel<A>& map = level[result.level];
+    result.x = axis(row[1], row[3], map.scale, pooled_width, map.width);
+    result.y = axis(row[2], row[4], map.scale, pooled_height, map.height);
     const A limit = A(kMaxSamples);
-    result.valid = row[0] >= A(0) && row[0] < A(images) &&
-                   std::isfinite(row[1] + row[2] + row[3] + row[4]) &&
-                   std::fabs(result.bin_width) < limit && std::fabs(result.bin_height) < limit;
+    result.valid = known && row[0] >= A(0) && row[0] < A(images) && std::isfinite(row[1]) &&
+                   std::isfinite(row[2]) && std::isfinite(row[3]) && std::isfinite(row[4]) &&
+                   std::fabs(result.x.bin_size) < limit && std::fabs(result.y.bin_size) < limit;
     result.image = result.valid ? static_cast<int64_t>(row[0]) : 0;
-    result.samples_x = samples(result, result.bin_width);
-    result.samples_y = samples(result, result.bin_height);
+    result.x.samples = result.valid ? samples(result.x.bin_size) : 0;
+    result.y.samples = result.valid ? samples(result.y.bin_size) : 0;
     return result;
   }
 
-  // The mean of the samples of one bin over a plane [height, width] of the right image.
-  template <typename T>
-  MASKRCNN_HOST_DEVICE A average(const T* plane, const RoiGrid<A>& grid, int bin_y,
-                                 int bin_x) const noexcept {
-    if (!grid.valid) return A(NAN);
-    A sum = A(0);
-    const SampleRange rows = near_rows(grid, bin_y);
-    const SampleRange columns = near_columns(grid, bin_x);
-    for (int i = rows.begin; i < rows.end; ++i) {
-      const AxisSample<A> y = sample_y(grid, bin_y, i);
-      if (!y.inside) continue;
-      for (int j = columns.begin; j < columns.end; ++j) {
-        const AxisSample<A> x = sample_x(grid, bin_x, j);
-        if (x.inside) sum += interpolate(plane, width, y, x);
-      }
+  // The bin of element `index` of the result as it lies in memory.
+  MASKRCNN_HOST_DEVICE RoiBin bin(int64_t index) const noexcept {
+    RoiBin result;
+    if (channels_last) {
+      result.channel = index % channels;
+      index /= channels;
     }
-    return sum / number_of_samples(grid);
+    result.x = static_cast<int>(index % pooled_width);
+    result.y = static_cast<int>(index / pooled_width % pooled_height);
+    index /= bins();
+    if (!channels_last) {
+      result.channel = index % channels;
+      index /= channels;
+    }
+    result.roi = index;
+    return result;
   }
 
-  // The gradient of average: adds gradient * d average / d plane to the plane.
-  MASKRCNN_HOST_DEVICE void spread_average(A gradient, A* plane, const RoiGrid<A>& grid, int bin_y,
-                                           int bin_x) const noexcept {
-    if (!grid.valid) return;
-    const A share = gradient / number_of_samples(grid);
-    const SampleRange rows = near_rows(grid, bin_y);
-    const SampleRange columns = near_columns(grid, bin_x);
-    for (int i = rows.begin; i < rows.end; ++i) {
-      const AxisSample<A> y = sample_y(grid, bin_y, i);
-      if (!y.inside) continue;
-      for (int j = columns.begin; j < columns.end; ++j) {
-        const AxisSample<A> x = sample_x(grid, bin_x, j);
-        if (x.inside) spread(plane, width, y, x, share);
-      }
-    }
+  // The distance in memory of two cells of a row.
+  MASKRCNN_HOST_DEVICE int64_t cell_stride() const noexcept { return channels_last ? channels : 1; }
+
+  // The first cell of one channel of a feature map.
+  MASKRCNN_HOST_DEVICE int64_t plane(const RoiGrid<A>& grid, int64_t channel) const noexcept {
+    const RoiLevel<A>& map = level[grid.level];
+    const int64_t area = static_cast<int64_t>(map.height) * map.width;
+    return grid.image * channels * area + channel * (channels_last ? 1 : area);
   }
 
  private:
-  MASKRCNN_HOST_DEVICE int samples(const RoiGrid<A>& grid, A bin_size) const noexcept {
-    if (!grid.valid) return 0;
+  MASKRCNN_HOST_DEVICE RoiAxis<A> axis(A begin, A end, A scale, int pooled,
+                                       int size) const noexcept {
+    const A offset = aligned ? A(0.5) : A(0);
+    const A start = begin * scale - offset;
+    const A length = end * scale - offset - start;
+    return {start, (aligned ? length : larger(length, A(1))) / A(pooled), 0, size};
+  }
+
+  MASKRCNN_HOST_DEVICE int samples(A bin_size) const noexcept {
     return sampling_ratio > 0 ? sampling_ratio : static_cast<int>(std::ceil(bin_size));
-  }
-
-  // A region may reach far out of the feature map (it need not be clipped to the image) and then
-  // has thousands of samples per bin. Those outside add nothing but to the count, so only those
-  // that can lie inside are visited, and the work is bounded by the size of the map.
-  static MASKRCNN_HOST_DEVICE SampleRange near(A bin_start, A bin_size, int count,
-                                               int size) noexcept {
-    if (count <= kFewSamples || !(bin_size > A(0))) return {0, count};
-    const A step = bin_size / A(count);
-    // two samples more on either side than the position tells, for its rounding
-    const A begin = std::floor((A(-1) - bin_start) / step) - A(2);
-    const A end = std::ceil((A(size) - bin_start) / step) + A(2);
-    const A limit = A(count);
-    return {static_cast<int>(smaller(larger(begin, A(0)), limit)),
-            static_cast<int>(smaller(larger(end, A(0)), limit))};
-  }
-
-  MASKRCNN_HOST_DEVICE SampleRange near_rows(const RoiGrid<A>& grid, int bin) const noexcept {
-    return near(grid.start_y + A(bin) * grid.bin_height, grid.bin_height, grid.samples_y, height);
-  }
-
-  MASKRCNN_HOST_DEVICE SampleRange near_columns(const RoiGrid<A>& grid, int bin) const noexcept {
-    return near(grid.start_x + A(bin) * grid.bin_width, grid.bin_width, grid.samples_x, width);
-  }
-
-  MASKRCNN_HOST_DEVICE AxisSample<A> sample_y(const RoiGrid<A>& grid, int bin,
-                                              int i) const noexcept {
-    return axis_sample(grid.start_y + A(bin) * grid.bin_height +
-                           (A(i) + A(0.5)) * grid.bin_height / A(grid.samples_y),
-                       height);
-  }
-
-  MASKRCNN_HOST_DEVICE AxisSample<A> sample_x(const RoiGrid<A>& grid, int bin,
-                                              int i) const noexcept {
-    return axis_sample(grid.start_x + A(bin) * grid.bin_width +
-                           (A(i) + A(0.5)) * grid.bin_width / A(grid.samples_x),
-                       width);
-  }
-
-  static MASKRCNN_HOST_DEVICE A number_of_samples(const RoiGrid<A>& grid) noexcept {
-    return larger(A(grid.samples_y) * A(grid.samples_x), A(1));
   }
 };
 
-// output[index] of output [K, C, pooled_height, pooled_width].
+// output [R, C, pooled_height, pooled_width], element by element.
 template <typename T>
 struct RoiAlignForward {
   using A = Accumulator<T>;
   RoiAlign<A> op;
-  const T* input;  // [N, C, H, W]
+  const T* input[kMaxLevels];
   T* output;
 
-  MASKRCNN_HOST_DEVICE const T* plane(int64_t image, int64_t channel) const noexcept {
-    return input + (image * op.channels + channel) * op.height * op.width;
-  }
-
   MASKRCNN_HOST_DEVICE void operator()(int64_t index) const noexcept {
-    const int x = static_cast<int>(index % op.pooled_width);
-    const int y = static_cast<int>(index / op.pooled_width % op.pooled_height);
-    const int64_t roi_and_channel = index / op.pooled_width / op.pooled_height;
-    const RoiGrid<A> grid = op.grid(roi_and_channel / op.channels);
-    const T* source = plane(grid.image, roi_and_channel % op.channels);
-    output[index] = static_cast<T>(op.average(source, grid, y, x));
+    const RoiBin bin = op.bin(index);
+    const RoiGrid<A> grid = op.grid(bin.roi);
+    A sum = grid.valid ? A(0) : A(NAN);
+    const T* plane = input[grid.level] + op.plane(grid, bin.channel);
+    const int64_t stride = op.cell_stride();
+    for_each_tap(grid.x, bin.x, [&](const Tap<A>& x) {
+      A column = A(0);
+      for_each_tap(grid.y, bin.y, [&](const Tap<A>& y) {
+        const int64_t cell = static_cast<int64_t>(y.cell) * grid.x.size + x.cell;
+        column += y.weight * static_cast<A>(plane[cell * stride]);
+      });
+      sum += x.weight * column;
+    });
+    output[index] = static_cast<T>(sum);
   }
 };
 
-// Adds what gradient[index] of gradient [K, C, pooled_height, pooled_width] brings.
+// Adds what each element of gradient [R, C, pooled_height, pooled_width] brings.
 template <typename T>
 struct RoiAlignBackward {
   using A = Accumulator<T>;
   RoiAlign<A> op;
   const T* gradient;
-  A* result;  // [N, C, H, W]
-
-  MASKRCNN_HOST_DEVICE A* plane(int64_t image, int64_t channel) const noexcept {
-    return result + (image * op.channels + channel) * op.height * op.width;
-  }
+  A* result[kMaxLevels];
 
   MASKRCNN_HOST_DEVICE void operator()(int64_t index) const noexcept {
-    const int x = static_cast<int>(index % op.pooled_width);
-    const int y = static_cast<int>(index / op.pooled_width % op.pooled_height);
-    const int64_t roi_and_channel = index / op.pooled_width / op.pooled_height;
-    const RoiGrid<A> grid = op.grid(roi_and_channel / op.channels);
-    A* target = plane(grid.image, roi_and_channel % op.channels);
-    op.spread_average(static_cast<A>(gradient[index]), target, grid, y, x);
+    const RoiBin bin = op.bin(index);
+    const RoiGrid<A> grid = op.grid(bin.roi);
+    A* plane = result[grid.level] + op.plane(grid, bin.channel);
+    const int64_t stride = op.cell_stride();
+    const A value = static_cast<A>(gradient[index]);
+    for_each_tap(grid.x, bin.x, [&](const Tap<A>& x) {
+      for_each_tap(grid.y, bin.y, [&](const Tap<A>& y) {
+        const int64_t cell = static_cast<int64_t>(y.cell) * grid.x.size + x.cell;
+        accumulate(plane + cell * stride, y.weight * (x.weight * value));
+      });
+    });
   }
 };
 

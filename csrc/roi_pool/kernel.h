@@ -27,8 +27,8 @@ struct CellRange {
 
 template <typename A>
 struct RoiPool {
-  const A* rois;  // [K, 5]: image, x1, y1, x2, y2 in pixels of the image, both ends inclusive
-  int64_t count;  // K
+  const A* rois;  // [R, 5]: image, x1, y1, x2, y2 in pixels of the image, both ends inclusive
+  int64_t count;  // R
   int64_t images;
   int64_t channels;
   int height;
@@ -83,7 +83,7 @@ struct RoiPool {
   }
 };
 
-// output[index] and argmax[index], both [K, C, pooled_height, pooled_width].
+// output[index] and argmax[index], both [R, C, pooled_height, pooled_width].
 template <typename T>
 struct RoiPoolForward {
   using A = Accumulator<T>;
@@ -114,7 +114,7 @@ template <typename T>
 struct RoiPoolBackward {
   using A = Accumulator<T>;
   const A* rois;
-  const T* gradient;      // [K, C, pooled_height, pooled_width]
+  const T* gradient;      // [R, C, pooled_height, pooled_width]
   const int32_t* argmax;  // the same
   A* result;              // [N, C, H, W]
   int64_t count;

@@ -2,6 +2,7 @@
 
 from torch.nn import BatchNorm2d, Conv2d, ConvTranspose2d
 from torch.nn.functional import interpolate
+from torchvision.ops import sigmoid_focal_loss
 
 from maskrcnn_benchmark.layers._ops import has_extension
 from maskrcnn_benchmark.layers.batch_norm import FrozenBatchNorm2d
@@ -9,7 +10,7 @@ from maskrcnn_benchmark.layers.deform_conv import DFConv2d
 from maskrcnn_benchmark.layers.losses import smooth_l1_loss
 from maskrcnn_benchmark.layers.nms import batched_nms, nms
 from maskrcnn_benchmark.layers.precision import full_precision
-from maskrcnn_benchmark.layers.roi_align import ROIAlign, roi_align
+from maskrcnn_benchmark.layers.roi_align import ROIAlign, multilevel_roi_align, roi_align
 from maskrcnn_benchmark.layers.roi_pool import ROIPool, roi_pool
 from maskrcnn_benchmark.layers.soft_nms import SoftNMS, batched_soft_nms, soft_nms
 
@@ -27,9 +28,11 @@ __all__ = [
     "full_precision",
     "has_extension",
     "interpolate",
+    "multilevel_roi_align",
     "nms",
     "roi_align",
     "roi_pool",
+    "sigmoid_focal_loss",
     "smooth_l1_loss",
     "soft_nms",
 ]

@@ -1,6 +1,12 @@
 """Checks of the arguments of the region operators, the same with and without the extension."""
 
+import math
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
+
+MAX_LEVELS = 8  # kMaxLevels of csrc/roi_align/kernel.h
 
 
 def check_shape(op: str, name: str, tensor: Tensor, expected: tuple[int | str, ...]) -> None:
@@ -50,14 +56,40 @@ def check_max_keep(op: str, max_keep: int) -> None:
 
 
 def check_regions(op: str, input: Tensor, rois: Tensor) -> None:
-    """Check the features [N, C, H, W] and the regions [K, 5] of a pooling operator."""
+    """Check the features [N, C, H, W] and the regions [R, 5] of a pooling operator."""
     check_shape(op, "input", input, ("N", "C", "H", "W"))
     if 0 in input.shape[2:]:
         raise ValueError(f"{op}: expected input with H, W > 0, got {list(input.shape)}")
-    check_shape(op, "rois", rois, ("K", 5))
+    check_shape(op, "rois", rois, ("R", 5))
     check_floating(op, "input", input)
     check_floating(op, "rois", rois)
     check_device(op, "rois", rois, input)
+
+
+def check_pyramid(
+    op: str, features: Sequence[Tensor], rois: Tensor, levels: Tensor, scales: Sequence[float]
+) -> None:
+    """Check the feature maps, the regions [R, 5] and their levels [R] of a pooling operator."""
+    if not 0 < len(features) <= MAX_LEVELS:
+        raise ValueError(f"{op}: expected 1 to {MAX_LEVELS} feature maps, got {len(features)}")
+    if len(scales) != len(features):
+        raise ValueError(
+            f"{op}: expected a scale for each of {len(features)} feature maps, got {list(scales)}"
+        )
+    if not all(0 < scale < math.inf for scale in scales):
+        raise ValueError(f"{op}: expected spatial_scales > 0, got {list(scales)}")
+    first = features[0]
+    for level, feature in enumerate(features):
+        check_regions(op, feature, rois)
+        if feature.dtype != first.dtype or feature.shape[:2] != first.shape[:2]:
+            raise ValueError(
+                f"{op}: expected feature maps [{first.shape[0]}, {first.shape[1]}, H, W] of "
+                f"{first.dtype}, got {list(feature.shape)} of {feature.dtype} at level {level}"
+            )
+    check_shape(op, "levels", levels, (rois.shape[0],))
+    if levels.dtype != torch.int64:
+        raise ValueError(f"{op}: expected levels of torch.int64, got {levels.dtype}")
+    check_device(op, "levels", levels, first)
 
 
 def to_pair(op: str, output_size: int | tuple[int, int]) -> tuple[int, int]:

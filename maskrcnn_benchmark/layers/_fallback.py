@@ -1,8 +1,13 @@
 """The compiled operators computed by torchvision, where the extension cannot serve a tensor."""
 
+import functools
+from collections.abc import Sequence
+
 import torch
 import torchvision
 from torch import Tensor
+
+from maskrcnn_benchmark.layers._ops import is_channels_last
 
 _MAX_SAMPLES = 1 << 15  # kMaxSamples of csrc/roi_align/kernel.h
 
@@ -96,6 +101,45 @@ def _iou(one: Tensor, other: Tensor, pixel_offset: float) -> Tensor:
 
 
 def roi_align(
+    features: Sequence[Tensor],
+    rois: Tensor,
+    levels: Tensor,
+    output_size: tuple[int, int],
+    *,
+    spatial_scales: Sequence[float],
+    sampling_ratio: int,
+    aligned: bool,
+) -> Tensor:
+    """See `maskrcnn_benchmark.layers.multilevel_roi_align`."""
+    _check_batch_indices("roi_align", features[0], rois)
+    _check_levels(features, levels)
+    pool = functools.partial(_roi_align_of_level, sampling_ratio=sampling_ratio, aligned=aligned)
+    if len(features) == 1:
+        pooled = pool(features[0], rois, output_size, spatial_scale=spatial_scales[0])
+    else:
+        size = (rois.shape[0], features[0].shape[1], *output_size)
+        pooled = features[0].new_full(size, torch.nan)  # where the level is not in the pyramid
+        for level, (feature, scale) in enumerate(zip(features, spatial_scales, strict=True)):
+            chosen = (levels == level).nonzero().flatten()
+            part = pool(feature, rois[chosen], output_size, spatial_scale=scale)
+            pooled = pooled.index_put((chosen,), part)
+    layout = torch.channels_last if is_channels_last(features[0]) else torch.contiguous_format
+    return pooled.contiguous(memory_format=layout)
+
+
+def _check_levels(features: Sequence[Tensor], levels: Tensor) -> None:
+    """Refuse a level that is not in the pyramid; not on CUDA, where it would wait."""
+    if levels.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    outside = (levels < 0) | (levels >= len(features))
+    if outside.any():
+        row = int(outside.nonzero()[0])
+        raise RuntimeError(
+            f"roi_align: expected levels in [0, {len(features)}), got {levels[row]} in row {row}"
+        )
+
+
+def _roi_align_of_level(
     input: Tensor,
     rois: Tensor,
     output_size: tuple[int, int],
@@ -104,29 +148,37 @@ def roi_align(
     sampling_ratio: int,
     aligned: bool,
 ) -> Tensor:
-    """See `maskrcnn_benchmark.layers.roi_align`."""
-    _check_batch_indices("roi_align", input, rois)
+    """Return the regions [R, 5] pooled from input [N, C, H, W]."""
     dtype = _accumulator(input.dtype)
     features, regions = input.to(dtype), rois.to(dtype)
     starts, bins = _bins(regions, output_size, spatial_scale, aligned)
+    valid = regions.isfinite().all(dim=1) & (bins.abs() < _MAX_SAMPLES).all(dim=1)
+    valid &= (regions[:, 0] >= 0) & (regions[:, 0] < input.shape[0])
+    # torchvision would not come to an end, or read foreign memory
+    regions = regions.where(valid[:, None], 0)
     # torchvision takes time and memory by the number of samples, inside the map or not
-    far = ~((bins <= max(input.shape[2:])) & starts.isfinite()).all(dim=1)
+    far = valid & ~(bins <= max(input.shape[2:])).all(dim=1)
     unknown = rois.device.type == "meta" or torch.compiler.is_compiling()
     options = (output_size, spatial_scale, sampling_ratio, aligned)
     if sampling_ratio > 0 or unknown or not far.any():
-        return torchvision.ops.roi_align(features, regions, *options).to(input.dtype)
-    near = torchvision.ops.roi_align(features, regions[~far], *options)
-    rows = far.nonzero().flatten()
-    pooled = [_far_roi_align(features, regions[i], output_size, starts[i], bins[i]) for i in rows]
-    output = near.new_zeros(len(rois), *near.shape[1:])
-    output = output.index_put(((~far).nonzero().flatten(),), near)
-    return output.index_put((rows,), torch.stack(pooled)).to(input.dtype)
+        pooled = torchvision.ops.roi_align(features, regions, *options)
+    else:
+        near = torchvision.ops.roi_align(features, regions[~far], *options)
+        rows = far.nonzero().flatten()
+        parts = [
+            _far_roi_align(features[int(regions[i, 0])], output_size, starts[i], bins[i])
+            for i in rows
+        ]
+        pooled = near.new_zeros(len(rois), *near.shape[1:])
+        pooled = pooled.index_put(((~far).nonzero().flatten(),), near)
+        pooled = pooled.index_put((rows,), torch.stack(parts))
+    return pooled.where(valid[:, None, None, None], torch.nan).to(input.dtype)
 
 
 def _bins(
     rois: Tensor, output_size: tuple[int, int], spatial_scale: float, aligned: bool
 ) -> tuple[Tensor, Tensor]:
-    """Return the first corners and the sizes of the bins, both ``y, x`` [K, 2] in cells."""
+    """Return the first corners and the sizes of the bins, both ``y, x`` [R, 2] in cells."""
     corners = rois[:, 1:] * spatial_scale - (0.5 if aligned else 0.0)
     starts, sizes = corners[:, [1, 0]], corners[:, [3, 2]] - corners[:, [1, 0]]
     sizes = sizes if aligned else sizes.clamp(min=1)
@@ -134,19 +186,17 @@ def _bins(
 
 
 def _far_roi_align(
-    features: Tensor, roi: Tensor, output_size: tuple[int, int], start: Tensor, bin_size: Tensor
+    planes: Tensor, output_size: tuple[int, int], start: Tensor, bin_size: Tensor
 ) -> Tensor:
     """Return [C, height, width] of a region that reaches far out of the map, one sample a cell.
 
     The mean of bilinear samples on a grid is a product of two means, one for each axis.
     """
-    if not ((bin_size.abs() < _MAX_SAMPLES) & start.isfinite()).all():  # as the extension does
-        return features.new_full((features.shape[1], *output_size), torch.nan)
     rows, columns = (
-        _mean_on_axis(start[axis], bin_size[axis], output_size[axis], features.shape[2 + axis])
+        _mean_on_axis(start[axis], bin_size[axis], output_size[axis], planes.shape[1 + axis])
         for axis in (0, 1)
     )
-    return torch.einsum("py,cyx,qx->cpq", rows, features[int(roi[0])], columns)
+    return torch.einsum("py,cyx,qx->cpq", rows, planes, columns)
 
 
 def _mean_on_axis(start: Tensor, bin_size: Tensor, bins: int, size: int) -> Tensor:
@@ -155,9 +205,7 @@ def _mean_on_axis(start: Tensor, bin_size: Tensor, bins: int, size: int) -> Tens
     count = max(int(bin_size.ceil()), 0)
     if count == 0:
         return shares
-    samples = (torch.arange(count, dtype=start.dtype, device=start.device) + 0.5) * (
-        bin_size / count
-    )
+    samples = (torch.arange(count, dtype=start.dtype, device=start.device) + 0.5) * bin_size / count
     positions = start + torch.arange(bins, device=start.device)[:, None] * bin_size + samples
     inside = ((positions >= -1) & (positions <= size)).to(start.dtype) / count
     positions = positions.clamp(0, size - 1)

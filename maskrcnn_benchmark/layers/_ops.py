@@ -10,7 +10,7 @@ import functools
 import importlib
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -65,20 +65,37 @@ def _fake_soft_nms(boxes: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     return boxes.new_empty(boxes.shape[0], dtype=dtype), _fake_nms(boxes)
 
 
+def is_channels_last(input: Tensor) -> bool:
+    """Return whether [N, C, H, W] lies in memory as [N, H, W, C], and not as it is written."""
+    return not input.is_contiguous() and input.permute(0, 2, 3, 1).is_contiguous()
+
+
+def _empty_regions(like: Tensor, size: tuple[int, int, int, int], channels_last: bool) -> Tensor:
+    """Return a new tensor [N, C, H, W] in one of both memory formats."""
+    n, c, h, w = size
+    if channels_last:
+        return like.new_empty(n, h, w, c).permute(0, 3, 1, 2)
+    return like.new_empty(size)
+
+
 def _fake_roi_align(
-    input: Tensor,
+    features: Sequence[Tensor],
     rois: Tensor,
-    spatial_scale: float,
-    pooled_height: int,
-    pooled_width: int,
-    *_: Any,
+    levels: Tensor,
+    spatial_scales: Sequence[float],
+    *options: Any,
 ) -> Tensor:
-    return input.new_empty(rois.shape[0], input.shape[1], pooled_height, pooled_width)
+    pooled_height, pooled_width = options[:2]
+    size = (rois.shape[0], features[0].shape[1], pooled_height, pooled_width)
+    return _empty_regions(features[0], size, is_channels_last(features[0]))
 
 
-def _fake_roi_align_backward(grad: Tensor, *rest: Any) -> Tensor:
-    images, height, width = rest[-3:]
-    return grad.new_empty(images, grad.shape[1], height, width)
+def _fake_roi_align_backward(grad: Tensor, *rest: Any) -> list[Tensor]:
+    images, heights, widths, channels_last = rest[-4:]
+    return [
+        _empty_regions(grad, (images, grad.shape[1], height, width), channels_last)
+        for height, width in zip(heights, widths, strict=True)
+    ]
 
 
 def _fake_roi_pool(
@@ -88,33 +105,42 @@ def _fake_roi_pool(
     return output, torch.empty_like(output, dtype=torch.int32)
 
 
+def _fake_roi_pool_backward(grad: Tensor, *rest: Any) -> Tensor:
+    images, height, width = rest[-3:]
+    return grad.new_empty(images, grad.shape[1], height, width)
+
+
 def _save_roi_align(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    input, rois, ctx.spatial_scale, _, _, ctx.sampling_ratio, ctx.aligned = inputs
-    ctx.images, _, ctx.height, ctx.width = input.shape
-    ctx.save_for_backward(rois)
+    features, rois, levels, scales, _, _, sampling_ratio, aligned = inputs
+    ctx.options = (scales, sampling_ratio, aligned)
+    ctx.maps = (
+        features[0].shape[0],
+        [feature.shape[2] for feature in features],
+        [feature.shape[3] for feature in features],
+        is_channels_last(features[0]),
+    )
+    ctx.save_for_backward(rois, levels)
 
 
-def _roi_align_gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    (rois,) = ctx.saved_tensors
-    options = (ctx.spatial_scale, ctx.sampling_ratio, ctx.aligned)
-    size = (ctx.images, ctx.height, ctx.width)
-    result = torch.ops.maskrcnn_benchmark.roi_align_backward(grad, rois, *options, *size)
-    return result, None, None, None, None, None, None
-
-
-def _save_roi_align_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    grad, rois, ctx.spatial_scale, ctx.sampling_ratio, ctx.aligned, *_ = inputs
-    ctx.pooled_size = tuple(grad.shape[2:])
-    ctx.save_for_backward(rois)
-
-
-def _roi_align_backward_gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    # roi_align is linear in its input: the derivative of its transpose is itself
-    (rois,) = ctx.saved_tensors
-    result = torch.ops.maskrcnn_benchmark.roi_align(
-        grad, rois, ctx.spatial_scale, *ctx.pooled_size, ctx.sampling_ratio, ctx.aligned
+def _roi_align_gradient(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+    result = torch.ops.maskrcnn_benchmark.roi_align_backward(
+        grad, *ctx.saved_tensors, *ctx.options, *ctx.maps
     )
     return result, None, None, None, None, None, None, None
+
+
+def _save_roi_align_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    grad, rois, levels, ctx.scales, *options = inputs
+    ctx.options = (*grad.shape[2:], *options[:2])
+    ctx.save_for_backward(rois, levels)
+
+
+def _roi_align_backward_gradient(ctx: Any, grads: list[Tensor]) -> tuple[Tensor | None, ...]:
+    # roi_align is linear in its input: the derivative of its transpose is itself
+    result = torch.ops.maskrcnn_benchmark.roi_align(
+        grads, *ctx.saved_tensors, ctx.scales, *ctx.options
+    )
+    return result, *[None] * 9
 
 
 def _save_roi_pool(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -141,7 +167,7 @@ _FAKES: dict[str, Callable[..., Any]] = {
     "roi_align": _fake_roi_align,
     "roi_align_backward": _fake_roi_align_backward,
     "roi_pool": _fake_roi_pool,
-    "roi_pool_backward": _fake_roi_align_backward,
+    "roi_pool_backward": _fake_roi_pool_backward,
 }
 _GRADIENTS: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
     "roi_align": (_roi_align_gradient, _save_roi_align),

@@ -1,10 +1,69 @@
 """ROIAlign (Mask R-CNN, section 3): features of regions, by bilinear samples."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from maskrcnn_benchmark.layers import _fallback, _ops
-from maskrcnn_benchmark.layers._checks import check_regions, to_pair
+from maskrcnn_benchmark.layers._checks import check_pyramid, check_regions, to_pair
+
+
+def multilevel_roi_align(
+    features: Sequence[Tensor],
+    rois: Tensor,
+    levels: Tensor,
+    output_size: int | tuple[int, int],
+    spatial_scales: Sequence[float],
+    *,
+    sampling_ratio: int,
+    aligned: bool = False,
+) -> Tensor:
+    """Pool each region, to a grid of bins, from its level of a feature pyramid.
+
+    A bin is the mean of bilinear samples. All images and levels are pooled in one call. Half and
+    bfloat16 features are pooled in float; give `rois` in float then, as coordinates need more
+    digits than features; ``torch.autocast`` leaves both as they are. The gradient goes to
+    `features` only. Features in ``torch.channels_last`` are pooled, and get their gradient, in that
+    format, without a copy; the format of the first decides for all.
+
+    Args:
+        features: [N, C, H, W] of each level, of one dtype; at most 8.
+        rois: [R, 5]: index of the image in the batch, x1, y1, x2, y2 in pixels of that image.
+        levels: int64 [R]: index in `features` for each region.
+        output_size: (height, width) in bins, or one number for both.
+        spatial_scales: cells of each feature map per pixel, 1/4 for stride 4.
+        sampling_ratio: samples per bin and axis; <= 0: as many as a bin is cells wide, rounded up.
+            Samples outside of the feature map count as 0. Regions need not be clipped: the work is
+            bounded by the size of the map. Bins of 32768 cells or more, and coordinates that are
+            not finite, give NaN and no gradient.
+        aligned: False is the legacy rule: regions start at x1 * scale, and are at least one cell
+            wide. True moves them by half a cell, as pixel centres ask for, without a least width.
+
+    Returns:
+        [R, C, height, width], of the dtype and memory format of the features.
+
+    Raises:
+        ValueError: shapes, dtypes, devices or the number of scales do not fit.
+        RuntimeError: a region names an image that is not in the batch, or a level that is not in
+            the pyramid (on CUDA: NaN instead).
+    """
+    check_pyramid("roi_align", features, rois, levels, spatial_scales)
+    size = to_pair("roi_align", output_size)
+    scales = list(spatial_scales)
+    if _ops.serves(features[0], gradient_in_any_order=True):
+        return torch.ops.maskrcnn_benchmark.roi_align(
+            features, rois, levels, scales, *size, sampling_ratio, aligned
+        )
+    return _fallback.roi_align(
+        features,
+        rois,
+        levels,
+        size,
+        spatial_scales=scales,
+        sampling_ratio=sampling_ratio,
+        aligned=aligned,
+    )
 
 
 def roi_align(
@@ -16,41 +75,30 @@ def roi_align(
     *,
     aligned: bool = False,
 ) -> Tensor:
-    """Pool each region to a grid of bins; a bin is the mean of bilinear samples.
-
-    Half and bfloat16 features are pooled in float; give `rois` in float then, as coordinates need
-    more digits than features; ``torch.autocast`` leaves both as they are. The gradient goes to
-    `input` only.
+    """Do `multilevel_roi_align` with one feature map.
 
     Args:
         input: [N, C, H, W].
-        rois: [K, 5]: index of the image in the batch, x1, y1, x2, y2 in pixels of that image.
+        rois: [R, 5]: index of the image in the batch, x1, y1, x2, y2 in pixels of that image.
         output_size: (height, width) in bins, or one number for both.
-        spatial_scale: cells of the feature map per pixel, 1/4 for stride 4.
-        sampling_ratio: samples per bin and axis; <= 0: as many as a bin is cells wide, rounded up.
-            Samples outside of the feature map count as 0. Regions need not be clipped: the work is
-            bounded by the size of the map. Bins of 32768 cells or more give NaN.
-        aligned: False is the legacy rule: regions start at x1 * scale, and are at least one cell
-            wide. True moves them by half a cell, as pixel centres ask for, without a least width.
+        spatial_scale: cells of the feature map per pixel.
+        sampling_ratio: as there.
+        aligned: as there.
 
     Returns:
-        [K, C, height, width], of the dtype of `input`.
+        [R, C, height, width], of the dtype and memory format of `input`.
 
     Raises:
         ValueError: shapes, dtypes or devices do not fit.
         RuntimeError: a region names an image that is not in the batch (on CUDA: NaN instead).
     """
     check_regions("roi_align", input, rois)
-    size = to_pair("roi_align", output_size)
-    if _ops.serves(input, gradient_in_any_order=True):
-        return torch.ops.maskrcnn_benchmark.roi_align(
-            input, rois, spatial_scale, *size, sampling_ratio, aligned
-        )
-    return _fallback.roi_align(
-        input,
+    return multilevel_roi_align(
+        [input],
         rois,
-        size,
-        spatial_scale=spatial_scale,
+        torch.zeros(rois.shape[0], dtype=torch.int64, device=rois.device),
+        output_size,
+        [spatial_scale],
         sampling_ratio=sampling_ratio,
         aligned=aligned,
     )
@@ -74,7 +122,7 @@ class ROIAlign(nn.Module):
         self.aligned = aligned
 
     def forward(self, input: Tensor, rois: Tensor) -> Tensor:
-        """Pool the regions [K, 5] of input [N, C, H, W] to [K, C, height, width]."""
+        """Pool the regions [R, 5] of input [N, C, H, W] to [R, C, height, width]."""
         return roi_align(
             input,
             rois,

@@ -17,12 +17,12 @@ def roi_pool(
 
     Args:
         input: [N, C, H, W].
-        rois: [K, 5]: index of the image in the batch, x1, y1, x2, y2 in pixels of that image.
+        rois: [R, 5]: index of the image in the batch, x1, y1, x2, y2 in pixels of that image.
         output_size: (height, width) in bins, or one number for both.
         spatial_scale: cells of the feature map per pixel, 1/16 for stride 16.
 
     Returns:
-        [K, C, height, width], of the dtype of `input`.
+        [R, C, height, width], of the dtype of `input`.
 
     Raises:
         ValueError: shapes, dtypes or devices do not fit.
@@ -44,7 +44,7 @@ class ROIPool(nn.Module):
         self.spatial_scale = spatial_scale
 
     def forward(self, input: Tensor, rois: Tensor) -> Tensor:
-        """Pool the regions [K, 5] of input [N, C, H, W] to [K, C, height, width]."""
+        """Pool the regions [R, 5] of input [N, C, H, W] to [R, C, height, width]."""
         return roi_pool(input, rois, self.output_size, self.spatial_scale)
 
     def extra_repr(self) -> str:

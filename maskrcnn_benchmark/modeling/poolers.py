@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import ROIAlign
+from maskrcnn_benchmark.layers import multilevel_roi_align
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 
 
@@ -60,9 +60,9 @@ class Pooler(nn.Module):
     ) -> None:
         super().__init__()
         self.output_size = output_size
-        self.poolers = nn.ModuleList(
-            ROIAlign(output_size, scale, sampling_ratio, aligned=aligned) for scale in scales
-        )
+        self.scales = tuple(scales)
+        self.sampling_ratio = sampling_ratio
+        self.aligned = aligned
         self.map_levels = LevelMapper(round(-math.log2(scales[0])), round(-math.log2(scales[-1])))
 
     @staticmethod
@@ -80,14 +80,19 @@ class Pooler(nn.Module):
             boxes: boxes of each of the N images.
         """
         rois = self.to_rois(boxes)
-        if len(self.poolers) == 1:
-            return self.poolers[0](features[0], rois)
-        levels = self.map_levels(boxes)
-        pooled = features[0].new_zeros(len(rois), features[0].shape[1], *self.output_size)
-        for level, (feature, pooler) in enumerate(zip(features, self.poolers, strict=False)):
-            chosen = (levels == level).nonzero().flatten()
-            pooled = pooled.index_add(0, chosen, pooler(feature, rois[chosen]))
-        return pooled
+        if len(self.scales) == 1:
+            levels = torch.zeros(len(rois), dtype=torch.int64, device=rois.device)
+        else:
+            levels = self.map_levels(boxes)
+        return multilevel_roi_align(
+            features[: len(self.scales)],
+            rois,
+            levels,
+            self.output_size,
+            self.scales,
+            sampling_ratio=self.sampling_ratio,
+            aligned=self.aligned,
+        )
 
 
 def make_pooler(options: CfgNode) -> Pooler:

@@ -86,7 +86,7 @@ def _axis_weights(position: float, size: int) -> np.ndarray:
 def _bin_weights(start: float, bin_size: float, index: int, samples: int, size: int) -> np.ndarray:
     weights = np.zeros(size)
     for i in range(samples):
-        weights += _axis_weights(start + (index + (i + 0.5) / samples) * bin_size, size)
+        weights += _axis_weights(start + index * bin_size + (i + 0.5) * bin_size / samples, size)
     return weights / max(samples, 1)
 
 
@@ -98,7 +98,7 @@ def roi_align(
     sampling_ratio: int,
     aligned: bool = False,
 ) -> np.ndarray:
-    """[K, C, h, w] as a product of weights per axis, in float64."""
+    """[R, C, h, w] as a product of weights per axis, in float64; NaN where training diverged."""
     features, rois = features.astype(np.float64), rois.astype(np.float64)
     (height, width), (rows, columns) = output_size, features.shape[2:]
     result = np.zeros((len(rois), features.shape[1], height, width))
@@ -106,6 +106,9 @@ def roi_align(
         x1, y1, x2, y2 = roi[1:] * scale - (0.5 if aligned else 0)
         least = -math.inf if aligned else 1
         bin_h, bin_w = max(y2 - y1, least) / height, max(x2 - x1, least) / width
+        if not (np.isfinite(roi).all() and max(abs(bin_h), abs(bin_w)) < 1 << 15):
+            result[k] = np.nan
+            continue
         n_y = sampling_ratio if sampling_ratio > 0 else math.ceil(bin_h)
         n_x = sampling_ratio if sampling_ratio > 0 else math.ceil(bin_w)
         for i in range(height):
@@ -123,7 +126,7 @@ def _round_half_away(value: float) -> int:
 def roi_pool(
     features: np.ndarray, rois: np.ndarray, output_size: tuple[int, int], scale: float
 ) -> np.ndarray:
-    """[K, C, h, w]: maxima over whole cells, both corners inclusive, 0 for an empty bin."""
+    """[R, C, h, w]: maxima over whole cells, both corners inclusive, 0 for an empty bin."""
     (height, width), (rows, columns) = output_size, features.shape[2:]
     result = np.zeros((len(rois), features.shape[1], height, width), features.dtype)
     for k, roi in enumerate(rois):

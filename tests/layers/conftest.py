@@ -25,7 +25,7 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def random_rois(count: int, images: int, size: float = 70.0) -> torch.Tensor:
-    """Regions [K, 5]: some beyond the image, some less than a pixel, one reversed."""
+    """Regions [R, 5]: some beyond the image, some less than a pixel, one reversed."""
     rois = torch.rand(count, 5) * (size + 20) - 10
     rois[:, 3:] = rois[:, 1:3] + torch.rand(count, 2) * size * 0.7
     rois[: count // 5, 3:] = rois[: count // 5, 1:3] + 0.3

@@ -8,6 +8,7 @@ from maskrcnn_benchmark.layers import (
     batched_nms,
     batched_soft_nms,
     has_extension,
+    multilevel_roi_align,
     roi_align,
     roi_pool,
 )
@@ -38,6 +39,30 @@ def test_regions(op: str, dtype: torch.dtype) -> None:
     torch.testing.assert_close(results[1][0], results[0][0])
     tolerance = 1e-4 if dtype in (torch.float32, torch.float64) else 2e-2
     torch.testing.assert_close(results[1][1], results[0][1], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("sampling_ratio", [0, 2])
+def test_pyramid(sampling_ratio: int, layout: torch.memory_format) -> None:
+    maps = [torch.randn(2, 5, *size) for size in ((40, 50), (20, 25), (10, 13))]
+    rois, levels = random_rois(60, 2), torch.arange(60) % 3
+    grad = torch.randn(60, 5, 7, 7)
+    results = []
+    for device in ("cpu", "cuda"):
+        leaves = [x.to(device, memory_format=layout).requires_grad_() for x in maps]
+        regions = (rois.to(device), levels.to(device), 7, [0.5, 0.25, 0.125])
+        output = multilevel_roi_align(leaves, *regions, sampling_ratio=sampling_ratio)
+        assert output.is_contiguous(memory_format=layout)
+        output.backward(grad.to(device))
+        results.append([output.cpu(), *(leaf.grad.cpu() for leaf in leaves)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4)
+
+
+def test_level_that_is_not_in_the_pyramid_is_nan() -> None:
+    x, rois = torch.zeros(1, 1, 8, 8).cuda(), torch.zeros(2, 5).cuda()
+    levels = torch.tensor([-1, 1]).cuda()
+    assert multilevel_roi_align([x], rois, levels, 2, [0.5], sampling_ratio=2).isnan().all()
 
 
 @pytest.mark.parametrize("max_keep", [0, 50])

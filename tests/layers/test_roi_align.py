@@ -175,7 +175,7 @@ def test_output_size_is_a_number_or_a_pair() -> None:
     [
         (torch.zeros(3, 8, 8), torch.zeros(1, 5), r"input \[N, C, H, W\], got \[3, 8, 8\]"),
         (torch.zeros(1, 3, 0, 8), torch.zeros(1, 5), r"H, W > 0, got \[1, 3, 0, 8\]"),
-        (torch.zeros(1, 3, 8, 8), torch.zeros(2, 4), r"rois \[K, 5\], got \[2, 4\]"),
+        (torch.zeros(1, 3, 8, 8), torch.zeros(2, 4), r"rois \[R, 5\], got \[2, 4\]"),
         (torch.zeros(1, 3, 8, 8), torch.zeros(2, 5).int(), "floating type, got torch.int32"),
         (torch.zeros(1, 3, 8, 8), torch.zeros(2, 5, device="meta"), "rois on cpu, got meta"),
         (torch.zeros(1, 3, 8, 8).long(), torch.zeros(2, 5), "input of a floating type"),

@@ -89,7 +89,7 @@ def test_non_contiguous() -> None:
     ("features", "rois", "message"),
     [
         (torch.zeros(3, 8, 8), torch.zeros(1, 5), r"input \[N, C, H, W\], got \[3, 8, 8\]"),
-        (torch.zeros(1, 3, 8, 8), torch.zeros(2, 4), r"rois \[K, 5\], got \[2, 4\]"),
+        (torch.zeros(1, 3, 8, 8), torch.zeros(2, 4), r"rois \[R, 5\], got \[2, 4\]"),
         (torch.zeros(1, 3, 8, 8), torch.zeros(2, 5, device="meta"), "rois on cpu, got meta"),
     ],
 )
