@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
-#include <type_traits>
 
 #define __global__
 #define __device__
@@ -49,18 +48,6 @@ void run(int64_t blocks, int threads, const Thread& thread) {
 }
 
 }  // namespace maskrcnn::emulated_cuda
-
-namespace maskrcnn {
-
-// An atomic of CUDA, which may be plain where threads run one after the other.
-template <typename T>
-T atomicOr(T* target, std::type_identity_t<T> value) noexcept {
-  const T before = *target;
-  *target |= value;
-  return before;
-}
-
-}  // namespace maskrcnn
 
 #define blockIdx maskrcnn::emulated_cuda::block_index
 #define blockDim maskrcnn::emulated_cuda::block_size

@@ -46,6 +46,7 @@ Tensor roi_align_backward(const Tensor& grad, const Tensor& rois, double spatial
                           int64_t sampling_ratio, bool aligned, int64_t images, int64_t height,
                           int64_t width) {
   check_gradient("roi_align_backward", grad, rois);
+  check_feature_size("roi_align_backward", images, height, width);
   const ScalarType type = grad.scalar_type();
   const Tensor gradient = torch::stable::contiguous(grad);
   const Tensor regions = contiguous_as(rois, accumulator_type(type));

@@ -26,7 +26,8 @@ def nms(
     kept: list[int] = []
     for i in sorted(range(len(boxes)), key=lambda i: (-scores[i], i)):
         rivals = [k for k in kept if groups[k] == groups[i]]
-        if threshold <= 0 or all(iou(boxes[k], boxes[i], offset) <= threshold for k in rivals):
+        # an IoU of NaN is not above
+        if threshold <= 0 or not any(iou(boxes[k], boxes[i], offset) > threshold for k in rivals):
             kept.append(i)
     return kept
 
