@@ -1,10 +1,14 @@
 """The compiled operators computed by torchvision, where the extension cannot serve a tensor."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torchvision
 from torch import Tensor
 
 _MAX_SAMPLES = 1 << 15  # kMaxSamples of csrc/roi_align/kernel.h
+_MAX_COORDINATE = 1 << 24  # in cells: the limit of csrc/roi_pool/kernel.h
 
 
 def _accumulator(dtype: torch.dtype) -> torch.dtype:
@@ -98,8 +102,8 @@ def roi_align(
     unknown = rois.device.type == "meta" or torch.compiler.is_compiling()
     options = (output_size, spatial_scale, sampling_ratio, aligned)
     if sampling_ratio > 0 or unknown or not far.any():
-        return torchvision.ops.roi_align(features, regions, *options).to(input.dtype)
-    near = torchvision.ops.roi_align(features, regions[~far], *options)
+        return _pool(torchvision.ops.roi_align, features, regions, *options).to(input.dtype)
+    near = _pool(torchvision.ops.roi_align, features, regions[~far], *options)
     rows = far.nonzero().flatten()
     pooled = [_far_roi_align(features, regions[i], output_size, starts[i], bins[i]) for i in rows]
     output = near.new_zeros(len(rois), *near.shape[1:])
@@ -157,5 +161,25 @@ def roi_pool(
     """See `maskrcnn_benchmark.layers.roi_pool`."""
     _check_batch_indices("roi_pool", input, rois)
     dtype = _accumulator(input.dtype)
-    output = torchvision.ops.roi_pool(input.to(dtype), rois.to(dtype), output_size, spatial_scale)
-    return output.to(input.dtype)
+    options = (output_size, spatial_scale)
+    return _pool(torchvision.ops.roi_pool, input.to(dtype), rois.to(dtype), *options).to(
+        input.dtype
+    )
+
+
+def _pool(
+    operator: Callable[..., Tensor],
+    features: Tensor,
+    rois: Tensor,
+    output_size: tuple[int, int],
+    spatial_scale: float,
+    *options: Any,
+) -> Tensor:
+    """Call an operator of torchvision on the regions that it stands; the others are NaN.
+
+    It takes coordinates as int32, and reads foreign memory where they are none.
+    """
+    usable = ((rois[:, 1:] * spatial_scale).abs() < _MAX_COORDINATE).all(dim=1)
+    regions = rois.where(usable[:, None], 0)
+    pooled = operator(features, regions, output_size, spatial_scale, *options)
+    return pooled.where(usable[:, None, None, None], torch.nan)

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch.utils.cpp_extension import include_paths
+from torch.utils.cpp_extension import include_paths, library_paths
 
 ROOT = Path(__file__).parent.parent.parent
 CSRC = ROOT / "csrc"
@@ -83,7 +83,8 @@ def build(name: str) -> Path:
             objects = list(pool.map(lambda source: _compile(source, flags), sources))
         library = BUILDS / f"{name}_{_digest([], objects)}.so"
         if not library.is_file():
-            _run([*compiler(), "-shared", *sanitizers, *map(str, objects)], library)
+            libraries = [*(f"-L{path}" for path in library_paths()), "-ltorch_cpu"]
+            _run([*compiler(), "-shared", *sanitizers, *map(str, objects), *libraries], library)
     return library
 
 
