@@ -1,4 +1,4 @@
-# make venv | test | demo | lint | nightly | mutations | clean. Needs python3 >= 3.10 and, for the
+# make venv | test | demo | lint | asan | fuzz | abi | nightly | mutations | clean. Needs python3 >= 3.10 and, for the
 # extension, a C++20 compiler; without a compiler everything runs on the slower fallback.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,12 +10,13 @@ PYTHON ?= python3
 ITERATIONS ?= 1000
 TESTS ?= tests
 WORDS ?=
+ABI_TORCH ?= 2.13.0
 
 bin := .venv/bin
 stamp := .venv/up-to-date
 cpp := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help venv test demo lint nightly mutations clean
+.PHONY: help venv test demo lint asan fuzz abi nightly mutations clean
 
 help: ## Show what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -49,6 +50,32 @@ lint: $(stamp) ## Check style, types and layout
 	$(bin)/mypy
 	find csrc \( -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' \) -print0 \
 	  | xargs -0 $(bin)/clang-format --dry-run -Werror
+
+# Python is not built with the sanitizers, so they are loaded before it; what leaks is Python's.
+sanitizers = gcc=$${CXX:-c++}; \
+  export LD_PRELOAD="$$($$gcc -print-file-name=libasan.so) $$($$gcc -print-file-name=libstdc++.so)" \
+    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
+
+asan: $(stamp) ## The tests of the operators, with those built with AddressSanitizer and UBSan
+	@$(bin)/python -m tests.helpers.csrc_builds --sanitize extension emulated
+	$(sanitizers)
+	$(bin)/python -m pytest -p tests.helpers.sanitized -k "not fallback and not compiled" $(OPTIONS) \
+	  tests/layers
+
+fuzz: ## The same with 5000 examples of every property
+	@$(MAKE) asan OPTIONS="--hypothesis-profile=fuzz tests/layers/test_properties.py"
+
+abi: $(stamp) ## The tests of the operators with the extension of .venv under torch $(ABI_TORCH)
+	@env=build/abi-$(ABI_TORCH)
+	if [ ! -f $$env/complete ]; then
+	  $(PYTHON) -m venv --clear $$env
+	  $$env/bin/python -m pip install --quiet "torch==$(ABI_TORCH)" numpy pytest hypothesis setuptools
+	  touch $$env/complete
+	fi
+	$$env/bin/python -c 'import torch; print("The extension of .venv under torch", torch.__version__)'
+	$$env/bin/python -m pytest -p no:cacheprovider -p tests.helpers.without_torchvision \
+	  -k "extension or opcheck" \
+	  tests/layers/test_ops.py tests/layers/test_nms.py tests/layers/test_soft_nms.py tests/layers/test_roi_pool.py
 
 nightly: test ## The tests, the slow ones too, and the demo at its full length
 	@$(bin)/python -m pytest -m slow tests || [ $$? -eq 5 ]

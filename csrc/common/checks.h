@@ -66,6 +66,13 @@ auto dispatch_floating(const char* op, const char* name, ScalarType type, const 
   }
 }
 
+inline void check_integer(const char* op, const char* name, const Tensor& tensor) {
+  const ScalarType type = tensor.scalar_type();
+  check(type == ScalarType::Long || type == ScalarType::Int || type == ScalarType::Short ||
+            type == ScalarType::Char || type == ScalarType::Byte || type == ScalarType::Bool,
+        op, "expected ", name, " of an integer type, got ", torch::headeronly::toString(type));
+}
+
 // The dtype of maskrcnn::Accumulator for values of the given dtype.
 inline ScalarType accumulator_type(ScalarType type) {
   return type == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
@@ -106,9 +113,9 @@ inline void check_feature_size(const char* op, int64_t images, int64_t height, i
 }
 
 inline void check_gradient(const char* op, const Tensor& grad, const Tensor& rois) {
+  check_rois(op, rois, grad);
   check(grad.dim() == 4 && grad.size(0) == rois.size(0), op, "expected grad [", rois.size(0),
         ", C, pooled_height, pooled_width], got ", shape_of(grad));
-  check_rois(op, rois, grad);
 }
 
 // CPU only: on CUDA this would wait for the device, and the kernels answer NaN there, as they do

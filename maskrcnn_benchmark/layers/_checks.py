@@ -1,10 +1,15 @@
 """Checks of the arguments of the region operators, the same with and without the extension."""
 
+import math
+from collections.abc import Sequence
+
 from torch import Tensor
 
 
 def check_shape(op: str, name: str, tensor: Tensor, expected: tuple[int | str, ...]) -> None:
-    """Raise ValueError unless the shape matches; a letter stands for any size."""
+    """Raise ValueError unless it is a tensor whose shape matches; a letter stands for any size."""
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"{op}: expected {name} as a tensor, got {type(tensor).__name__}")
     fits = tensor.dim() == len(expected) and all(
         isinstance(want, str) or size == want
         for size, want in zip(tensor.shape, expected, strict=True)
@@ -20,6 +25,18 @@ def check_floating(op: str, name: str, tensor: Tensor) -> None:
         raise ValueError(f"{op}: expected {name} of a floating type, got {tensor.dtype}")
 
 
+def check_integer(op: str, name: str, tensor: Tensor) -> None:
+    """Raise ValueError unless the tensor is of an integer type."""
+    if tensor.is_floating_point() or tensor.is_complex():
+        raise ValueError(f"{op}: expected {name} of an integer type, got {tensor.dtype}")
+
+
+def check_positive(op: str, name: str, value: float) -> None:
+    """Raise ValueError unless the number is finite and greater than 0."""
+    if not 0 < value < math.inf:  # NaN is neither
+        raise ValueError(f"{op}: expected {name} > 0, got {value!r}")
+
+
 def check_device(op: str, name: str, tensor: Tensor, reference: Tensor) -> None:
     """Raise ValueError unless both tensors are on one device."""
     if tensor.device != reference.device:
@@ -33,6 +50,8 @@ def check_scored_boxes(op: str, boxes: Tensor, scores: Tensor, groups: Tensor) -
     for name, tensor in (("scores", scores), ("groups", groups)):
         check_shape(op, name, tensor, (boxes.shape[0],))
         check_device(op, name, tensor, boxes)
+    check_floating(op, "scores", scores)
+    check_integer(op, "groups", groups)
 
 
 def check_regions(op: str, input: Tensor, rois: Tensor) -> None:
@@ -48,7 +67,11 @@ def check_regions(op: str, input: Tensor, rois: Tensor) -> None:
 
 def to_pair(op: str, output_size: int | tuple[int, int]) -> tuple[int, int]:
     """Return (height, width); a number means a square. Raise ValueError unless both are > 0."""
-    pair = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
-    if len(pair) != 2 or min(pair) < 1:
-        raise ValueError(f"{op}: expected output_size > 0 or a pair of such, got {output_size}")
+    pair = (output_size, output_size) if isinstance(output_size, int) else output_size
+    if not (isinstance(pair, Sequence) and len(pair) == 2 and all(map(_is_count, pair))):
+        raise ValueError(f"{op}: expected output_size > 0 or a pair of such, got {output_size!r}")
     return pair[0], pair[1]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value > 0

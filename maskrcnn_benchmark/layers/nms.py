@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from maskrcnn_benchmark.layers import _fallback, _ops
-from maskrcnn_benchmark.layers._checks import check_scored_boxes
+from maskrcnn_benchmark.layers._checks import check_scored_boxes, check_shape
 
 
 def nms(boxes: Tensor, scores: Tensor, threshold: float, *, pixel_offset: float = 1.0) -> Tensor:
@@ -26,6 +26,7 @@ def nms(boxes: Tensor, scores: Tensor, threshold: float, *, pixel_offset: float 
     Raises:
         ValueError: shapes, dtypes or devices do not fit.
     """
+    check_shape("nms", "scores", scores, ("N",))
     groups = torch.zeros_like(scores, dtype=torch.int64)
     return batched_nms(boxes, scores, groups, threshold, pixel_offset=pixel_offset)
 

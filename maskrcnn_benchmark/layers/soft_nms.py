@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from maskrcnn_benchmark.layers import _fallback, _ops
-from maskrcnn_benchmark.layers._checks import check_scored_boxes
+from maskrcnn_benchmark.layers._checks import check_scored_boxes, check_shape
 from maskrcnn_benchmark.layers.nms import sort_boxes
 
 METHODS = ("linear", "gaussian")
@@ -60,6 +60,7 @@ def soft_nms(
     Raises:
         ValueError: shapes, dtypes or devices do not fit.
     """
+    check_shape("soft_nms", "scores", scores, ("N",))
     groups = torch.zeros_like(scores, dtype=torch.int64)
     return batched_soft_nms(boxes, scores, groups, rule, pixel_offset=pixel_offset)
 

@@ -66,9 +66,7 @@ def groups(draw: st.DrawFn, count: int) -> torch.Tensor:
 
 
 @st.composite
-def rois(
-    draw: st.DrawFn, images: int, max_count: int = 6, not_finite: bool = True
-) -> torch.Tensor:
+def rois(draw: st.DrawFn, images: int, max_count: int = 6, not_finite: bool = True) -> torch.Tensor:
     """Regions [K, 5], float32 in any layout; none where there is no image."""
     corners = draw(boxes(max_count if images else 0, not_finite)) if images else torch.zeros(0, 4)
     index = st.integers(0, max(images - 1, 0))
@@ -79,7 +77,9 @@ def rois(
 @st.composite
 def features(draw: st.DrawFn, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Features [N, C, H, W] of random numbers, in any layout; N and C may be 0."""
-    shape = draw(st.tuples(*(st.integers(low, high) for low, high in ((0, 2), (0, 3), (1, 9), (1, 9)))))
+    shape = draw(
+        st.tuples(*(st.integers(low, high) for low, high in ((0, 2), (0, 3), (1, 9), (1, 9))))
+    )
     generator = torch.Generator().manual_seed(draw(st.integers(0, 99)))
     values = torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
     return draw(laid_out(values))

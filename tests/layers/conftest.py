@@ -51,9 +51,7 @@ class OperatorsOn:
 
         def call(*arguments: Any, **options: Any) -> Any:
             home = next(a.device for a in arguments if isinstance(a, torch.Tensor))
-            given = tree_map_only(
-                torch.Tensor, lambda t: t.to(self._device), (arguments, options)
-            )
+            given = tree_map_only(torch.Tensor, lambda t: t.to(self._device), (arguments, options))
             return tree_map_only(
                 torch.Tensor, lambda t: t.to(home), operator(*given[0], **given[1])
             )

@@ -182,27 +182,6 @@ def test_fallback_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert batched_nms(boxes, scores, groups, 0.3).equal(ours_kept)
 
 
-@needs_extension
-def test_operators_called_directly_check_their_arguments() -> None:
-    ops = torch.ops.maskrcnn_benchmark
-    x, rois = features(), random_rois(4, 2)
-    groups = torch.zeros(3, dtype=torch.int64)
-    with pytest.raises(RuntimeError, match=r"nms: expected boxes \[N, 4\], got \[3, 5\]"):
-        ops.nms(torch.zeros(3, 5), groups, 0.5, 1.0)
-    with pytest.raises(RuntimeError, match=r"nms: expected groups \[2\], got \[3\]"):
-        ops.nms(torch.zeros(2, 4), groups, 0.5, 1.0)
-    with pytest.raises(RuntimeError, match=r"soft_nms: expected scores \[3\], got \[2\]"):
-        ops.soft_nms(torch.zeros(3, 4), torch.zeros(2), groups, True, 0.5, 0.0, 1.0)
-    with pytest.raises(RuntimeError, match=r"roi_align: expected rois \[K, 5\], got \[4, 4\]"):
-        ops.roi_align(x, rois[:, :4], 0.25, 3, 2, 0, False)
-    with pytest.raises(RuntimeError, match="roi_align: expected input of a floating type"):
-        ops.roi_align(x.long(), rois, 0.25, 3, 2, 0, False)
-    with pytest.raises(RuntimeError, match=r"roi_align: expected output_size > 0, got \(0, 2\)"):
-        ops.roi_align(x, rois, 0.25, 0, 2, 0, False)
-    with pytest.raises(RuntimeError, match=r"roi_align_backward: expected grad \[4, C, "):
-        ops.roi_align_backward(torch.zeros(5, 3, 2, 2), rois, 0.25, 2, False, 2, 11, 13)
-
-
 @pytest.mark.usefixtures("backend")
 def test_diverged_coordinates_give_nan_and_no_gradient() -> None:
     for bad in (float("nan"), float("inf"), 1e30):
