@@ -2,9 +2,9 @@
 
 ``emulated`` has the CUDA kernels, launches and indexing included, compiled for the host
 (``csrc/common/emulated_cuda.h``). ``baseline`` has the CPU kernels without their copies for wider
-vectors (``csrc/common/vectorized.h``). Each registers its operators in a namespace of its own, so
-that it can be loaded beside the extension. ``extension`` is the extension's own code, for a build with
-sanitizers: ``python -m tests.helpers.csrc_builds --sanitize extension emulated``.
+vectors (``csrc/common/vectorized.h``), ``avx2`` has only those copies. Each registers its operators in a namespace of its own, so
+that it can be loaded beside the extension. ``extension`` is the extension's own code, for a build
+with sanitizers: ``python -m tests.helpers.csrc_builds --sanitize extension emulated``.
 """
 
 import argparse
@@ -54,6 +54,13 @@ BUILDS_BY_NAME = {
     "baseline": Build(
         "*/cpu.cpp",
         ("-O3", "-DMASKRCNN_VECTORIZED=", "-Dmaskrcnn_benchmark=maskrcnn_benchmark_baseline"),
+    ),
+    "avx2": Build(
+        "*/cpu.cpp",
+        (
+            *("-O3", '-DMASKRCNN_VECTORIZED=__attribute__((target("avx2")))'),
+            "-Dmaskrcnn_benchmark=maskrcnn_benchmark_avx2",
+        ),
     ),
 }
 

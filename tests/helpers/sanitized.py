@@ -1,4 +1,4 @@
-"""A pytest plugin: ``maskrcnn_benchmark._C`` is a build with sanitizers (``make asan``, ``make fuzz``).
+"""A pytest plugin: ``maskrcnn_benchmark._C`` is a build with sanitizers, for ``make asan``.
 
 Used with ``-p tests.helpers.sanitized``, which pytest imports before the package.
 """

@@ -1,7 +1,7 @@
 """Runs a test with each implementation of the operators.
 
-``extension`` is the compiled CPU kernels, ``fallback`` torchvision and torch code, ``emulated_cuda`` the
-CUDA kernels compiled for the host, and ``cuda`` the same kernels on a GPU.
+``extension`` is the compiled CPU kernels, ``fallback`` torchvision and torch code,
+``emulated_cuda`` the CUDA kernels compiled for the host, and ``cuda`` the same kernels on a GPU.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""The operators against slow oracles, on whatever hypothesis finds: see tests/helpers/op_strategies.py.
+"""The operators against slow oracles, on whatever hypothesis finds in tests/helpers/op_strategies.
 
 ``make fuzz`` tries 5000 examples of each instead of 60, under AddressSanitizer.
 """
