@@ -2,9 +2,10 @@
 
 ``emulated`` has the CUDA kernels, launches and indexing included, compiled for the host
 (``csrc/common/emulated_cuda.h``). ``baseline`` has the CPU kernels without their copies for wider
-vectors (``csrc/common/vectorized.h``), ``avx2`` has only those copies. Each registers its operators in a namespace of its own, so
-that it can be loaded beside the extension. ``extension`` is the extension's own code, for a build
-with sanitizers: ``python -m tests.helpers.csrc_builds --sanitize extension emulated``.
+vectors (``csrc/common/vectorized.h``), ``avx2`` has only those copies. Each registers its operators
+in a namespace of its own, so that it can be loaded beside the extension. ``extension`` is the
+extension's own code, for a build with sanitizers:
+``python -m tests.helpers.csrc_builds --sanitize extension emulated``.
 """
 
 import argparse

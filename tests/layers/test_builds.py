@@ -1,4 +1,4 @@
-"""The sources of csrc built otherwise: CUDA kernels for the host, CPU kernels for one vector width."""
+"""The sources of csrc built otherwise: CUDA kernels for the host, kernels for one vector width."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch
 from maskrcnn_benchmark.layers import _ops
 from tests.helpers import csrc_builds
 from tests.layers.conftest import emulated_operators, needs_compiler, needs_extension, random_rois
-from tests.layers.test_ops import CALLS
+from tests.layers.test_ops import CALLS, operator
 
 EMULATED = "maskrcnn_benchmark_emulated"
 
@@ -17,8 +17,7 @@ EMULATED = "maskrcnn_benchmark_emulated"
 @pytest.mark.parametrize("name", CALLS)
 def test_opcheck_of_emulated_cuda(name: str) -> None:
     emulated = emulated_operators()
-    assert torch._C._dispatch_has_kernel_for_dispatch_key(f"{EMULATED}::{name}", "CPU")
-    torch.library.opcheck(getattr(emulated, name), CALLS[name]())
+    torch.library.opcheck(getattr(emulated, name.split()[0]), CALLS[name]())
 
 
 @needs_compiler
@@ -31,7 +30,7 @@ def test_emulated_cuda_has_every_operator_and_no_kernel_for_a_gpu() -> None:
 
 
 def as_tuple(result: Any) -> tuple[torch.Tensor, ...]:
-    return result if isinstance(result, tuple) else (result,)
+    return (result,) if isinstance(result, torch.Tensor) else tuple(result)
 
 
 def large_calls() -> dict[str, tuple[Any, ...]]:
@@ -46,7 +45,7 @@ def large_calls() -> dict[str, tuple[Any, ...]]:
     }
     calls = {}
     for name in CALLS:
-        schema = getattr(torch.ops.maskrcnn_benchmark, name).default._schema
+        schema = operator(name).default._schema
         names = [argument.name for argument in schema.arguments]
         given = dict(zip(names, CALLS[name](), strict=False))
         if "argmax" not in given:
@@ -65,8 +64,8 @@ def test_bits_do_not_depend_on_the_width_of_vectors(width: str) -> None:
     operators = getattr(torch.ops, f"maskrcnn_benchmark_{width}")
     calls = [(name, CALLS[name]()) for name in CALLS]
     for name, arguments in [*calls, *large_calls().items()]:
-        expected = as_tuple(getattr(torch.ops.maskrcnn_benchmark, name)(*arguments))
+        expected = as_tuple(operator(name)(*arguments))
         with torch.no_grad():
-            results = as_tuple(getattr(operators, name)(*arguments))
+            results = as_tuple(getattr(operators, name.split()[0])(*arguments))
         for result, wanted in zip(results, expected, strict=True):
             assert result.equal(wanted), name

@@ -13,7 +13,7 @@ import torch
 
 from maskrcnn_benchmark import layers
 from tests.layers.conftest import needs_extension
-from tests.layers.test_ops import CALLS
+from tests.layers.test_ops import CALLS, operator
 
 # what is done to a right tensor to make it wrong, and what the error says of it
 WRONG: dict[str, tuple[Callable[[torch.Tensor], Any], Callable[[torch.Tensor], str]]] = {
@@ -33,6 +33,8 @@ TENSORS = {
     "rois": ("rank", "columns", "integers"),
     "grad": ("rank", "rows", "integers"),
     "argmax": ("rank", "rows", "fractions"),
+    "features": ("rank", "no cells", "integers"),
+    "levels": ("rank", "rows", "fractions"),
 }
 # values that are wrong, and how the error calls the argument
 NUMBERS: dict[str, tuple[str, tuple[Any, ...]]] = {
@@ -41,23 +43,26 @@ NUMBERS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "images": ("images", (-1,)),
     "height": ("height", (0, -1)),
     "width": ("width", (0, -1)),
+    "heights": ("height", (0, -1)),
+    "widths": ("width", (0, -1)),
+    "max_keep": ("max_keep", (-1,)),
 }
 # those for which any value of the right type means something
 ANY_NUMBER = {
     *("threshold", "pixel_offset", "gaussian", "parameter", "min_score"),
-    *("spatial_scale", "sampling_ratio", "aligned"),
+    *("spatial_scale", "spatial_scales", "sampling_ratio", "aligned", "channels_last"),
 }
 
 
-def schema_arguments(name: str) -> list[tuple[str, str]]:
-    """Return the names and types of an operator's arguments."""
-    schema = getattr(torch.ops.maskrcnn_benchmark, name).default._schema
-    return [(argument.name, str(argument.type)) for argument in schema.arguments]
+def schema_arguments(name: str) -> dict[str, str]:
+    """Return the types of an operator's arguments by name."""
+    schema = operator(name).default._schema
+    return {argument.name: str(argument.type) for argument in schema.arguments}
 
 
 def wrong_calls() -> Iterator[tuple[str, str, Any, str]]:
     for name in CALLS:
-        for argument, _ in schema_arguments(name):
+        for argument in schema_arguments(name):
             for kind in TENSORS.get(argument, ()):
                 yield name, argument, kind, ""
             called, values = NUMBERS.get(argument, ("", ()))
@@ -73,7 +78,7 @@ def calls_of_operators() -> list[tuple[str, str, Any, str]]:
 def test_every_argument_of_every_operator_is_in_the_tables() -> None:
     for name in layers._ops._FAKES:
         assert name in CALLS
-        for argument, kind in schema_arguments(name):
+        for argument, kind in schema_arguments(name).items():
             assert argument in (TENSORS if "Tensor" in kind else {*NUMBERS, *ANY_NUMBER}), name
 
 
@@ -81,16 +86,19 @@ def test_every_argument_of_every_operator_is_in_the_tables() -> None:
 @pytest.mark.parametrize(("name", "argument", "wrong", "called"), calls_of_operators())
 def test_an_operator_called_directly(name: str, argument: str, wrong: Any, called: str) -> None:
     arguments = list(CALLS[name]())
-    position = [each for each, _ in schema_arguments(name)].index(argument)
+    position = list(schema_arguments(name)).index(argument)
+    given = arguments[position]
+    value, *rest = given if isinstance(given, list) else [given]
     if called:
-        arguments[position], said = wrong, str(wrong)
+        bad, said = wrong, str(wrong)
     else:
         change, say = WRONG[wrong]
-        said = say(arguments[position])
-        arguments[position] = change(arguments[position])
-    pattern = rf"^{name}: expected .*{called or argument}.*{re.escape(said)}"
+        bad, said = change(value), say(value)
+    arguments[position] = [bad, *rest] if isinstance(given, list) else bad
+    shown = called or {"features": "(input|features|feature maps)"}.get(argument, argument)
+    pattern = rf"^{name.split()[0]}: expected .*{shown}.*{re.escape(said)}"
     with pytest.raises(RuntimeError, match=pattern):
-        getattr(torch.ops.maskrcnn_benchmark, name)(*arguments)
+        operator(name)(*arguments)
 
 
 def boxes() -> torch.Tensor:
