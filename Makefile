@@ -8,9 +8,11 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 ITERATIONS ?= 1000
+OPTIONS ?=
 TESTS ?= tests
 WORDS ?=
 ABI_TORCH ?= 2.13.0
+ABI_TESTS := $(addprefix tests/layers/test_,ops.py nms.py soft_nms.py roi_pool.py)
 
 bin := .venv/bin
 stamp := .venv/up-to-date
@@ -59,11 +61,11 @@ sanitizers = gcc=$${CXX:-c++}; \
 asan: $(stamp) ## The tests of the operators, with those built with AddressSanitizer and UBSan
 	@$(bin)/python -m tests.helpers.csrc_builds --sanitize extension emulated
 	$(sanitizers)
-	$(bin)/python -m pytest -p tests.helpers.sanitized -k "not fallback and not compiled" $(OPTIONS) \
-	  tests/layers
+	$(bin)/python -m pytest -n 2 -p tests.helpers.sanitized -k "not fallback and not compiled" \
+	  $(OPTIONS) tests/layers
 
 fuzz: ## The same with 5000 examples of every property
-	@$(MAKE) asan OPTIONS="--hypothesis-profile=fuzz tests/layers/test_properties.py"
+	@$(MAKE) asan OPTIONS="-m hypothesis --hypothesis-profile=fuzz"
 
 abi: $(stamp) ## The tests of the operators with the extension of .venv under torch $(ABI_TORCH)
 	@env=build/abi-$(ABI_TORCH)
@@ -74,8 +76,7 @@ abi: $(stamp) ## The tests of the operators with the extension of .venv under to
 	fi
 	$$env/bin/python -c 'import torch; print("The extension of .venv under torch", torch.__version__)'
 	$$env/bin/python -m pytest -p no:cacheprovider -p tests.helpers.without_torchvision \
-	  -k "extension or opcheck" \
-	  tests/layers/test_ops.py tests/layers/test_nms.py tests/layers/test_soft_nms.py tests/layers/test_roi_pool.py
+	  -k "(extension or opcheck or bits) and not without_the_extension" $(ABI_TESTS)
 
 nightly: test ## The tests, the slow ones too, and the demo at its full length
 	@$(bin)/python -m pytest -m slow tests || [ $$? -eq 5 ]
