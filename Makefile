@@ -76,7 +76,7 @@ abi: $(stamp) ## The tests of the operators with the extension of .venv under to
 	fi
 	$$env/bin/python -c 'import torch; print("The extension of .venv under torch", torch.__version__)'
 	$$env/bin/python -m pytest -p no:cacheprovider -p tests.helpers.without_torchvision \
-	  -k "(extension or opcheck or bits) and not without_the_extension" $(ABI_TESTS)
+	  -k "(extension or opcheck or bits) and not (without or emulated)" $(ABI_TESTS)
 
 nightly: test ## The tests, the slow ones too, and the demo at its full length
 	@$(bin)/python -m pytest -m slow tests || [ $$? -eq 5 ]
