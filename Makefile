@@ -1,5 +1,6 @@
-# make venv | test | demo | lint | nightly | oldest | mutations | clean. Needs python3 >= 3.10 and,
-# for the extension, a C++20 compiler; without a compiler everything runs on the slower fallback.
+# make venv | test | demo | lint | asan | fuzz | abi | nightly | oldest | mutations | clean. Needs
+# python3 >= 3.10 and, for the extension, a C++20 compiler; without a compiler everything runs on the
+# slower fallback.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
@@ -9,15 +10,18 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PYTHON_OLDEST ?= python3.10
 ITERATIONS ?= 1000
+OPTIONS ?=
 TESTS ?= tests
 WORDS ?=
+ABI_TORCH ?= 2.13.0
+ABI_TESTS := $(addprefix tests/layers/test_,ops.py nms.py soft_nms.py roi_pool.py)
 
 bin := .venv/bin
 stamp := .venv/up-to-date
 oldest := .venv-oldest/bin
 cpp := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help venv test demo lint nightly oldest mutations clean
+.PHONY: help venv test demo lint asan fuzz abi nightly oldest mutations clean
 
 help: ## Show what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -51,6 +55,31 @@ lint: $(stamp) ## Check style, types and layout
 	$(bin)/mypy
 	find csrc \( -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' \) -print0 \
 	  | xargs -0 $(bin)/clang-format --dry-run -Werror
+
+# Python is not built with the sanitizers, so they are loaded before it; what leaks is Python's.
+sanitizers = gcc=$${CXX:-c++}; \
+  export LD_PRELOAD="$$($$gcc -print-file-name=libasan.so) $$($$gcc -print-file-name=libstdc++.so)" \
+    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
+
+asan: $(stamp) ## The tests of the operators, with those built with AddressSanitizer and UBSan
+	@$(bin)/python -m tests.helpers.csrc_builds --sanitize extension emulated
+	$(sanitizers)
+	$(bin)/python -m pytest -n 2 --capture=sys -p tests.helpers.sanitized -k "not fallback and not compiled" \
+	  $(OPTIONS) tests/layers
+
+fuzz: ## The same with 5000 examples of every property
+	@$(MAKE) asan OPTIONS="-m hypothesis --hypothesis-profile=fuzz"
+
+abi: $(stamp) ## The tests of the operators with the extension of .venv under torch $(ABI_TORCH)
+	@env=build/abi-$(ABI_TORCH)
+	if [ ! -f $$env/complete ]; then
+	  $(PYTHON) -m venv --clear $$env
+	  $$env/bin/python -m pip install --quiet "torch==$(ABI_TORCH)" numpy pytest hypothesis setuptools
+	  touch $$env/complete
+	fi
+	$$env/bin/python -c 'import torch; print("The extension of .venv under torch", torch.__version__)'
+	$$env/bin/python -m pytest -p no:cacheprovider -p tests.helpers.without_torchvision \
+	  -k "(extension or opcheck or bits) and not (without or emulated)" $(ABI_TESTS)
 
 oldest: $(stamp) ## The tests with the oldest Python and the oldest dependencies that are supported
 	@$(PYTHON_OLDEST) --version > /dev/null || {

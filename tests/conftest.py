@@ -1,7 +1,14 @@
-"""Settings shared by all tests: two threads, a fixed seed."""
+"""Settings shared by all tests: two threads, a fixed seed, how much hypothesis tries."""
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+# an example may be slow on a busy machine, and a fixture chooses the implementation of a test
+_any_time = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("operators", max_examples=60, derandomize=True, **_any_time)
+settings.register_profile("fuzz", max_examples=5000, **_any_time)
+settings.load_profile("operators")
 
 
 @pytest.fixture(autouse=True)

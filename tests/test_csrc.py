@@ -68,3 +68,22 @@ def test_a_kernel_knows_no_torch(name: str) -> None:
         headers = [path.parent / file for file in includes(path)]
         waiting += [header for header in headers if header.is_file()]
     assert CSRC.resolve() / "common" / "host_device.h" in seen
+
+
+def test_only_the_launch_is_emulated() -> None:
+    """What runs without a GPU is what runs on one: no kernel asks which of both it is in."""
+    asking = {
+        str(path.relative_to(CSRC))
+        for path in CSRC.rglob("*.*")
+        if re.search(r"^#.*MASKRCNN_EMULATED_CUDA", path.read_text(), flags=re.MULTILINE)
+    }
+    assert asking == {"common/launch.h", "common/checks.h"}
+    assert "MASKRCNN_EMULATED_CUDA" not in (CSRC.parent / "setup.py").read_text()
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_cuda_kernels_start_through_the_one_launch(name: str) -> None:
+    """Angle brackets of CUDA would not compile without it."""
+    text = (CSRC / name / "cuda.cu").read_text()
+    assert "<<<" not in text
+    assert '#include "../common/launch.h"' in text

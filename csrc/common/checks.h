@@ -37,11 +37,16 @@ inline std::string shape_of(const Tensor& tensor) {
   return text.str();
 }
 
+inline std::string device_of(const Tensor& tensor) {
+  if (tensor.is_cpu()) return "cpu";
+  const char* type = tensor.is_cuda() ? "cuda:" : "another device:";
+  return type + std::to_string(tensor.get_device_index());
+}
+
 inline void check_same_device(const char* op, const char* name, const Tensor& tensor,
                               const Tensor& reference) {
-  check(tensor.is_cuda() == reference.is_cuda() && tensor.is_cpu() == reference.is_cpu() &&
-            tensor.get_device_index() == reference.get_device_index(),
-        op, "expected ", name, " on the device of the first argument");
+  check(device_of(tensor) == device_of(reference), op, "expected ", name, " on ",
+        device_of(reference), ", got ", device_of(tensor));
 }
 
 // Calls body(T{}) with the C++ type T of a floating `type`.
@@ -57,8 +62,16 @@ auto dispatch_floating(const char* op, const char* name, ScalarType type, const 
     case ScalarType::BFloat16:
       return body(torch::headeronly::BFloat16{});
     default:
-      throw std::runtime_error(std::string(op) + ": expected " + name + " of a floating type");
+      throw std::runtime_error(std::string(op) + ": expected " + name +
+                               " of a floating type, got " + torch::headeronly::toString(type));
   }
+}
+
+inline void check_integer(const char* op, const char* name, const Tensor& tensor) {
+  const ScalarType type = tensor.scalar_type();
+  check(type == ScalarType::Long || type == ScalarType::Int || type == ScalarType::Short ||
+            type == ScalarType::Char || type == ScalarType::Byte || type == ScalarType::Bool,
+        op, "expected ", name, " of an integer type, got ", torch::headeronly::toString(type));
 }
 
 // The dtype of maskrcnn::Accumulator for values of the given dtype.
@@ -130,15 +143,25 @@ inline void check_pooled_size(const char* op, int64_t height, int64_t width) {
   check(height > 0 && width > 0, op, "expected output_size > 0, got (", height, ", ", width, ")");
 }
 
-inline void check_gradient(const char* op, const Tensor& grad, const Tensor& rois) {
-  check(grad.dim() == 4 && grad.size(0) == rois.size(0), op, "expected grad [", rois.size(0),
-        ", C, pooled_height, pooled_width], got ", shape_of(grad));
-  check_rois(op, rois, grad);
+// The size [images, C, height, width] of the features that a gradient belongs to.
+inline void check_feature_size(const char* op, int64_t images, int64_t height, int64_t width) {
+  check(images >= 0 && height > 0 && width > 0, op, "expected images >= 0 and height, width > 0, ",
+        "got ", images, ", ", height, ", ", width);
 }
 
-// CPU only: on CUDA this would wait for the device, and the kernels answer NaN there.
+inline void check_gradient(const char* op, const Tensor& grad, const Tensor& rois) {
+  check_rois(op, rois, grad);
+  check(grad.dim() == 4 && grad.size(0) == rois.size(0), op, "expected grad [", rois.size(0),
+        ", C, pooled_height, pooled_width], got ", shape_of(grad));
+}
+
+// CPU only: on CUDA this would wait for the device, and the kernels answer NaN there, as they do
+// where CUDA is emulated.
 template <typename A>
 void check_batch_indices(const char* op, const A* rois, int64_t count, int64_t images) {
+#if defined(MASKRCNN_EMULATED_CUDA)
+  return;
+#endif
   for (int64_t k = 0; k < count; ++k) {
     const A image = rois[5 * k];
     check(image >= 0 && image < images, op, "expected rois[:, 0] in [0, ", images, "), got ", image,

@@ -15,6 +15,7 @@ inline void check_grouped_boxes(const char* op, const Tensor& boxes, const Tenso
   check(groups.dim() == 1 && groups.size(0) == boxes.size(0), op, "expected groups [",
         boxes.size(0), "], got ", shape_of(groups));
   check_same_device(op, "groups", groups, boxes);
+  check_integer(op, "groups", groups);
 }
 
 // A view of contiguous tensors, which must outlive it.

@@ -1,9 +1,15 @@
-// The one launch of a kernel on CUDA, and the grid-stride loop. Only nvcc reads this header.
+// The one launch of a kernel on CUDA, and the grid-stride loop. Read by nvcc and, to run the same
+// sources without a GPU, by a host compiler with emulated_cuda.h in CUDA's place.
 #pragma once
 
+#if defined(MASKRCNN_EMULATED_CUDA)
+#include "emulated_cuda.h"
+#else
 #include <cuda_runtime.h>
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/macros.h>
+#endif
+
 #include <torch/csrc/stable/tensor.h>
 
 #include <cstdint>
@@ -11,7 +17,11 @@
 namespace maskrcnn {
 
 constexpr int kThreadsPerBlock = 256;
+#if defined(MASKRCNN_EMULATED_CUDA)
+constexpr int64_t kMaxBlocks = 2;  // so that small tests too need more elements than threads
+#else
 constexpr int64_t kMaxBlocks = 1 << 16;
+#endif
 
 template <typename Body>
 __global__ void for_each_kernel(int64_t count, const Body body) {
@@ -20,17 +30,23 @@ __global__ void for_each_kernel(int64_t count, const Body body) {
   for (int64_t i = first; i < count; i += stride) body(i);
 }
 
-// Starts a kernel on the device of `like` and the stream that torch works on there.
+// Starts `blocks` blocks of kThreadsPerBlock threads on the device of `like` and the stream that
+// torch works on there. What a kernel points to must be memory of the device.
 template <typename... Parameters, typename... Arguments>
-void launch(void (*kernel)(Parameters...), int64_t blocks, const torch::stable::Tensor& like,
-            const Arguments&... arguments) {
+void launch(void (*kernel)(Parameters...), int64_t blocks,
+            [[maybe_unused]] const torch::stable::Tensor& like, const Arguments&... arguments) {
+  static_assert((0 + ... + sizeof(Parameters)) <= 4096, "a kernel takes 4 KiB of arguments");
+#if defined(MASKRCNN_EMULATED_CUDA)
+  emulated_cuda::run(blocks, kThreadsPerBlock, [&] { kernel(arguments...); });
+#else
   const int32_t device = like.get_device_index();
   const torch::stable::accelerator::DeviceGuard guard(device);
   void* stream = nullptr;
   STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream));
   kernel<<<static_cast<unsigned int>(blocks), kThreadsPerBlock, 0,
-           static_cast<cudaStream_t>(stream)>>>(arguments...);
+           static_cast<cudaStream_t>(stream)> > >(arguments...);
   STD_CUDA_KERNEL_LAUNCH_CHECK();
+#endif
 }
 
 // Calls body(i) for i in [0, count), a thread each, on the device of `like`.

@@ -124,9 +124,7 @@ std::vector<Tensor> roi_align_backward(const Tensor& grad, const Tensor& rois, c
   check(widths.size() == heights.size(), name, "expected ", heights.size(), " widths, got ",
         widths.size());
   for (size_t l = 0; l < heights.size(); ++l) {
-    check(images >= 0 && heights[l] > 0 && widths[l] > 0, name,
-          "expected images >= 0 and heights, widths > 0, got ", images, ", ", heights[l], ", ",
-          widths[l]);
+    check_feature_size(name, images, heights[l], widths[l]);
   }
   const ScalarType type = grad.scalar_type();
   const Tensor gradient = contiguous_in(grad, channels_last);

@@ -47,9 +47,11 @@ template <typename Loops>
 Tensor roi_pool_backward(const Tensor& grad, const Tensor& rois, const Tensor& argmax,
                          int64_t images, int64_t height, int64_t width) {
   check_gradient("roi_pool_backward", grad, rois);
+  check_feature_size("roi_pool_backward", images, height, width);
   check(shape_of(argmax) == shape_of(grad), "roi_pool_backward", "expected argmax ", shape_of(grad),
         ", got ", shape_of(argmax));
   check_same_device("roi_pool_backward", "argmax", argmax, grad);
+  check_integer("roi_pool_backward", "argmax", argmax);
   const ScalarType type = grad.scalar_type();
   const Tensor gradient = torch::stable::contiguous(grad);
   const Tensor positions = contiguous_as(argmax, ScalarType::Int);

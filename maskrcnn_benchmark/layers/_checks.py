@@ -10,7 +10,9 @@ MAX_LEVELS = 8  # kMaxLevels of csrc/roi_align/kernel.h
 
 
 def check_shape(op: str, name: str, tensor: Tensor, expected: tuple[int | str, ...]) -> None:
-    """Raise ValueError unless the shape matches; a letter stands for any size."""
+    """Raise ValueError unless it is a tensor whose shape matches; a letter stands for any size."""
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"{op}: expected {name} as a tensor, got {type(tensor).__name__}")
     fits = tensor.dim() == len(expected) and all(
         isinstance(want, str) or size == want
         for size, want in zip(tensor.shape, expected, strict=True)
@@ -30,6 +32,12 @@ def check_integer(op: str, name: str, tensor: Tensor) -> None:
     """Raise ValueError unless the tensor is of an integer type."""
     if tensor.is_floating_point() or tensor.is_complex():
         raise ValueError(f"{op}: expected {name} of an integer type, got {tensor.dtype}")
+
+
+def check_positive(op: str, name: str, value: float) -> None:
+    """Raise ValueError unless the number is finite and greater than 0."""
+    if not 0 < value < math.inf:  # NaN is neither
+        raise ValueError(f"{op}: expected {name} > 0, got {value!r}")
 
 
 def check_device(op: str, name: str, tensor: Tensor, reference: Tensor) -> None:
@@ -94,7 +102,11 @@ def check_pyramid(
 
 def to_pair(op: str, output_size: int | tuple[int, int]) -> tuple[int, int]:
     """Return (height, width); a number means a square. Raise ValueError unless both are > 0."""
-    pair = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
-    if len(pair) != 2 or min(pair) < 1:
-        raise ValueError(f"{op}: expected output_size > 0 or a pair of such, got {output_size}")
+    pair = (output_size, output_size) if isinstance(output_size, int) else output_size
+    if not (isinstance(pair, Sequence) and len(pair) == 2 and all(map(_is_count, pair))):
+        raise ValueError(f"{op}: expected output_size > 0 or a pair of such, got {output_size!r}")
     return pair[0], pair[1]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value > 0

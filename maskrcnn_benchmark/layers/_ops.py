@@ -192,14 +192,14 @@ def _load_extension() -> tuple[frozenset[str], str]:
     return frozenset({"cpu", "meta"}), "the extension was built without CUDA"
 
 
-def _register() -> None:
-    """Give the operators of the extension what they need besides kernels."""
+def _register(namespace: str) -> None:
+    """Give the operators of a library what they need besides kernels."""
     for name, fake in _FAKES.items():
-        torch.library.register_fake(f"{NAMESPACE}::{name}", fake)
+        torch.library.register_fake(f"{namespace}::{name}", fake)
     for name, (gradient, save) in _GRADIENTS.items():
-        torch.library.register_autograd(f"{NAMESPACE}::{name}", gradient, setup_context=save)
+        torch.library.register_autograd(f"{namespace}::{name}", gradient, setup_context=save)
 
 
 _served_devices, _reason = _load_extension()
 if _served_devices:
-    _register()
+    _register(NAMESPACE)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from maskrcnn_benchmark.layers import _fallback, _ops
-from maskrcnn_benchmark.layers._checks import check_regions, to_pair
+from maskrcnn_benchmark.layers._checks import check_positive, check_regions, to_pair
 
 
 def roi_pool(
@@ -29,6 +29,7 @@ def roi_pool(
         RuntimeError: a region names an image that is not in the batch (on CUDA: NaN instead).
     """
     check_regions("roi_pool", input, rois)
+    check_positive("roi_pool", "spatial_scale", spatial_scale)
     size = to_pair("roi_pool", output_size)
     if _ops.serves(input, gradient_in_any_order=True):
         return torch.ops.maskrcnn_benchmark.roi_pool(input, rois, spatial_scale, *size)[0]

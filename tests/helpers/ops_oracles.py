@@ -37,6 +37,7 @@ def nms(
         rivals = [k for k in kept if groups[k] == groups[i]]
         if 0 < max_keep <= len(rivals):
             continue
+        # an IoU of NaN is not above
         if threshold <= 0 or not any(iou(boxes[k], boxes[i], offset) > threshold for k in rivals):
             kept.append(i)
     return kept

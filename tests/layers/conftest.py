@@ -1,11 +1,28 @@
-"""Runs a test with the compiled operators and with torchvision's in their place."""
+"""Runs a test with each implementation of the operators.
+
+``extension`` is the compiled CPU kernels, ``fallback`` torchvision and torch code,
+``emulated_cuda`` the CUDA kernels compiled for the host, and ``cuda`` the same kernels on a GPU.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
+from torch.utils._pytree import tree_map_only
 
 from maskrcnn_benchmark.layers import _ops, has_extension
+from tests.helpers import csrc_builds
 
 needs_extension = pytest.mark.skipif(not has_extension(), reason="the extension is not built")
+needs_compiler = pytest.mark.skipif(not csrc_builds.has_compiler(), reason="no C++ compiler")
+on_gpu = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(
+        not (torch.cuda.is_available() and has_extension("cuda")), reason="no GPU, or a CPU build"
+    ),
+]
 
 
 def use_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -14,11 +31,53 @@ def use_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_ops, "_warn_once", lambda: None)
 
 
-@pytest.fixture(params=["extension", "fallback"])
+@functools.cache
+def emulated_operators() -> Any:
+    """Return the operators of the CUDA kernels that are compiled for the host."""
+    torch.ops.load_library(csrc_builds.build("emulated"))
+    _ops._register("maskrcnn_benchmark_emulated")
+    return torch.ops.maskrcnn_benchmark_emulated
+
+
+class OperatorsOn:
+    """The operators of the extension, which compute on a device what they get from another."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._operators = torch.ops.maskrcnn_benchmark
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        operator = getattr(self._operators, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            home = next(a.device for a in arguments if isinstance(a, torch.Tensor))
+            given = tree_map_only(torch.Tensor, lambda t: t.to(self._device), (arguments, options))
+            return tree_map_only(
+                torch.Tensor, lambda t: t.to(home), operator(*given[0], **given[1])
+            )
+
+        return call
+
+
+@pytest.fixture(
+    params=[
+        "extension",
+        "fallback",
+        pytest.param("emulated_cuda", marks=needs_compiler),
+        pytest.param("cuda", marks=on_gpu),
+    ]
+)
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Name of the implementation that the layers use in this test."""
     if request.param == "fallback":
         use_fallback(monkeypatch)
+    elif request.param == "emulated_cuda":
+        if any(name in request.node.nodeid for name in csrc_builds.operators_with_barriers()):
+            pytest.skip("a kernel with a barrier is not emulated")
+        monkeypatch.setattr(torch.ops, "maskrcnn_benchmark", emulated_operators())
+        monkeypatch.setattr(_ops, "_served_devices", frozenset({"cpu"}))
+    elif request.param == "cuda":
+        monkeypatch.setattr(torch.ops, "maskrcnn_benchmark", OperatorsOn("cuda"))
     elif not has_extension():
         pytest.skip("the extension is not built")
     return request.param

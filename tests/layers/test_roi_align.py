@@ -184,11 +184,3 @@ def test_output_size_is_a_number_or_a_pair() -> None:
 def test_errors(features: torch.Tensor, rois: torch.Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=f"^roi_align: expected .*{message}"):
         roi_align(features, rois, 7, 0.25, 2)
-
-
-@pytest.mark.parametrize("image", [-1.0, 2.0, float("nan")])
-def test_image_that_is_not_in_the_batch(image: float) -> None:
-    rois = torch.zeros(3, 5)
-    rois[1, 0] = image
-    with pytest.raises(RuntimeError, match=r"roi_align: expected rois\[:, 0\] in \[0, 2\).*row 1"):
-        roi_align(torch.zeros(2, 1, 8, 8), rois, 7, 0.25, 2)

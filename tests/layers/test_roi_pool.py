@@ -96,9 +96,3 @@ def test_non_contiguous() -> None:
 def test_errors(features: torch.Tensor, rois: torch.Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=f"^roi_pool: expected {message}"):
         roi_pool(features, rois, 7, 0.25)
-
-
-def test_image_that_is_not_in_the_batch() -> None:
-    rois = torch.tensor([[3.0, 0.0, 0.0, 4.0, 4.0]])
-    with pytest.raises(RuntimeError, match=r"roi_pool: expected rois\[:, 0\] in \[0, 2\), got 3"):
-        roi_pool(torch.zeros(2, 1, 8, 8), rois, 7, 0.25)

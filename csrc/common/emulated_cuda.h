@@ -1,0 +1,55 @@
+// What a host compiler needs to compile cuda.cu, so that the launches and the indexing of the CUDA
+// kernels run and are tested where there is no GPU. tests/helpers/emulated_cuda.py builds it, as a
+// library of its own with -DMASKRCNN_EMULATED_CUDA; the extension never holds it.
+//
+// Threads run one after the other, the last first, since CUDA promises no order. The memory is the
+// host's, so that the kernels can be run under AddressSanitizer. There is no barrier, no shared
+// memory and no warp: a kernel that has them does not compile here.
+#pragma once
+
+#include <torch/csrc/stable/library.h>
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#define __global__
+#define __device__
+
+// The dispatch key of every registration after this line: tensors of the CPU.
+#undef STABLE_TORCH_LIBRARY_IMPL
+#define STABLE_TORCH_LIBRARY_IMPL(ns, key, m) _STABLE_TORCH_LIBRARY_IMPL(ns, CPU, m, C10_UID)
+
+namespace maskrcnn::emulated_cuda {
+
+// An index or a size of the grid; kernels of this project use one dimension.
+struct OneDimension {
+  unsigned int x;
+};
+
+inline thread_local OneDimension block_index{}, block_size{}, grid_size{}, thread_index{};
+
+// Runs the grid. Throws what CUDA answers with an error: a grid of no blocks, or of too many.
+template <typename Thread>
+void run(int64_t blocks, int threads, const Thread& thread) {
+  if (blocks < 1 || blocks > 0x7fffffff) {
+    throw std::runtime_error("launch: invalid configuration, " + std::to_string(blocks) +
+                             " blocks");
+  }
+  grid_size.x = static_cast<unsigned int>(blocks);
+  block_size.x = static_cast<unsigned int>(threads);
+  for (unsigned int block = grid_size.x; block-- > 0;) {
+    block_index.x = block;
+    for (unsigned int index = block_size.x; index-- > 0;) {
+      thread_index.x = index;
+      thread();
+    }
+  }
+}
+
+}  // namespace maskrcnn::emulated_cuda
+
+#define blockIdx maskrcnn::emulated_cuda::block_index
+#define blockDim maskrcnn::emulated_cuda::block_size
+#define gridDim maskrcnn::emulated_cuda::grid_size
+#define threadIdx maskrcnn::emulated_cuda::thread_index
