@@ -157,11 +157,15 @@ inline void check_gradient(const char* op, const Tensor& grad, const Tensor& roi
 
 // CPU only: on CUDA this would wait for the device, and the kernels answer NaN there, as they do
 // where CUDA is emulated.
+inline bool checks_indices(const Tensor& tensor) {
+#if defined(MASKRCNN_EMULATED_CUDA)
+  return false;
+#endif
+  return tensor.is_cpu();
+}
+
 template <typename A>
 void check_batch_indices(const char* op, const A* rois, int64_t count, int64_t images) {
-#if defined(MASKRCNN_EMULATED_CUDA)
-  return;
-#endif
   for (int64_t k = 0; k < count; ++k) {
     const A image = rois[5 * k];
     check(image >= 0 && image < images, op, "expected rois[:, 0] in [0, ", images, "), got ", image,

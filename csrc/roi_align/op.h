@@ -18,11 +18,8 @@ inline void check_levels(const char* op, const Tensor& levels, const Tensor& roi
   check_same_device(op, "levels", levels, rois);
 }
 
-// CPU only, as check_batch_indices.
+// Where checks_indices(), as check_batch_indices.
 inline void check_level_indices(const char* op, const int64_t* levels, int64_t count, int known) {
-#if defined(MASKRCNN_EMULATED_CUDA)
-  return;
-#endif
   for (int64_t k = 0; k < count; ++k) {
     check(levels[k] >= 0 && levels[k] < known, op, "expected levels in [0, ", known, "), got ",
           levels[k], " in row ", k);
@@ -101,7 +98,7 @@ Tensor roi_align(const std::vector<Tensor>& features, const Tensor& rois, const 
       forward.op.level[l].width = static_cast<int>(maps[l].size(3));
       forward.input[l] = maps[l].template const_data_ptr<T>();
     }
-    if (first.is_cpu()) {
+    if (checks_indices(first)) {
       check_batch_indices(name, op.rois, op.count, op.images);
       check_level_indices(name, op.levels, op.count, op.level_count);
     }

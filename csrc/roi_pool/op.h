@@ -34,7 +34,7 @@ std::tuple<Tensor, Tensor> roi_pool(const Tensor& input, const Tensor& rois, dou
                            .pooled_height = static_cast<int>(pooled_height),
                            .pooled_width = static_cast<int>(pooled_width),
                            .spatial_scale = static_cast<A>(spatial_scale)};
-    if (input.is_cpu()) check_batch_indices("roi_pool", op.rois, op.count, op.images);
+    if (checks_indices(input)) check_batch_indices("roi_pool", op.rois, op.count, op.images);
     Loops::forward(RoiPoolForward<T>{op, features.const_data_ptr<T>(), output.mutable_data_ptr<T>(),
                                      argmax.mutable_data_ptr<int32_t>()},
                    output);

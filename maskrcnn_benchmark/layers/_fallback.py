@@ -1,8 +1,7 @@
 """The compiled operators computed by torchvision, where the extension cannot serve a tensor."""
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torchvision
@@ -163,9 +162,9 @@ def _roi_align_of_level(
     unknown = rois.device.type == "meta" or torch.compiler.is_compiling()
     options = (output_size, spatial_scale, sampling_ratio, aligned)
     if sampling_ratio > 0 or unknown or not far.any():
-        pooled = _pool(torchvision.ops.roi_align, features, regions, *options)
+        pooled = torchvision.ops.roi_align(features, regions, *options)
     else:
-        near = _pool(torchvision.ops.roi_align, features, regions[~far], *options)
+        near = torchvision.ops.roi_align(features, regions[~far], *options)
         rows = far.nonzero().flatten()
         parts = [
             _far_roi_align(features[int(regions[i, 0])], output_size, starts[i], bins[i])
@@ -223,25 +222,9 @@ def roi_pool(
     """See `maskrcnn_benchmark.layers.roi_pool`."""
     _check_batch_indices("roi_pool", input, rois)
     dtype = _accumulator(input.dtype)
-    options = (output_size, spatial_scale)
-    return _pool(torchvision.ops.roi_pool, input.to(dtype), rois.to(dtype), *options).to(
-        input.dtype
-    )
-
-
-def _pool(
-    operator: Callable[..., Tensor],
-    features: Tensor,
-    rois: Tensor,
-    output_size: tuple[int, int],
-    spatial_scale: float,
-    *options: Any,
-) -> Tensor:
-    """Call an operator of torchvision on the regions that it stands; the others are NaN.
-
-    It takes coordinates as int32, and reads foreign memory where they are none.
-    """
+    features, rois = input.to(dtype), rois.to(dtype)
+    # torchvision takes coordinates as int32, and reads foreign memory where they are none
     usable = ((rois[:, 1:] * spatial_scale).abs() < _MAX_COORDINATE).all(dim=1)
     regions = rois.where(usable[:, None], 0)
-    pooled = operator(features, regions, output_size, spatial_scale, *options)
-    return pooled.where(usable[:, None, None, None], torch.nan)
+    pooled = torchvision.ops.roi_pool(features, regions, output_size, spatial_scale)
+    return pooled.where(usable[:, None, None, None], torch.nan).to(input.dtype)

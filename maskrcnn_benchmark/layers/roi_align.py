@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from maskrcnn_benchmark.layers import _fallback, _ops
-from maskrcnn_benchmark.layers._checks import check_pyramid, check_regions, to_pair
+from maskrcnn_benchmark.layers._checks import check_positive, check_pyramid, check_regions, to_pair
 
 
 def multilevel_roi_align(
@@ -93,6 +93,7 @@ def roi_align(
         RuntimeError: a region names an image that is not in the batch (on CUDA: NaN instead).
     """
     check_regions("roi_align", input, rois)
+    check_positive("roi_align", "spatial_scale", spatial_scale)
     return multilevel_roi_align(
         [input],
         rois,

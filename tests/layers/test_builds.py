@@ -47,6 +47,7 @@ def large_calls() -> dict[str, tuple[Any, ...]]:
     replaced = {
         **{"boxes": boxes, "groups": groups, "scores": scores},
         **{"input": features, "rois": rois, "grad": torch.randn(50, 19, 3, 2)},
+        **{"features": [features, torch.randn(2, 19, 12, 19)], "levels": torch.arange(50) % 2},
     }
     calls = {}
     for name in CALLS:

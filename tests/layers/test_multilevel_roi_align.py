@@ -177,6 +177,8 @@ def test_errors(backend: str) -> None:
     assert "feature maps [2, 3, H, W]" in message(fewer, rois, levels, 7, SCALES)
     assert "expected levels [3], got [2]" in message(x, rois, levels[:2], 7, SCALES)
     assert "levels of torch.int64, got torch.float32" in message(x, rois, levels.float(), 7, SCALES)
+    if "cuda" in backend:  # looking at the values would wait for the device
+        return
     for level in (-1, 3):
         levels[1] = level
         expected = f"roi_align: expected levels in [0, 3), got {level} in row 1"

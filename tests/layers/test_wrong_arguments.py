@@ -24,6 +24,7 @@ WRONG: dict[str, tuple[Callable[[torch.Tensor], Any], Callable[[torch.Tensor], s
     "integers": (lambda t: t.long(), lambda t: "of a floating type, got "),
     "complex": (lambda t: t.to(torch.complex64), lambda t: "of a floating type, got "),
     "fractions": (lambda t: t.float(), lambda t: "of an integer type, got "),
+    "not int64": (lambda t: t.float(), lambda t: "int64, got "),
 }
 TENSORS = {
     "boxes": ("rank", "columns", "integers", "complex"),
@@ -34,7 +35,7 @@ TENSORS = {
     "grad": ("rank", "rows", "integers"),
     "argmax": ("rank", "rows", "fractions"),
     "features": ("rank", "no cells", "integers"),
-    "levels": ("rank", "rows", "fractions"),
+    "levels": ("rank", "rows", "not int64"),
 }
 # values that are wrong, and how the error calls the argument
 NUMBERS: dict[str, tuple[str, tuple[Any, ...]]] = {
@@ -88,13 +89,13 @@ def test_an_operator_called_directly(name: str, argument: str, wrong: Any, calle
     arguments = list(CALLS[name]())
     position = list(schema_arguments(name)).index(argument)
     given = arguments[position]
-    value, *rest = given if isinstance(given, list) else [given]
+    value = given[0] if isinstance(given, list) else given
     if called:
         bad, said = wrong, str(wrong)
     else:
         change, say = WRONG[wrong]
         bad, said = change(value), say(value)
-    arguments[position] = [bad, *rest] if isinstance(given, list) else bad
+    arguments[position] = [bad] * len(given) if isinstance(given, list) else bad
     shown = called or {"features": "(input|features|feature maps)"}.get(argument, argument)
     pattern = rf"^{name.split()[0]}: expected .*{shown}.*{re.escape(said)}"
     with pytest.raises(RuntimeError, match=pattern):
@@ -120,6 +121,11 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
         **{"input": torch.rand(2, 3, 8, 9), "rois": torch.rand(4, 5), "output_size": 7},
         **{"spatial_scale": 0.25, "sampling_ratio": 2},
     },
+    "multilevel_roi_align": {
+        **{"features": [torch.rand(2, 3, 8, 9), torch.rand(2, 3, 4, 5)], "rois": torch.rand(4, 5)},
+        **{"levels": torch.tensor([0, 1, 0, 1]), "output_size": 7, "spatial_scales": [0.5, 0.25]},
+        "sampling_ratio": 2,
+    },
     "roi_pool": {
         **{"input": torch.rand(2, 3, 8, 9), "rois": torch.rand(4, 5), "output_size": 7},
         "spatial_scale": 0.25,
@@ -136,7 +142,8 @@ OF_FUNCTIONS: dict[str, tuple[Any, ...]] = {
 def wrong_calls_of_functions() -> Iterator[tuple[str, str, Any]]:
     for name, arguments in FUNCTIONS.items():
         for argument, value in arguments.items():
-            for wrong in (*TENSORS.get(argument, ()), *OF_FUNCTIONS.get(argument, ())):
+            wrong_tensors = TENSORS.get(argument, ()) if isinstance(value, torch.Tensor) else ()
+            for wrong in (*wrong_tensors, *OF_FUNCTIONS.get(argument, ())):
                 yield name, argument, wrong
             if isinstance(value, torch.Tensor):
                 yield name, argument, "not a tensor"
@@ -158,7 +165,7 @@ def test_a_function(name: str, argument: str, wrong: Any) -> None:
     else:
         change, say = WRONG[wrong]
         arguments[argument], said = change(value), say(value)
-    operator = name.removeprefix("batched_")
+    operator = name.removeprefix("batched_").removeprefix("multilevel_")
     with pytest.raises(ValueError, match=rf"^{operator}: expected {argument}.*{re.escape(said)}"):
         getattr(layers, name)(**arguments)
 
