@@ -64,7 +64,7 @@ sanitizers = gcc=$${CXX:-c++}; \
 asan: $(stamp) ## The tests of the operators, with those built with AddressSanitizer and UBSan
 	@$(bin)/python -m tests.helpers.csrc_builds --sanitize extension emulated
 	$(sanitizers)
-	$(bin)/python -m pytest -n 2 --capture=sys -p tests.helpers.sanitized -k "not fallback and not compiled" \
+	$(bin)/python -m pytest -n 2 --capture=sys -p tests.helpers.sanitized -k "not fallback and not compiled and not width" \
 	  $(OPTIONS) tests/layers
 
 fuzz: ## The same with 5000 examples of every property
