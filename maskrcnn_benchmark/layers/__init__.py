@@ -7,7 +7,10 @@ from maskrcnn_benchmark.layers._ops import has_extension
 from maskrcnn_benchmark.layers.batch_norm import FrozenBatchNorm2d
 from maskrcnn_benchmark.layers.deform_conv import DFConv2d
 from maskrcnn_benchmark.layers.losses import smooth_l1_loss
+from maskrcnn_benchmark.layers.mask_targets import PolygonSet, mask_targets
 from maskrcnn_benchmark.layers.nms import batched_nms, nms
+from maskrcnn_benchmark.layers.paste_masks import masks_to_rle, paste_masks
+from maskrcnn_benchmark.layers.paste_rule import PasteRule
 from maskrcnn_benchmark.layers.precision import full_precision
 from maskrcnn_benchmark.layers.roi_align import ROIAlign, roi_align
 from maskrcnn_benchmark.layers.roi_pool import ROIPool, roi_pool
@@ -19,6 +22,8 @@ __all__ = [
     "ConvTranspose2d",
     "DFConv2d",
     "FrozenBatchNorm2d",
+    "PasteRule",
+    "PolygonSet",
     "ROIAlign",
     "ROIPool",
     "SoftNMS",
@@ -27,7 +32,10 @@ __all__ = [
     "full_precision",
     "has_extension",
     "interpolate",
+    "mask_targets",
+    "masks_to_rle",
     "nms",
+    "paste_masks",
     "roi_align",
     "roi_pool",
     "smooth_l1_loss",

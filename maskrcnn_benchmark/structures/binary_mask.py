@@ -20,6 +20,11 @@ def floored_size(box: Box) -> tuple[float, float]:
     return max(float(box[2] - box[0]), 1.0), max(float(box[3] - box[1]), 1.0)
 
 
+def share_of(inside: int, whole: int) -> float:
+    """Return ``inside / whole``, NaN without any area."""
+    return inside / whole if whole > 0 else float("nan")
+
+
 def _occupied(line: NDArray[Any]) -> slice:
     """Return the shortest stretch with all that is not 0; an empty one where nothing is."""
     found = np.flatnonzero(line)
@@ -118,10 +123,14 @@ class BinaryMask:
         """
         return self._stretch(box, side, side).pixels
 
-    def visible_fraction(self, box: Box, size: tuple[int, int]) -> float:
-        """Return the share of the instance's pixels that lies in ``box``; NaN without any."""
+    def areas_in(self, box: Box, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the number of pixels in ``box``, and of all."""
         del size
         whole = int(self.part.sum())
         if int(box[2] - box[0]) <= 0 or int(box[3] - box[1]) <= 0:
-            return 0.0 if whole else float("nan")
-        return int(self.crop(box).part.sum()) / whole if whole else float("nan")
+            return 0, whole
+        return int(self.crop(box).part.sum()), whole
+
+    def visible_fraction(self, box: Box, size: tuple[int, int]) -> float:
+        """Return the share of the instance's pixels that lies in ``box``; NaN without any."""
+        return share_of(*self.areas_in(box, size))
