@@ -5,8 +5,29 @@
 #include <vector>
 
 #include "mask_paste.h"
+#include "vectorized.h"
 
 namespace maskrcnn {
+
+// Two rows of cells and their weights.
+struct Mix {
+  const float *low, *high;
+  float low_weight, high_weight;
+  int64_t count;
+
+  float operator[](int64_t i) const noexcept {
+    return PasteRule::mix(low[i], high[i], low_weight, high_weight);
+  }
+};
+
+template <bool aligned>
+MASKRCNN_VECTORIZED static void compare_row(const Mix& mix, float threshold,
+                                            uint8_t* out) noexcept {
+  const Mix row = mix;  // whose members `out` cannot alias
+  for (int64_t i = 0; i < row.count; ++i) {
+    out[i] = aligned ? row[i] >= threshold : row[i] > threshold;
+  }
+}
 
 // The mask is interpolated along x once, for all its rows; a row of the image is then a mix of two
 // of them. May throw std::bad_alloc while it is made, and never after.
@@ -29,30 +50,24 @@ class MaskRows {
 
   // out[i] = 1 where pixel left() + i of row y belongs to the mask, else 0.
   void inside(int64_t y, uint8_t* out) const noexcept {
-    const float threshold = rule_.threshold;
+    const Mix mix = rows_of(y);
     if (rule_.aligned) {
-      for_each_value(y, [=](int64_t i, float value) { out[i] = value >= threshold; });
+      compare_row<true>(mix, rule_.threshold, out);
     } else {
-      for_each_value(y, [=](int64_t i, float value) { out[i] = value > threshold; });
+      compare_row<false>(mix, rule_.threshold, out);
     }
   }
 
   // out[i]: the soft mask there.
   void soft(int64_t y, uint8_t* out) const noexcept {
-    for_each_value(y, [=](int64_t i, float value) { out[i] = PasteRule::soft(value); });
+    const Mix mix = rows_of(y);
+    for (int64_t i = 0; i < mix.count; ++i) out[i] = PasteRule::soft(mix[i]);
   }
 
  private:
-  template <typename Body>
-  void for_each_value(int64_t y, const Body& body) const noexcept {
+  Mix rows_of(int64_t y) const noexcept {
     const CellPair cells = rule_.cells_at(rows_, y);
-    const float* low = row(cells.low);
-    const float* high = row(cells.high);
-    const float low_weight = cells.low_weight, high_weight = cells.high_weight;
-    const int64_t count = width();
-    for (int64_t i = 0; i < count; ++i) {
-      body(i, PasteRule::mix(low[i], high[i], low_weight, high_weight));
-    }
+    return {row(cells.low), row(cells.high), cells.low_weight, cells.high_weight, width()};
   }
 
   // Row -1 and row M stand for all zeros around the mask.
