@@ -34,6 +34,22 @@ STABLE_TORCH_LIBRARY(maskrcnn_benchmark, m) {
   m.def(
       "roi_pool_backward(Tensor grad, Tensor rois, Tensor argmax, SymInt images, SymInt height, "
       "SymInt width) -> Tensor");
+
+  // masks [R, M, M] and boxes [R, 4] -> bool [R, height, width]; uint8 where the threshold is < 0
+  m.def(
+      "paste_masks(Tensor masks, Tensor boxes, SymInt height, SymInt width, float threshold, "
+      "int padding, bool aligned) -> Tensor");
+  // the same masks as COCO RLE -> the text of all counts, uint8, and where each begins, [R + 1]
+  m.def(
+      "masks_to_rle(Tensor masks, Tensor boxes, SymInt height, SymInt width, float threshold, "
+      "int padding, bool aligned) -> (Tensor, Tensor)");
+  // float32 polygons (x0, y0, x1, ...), where each of them and each instance begins, boxes [R, 4],
+  // the instance [R] of each box -> uint8 [R, side, side], and int64 [R, 2]: the areas of the
+  // instance inside the box and as a whole
+  m.def(
+      "mask_targets(Tensor coordinates, Tensor polygon_starts, Tensor instance_starts, "
+      "Tensor boxes, Tensor matched, SymInt side, SymInt height, SymInt width) -> (Tensor, "
+      "Tensor)");
 }
 
 #if defined(USE_CUDA)

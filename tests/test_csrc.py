@@ -7,6 +7,8 @@ import pytest
 
 CSRC = Path(__file__).parent.parent / "csrc"
 OPERATORS = sorted(path.parent.name for path in CSRC.glob("*/op.h"))
+# polygons and texts live on the host: these have no CUDA kernel
+HOST_ONLY = {"mask_targets", "masks_to_rle"}
 SCHEMAS = re.findall(r'"(\w+)\(Tensor', (CSRC / "ops.cpp").read_text())
 
 
@@ -28,14 +30,18 @@ def test_the_folders_are_the_operators_and_common() -> None:
     assert folders == {*OPERATORS, "common"}
     for name in OPERATORS:
         files = {path.name for path in (CSRC / name).iterdir()}
-        assert files >= {"kernel.h", "op.h", "cpu.cpp", "cuda.cu"}, name
+        assert files >= {"kernel.h", "op.h", "cpu.cpp"}, name
+        assert ("cuda.cu" in files) == (name not in HOST_ONLY), name
 
 
 @pytest.mark.parametrize(("file", "device"), [("cpu.cpp", "CPU"), ("cuda.cu", "CUDA")])
 def test_every_schema_is_registered_by_its_folder(file: str, device: str) -> None:
     """A CPU build cannot notice that the CUDA loop of an operator is not registered."""
-    found = {name: registered(CSRC / name / file, device) for name in OPERATORS}
-    assert sorted(SCHEMAS) == sorted(op for ops in found.values() for op in ops)
+    left_out = HOST_ONLY if device == "CUDA" else set()
+    operators = [name for name in OPERATORS if name not in left_out]
+    found = {name: registered(CSRC / name / file, device) for name in operators}
+    expected = sorted(name for name in SCHEMAS if name not in left_out)
+    assert expected == sorted(op for ops in found.values() for op in ops)
     for name, ops in found.items():
         assert {op.removesuffix("_backward") for op in ops} == {name}
 

@@ -8,7 +8,10 @@ from maskrcnn_benchmark.layers._ops import has_extension
 from maskrcnn_benchmark.layers.batch_norm import FrozenBatchNorm2d
 from maskrcnn_benchmark.layers.deform_conv import DFConv2d
 from maskrcnn_benchmark.layers.losses import smooth_l1_loss
+from maskrcnn_benchmark.layers.mask_targets import PolygonSet, mask_targets
 from maskrcnn_benchmark.layers.nms import batched_nms, nms
+from maskrcnn_benchmark.layers.paste_masks import masks_to_rle, paste_masks
+from maskrcnn_benchmark.layers.paste_rule import PasteRule
 from maskrcnn_benchmark.layers.precision import full_precision
 from maskrcnn_benchmark.layers.roi_align import ROIAlign, multilevel_roi_align, roi_align
 from maskrcnn_benchmark.layers.roi_pool import ROIPool, roi_pool
@@ -20,6 +23,8 @@ __all__ = [
     "ConvTranspose2d",
     "DFConv2d",
     "FrozenBatchNorm2d",
+    "PasteRule",
+    "PolygonSet",
     "ROIAlign",
     "ROIPool",
     "SoftNMS",
@@ -28,8 +33,11 @@ __all__ = [
     "full_precision",
     "has_extension",
     "interpolate",
+    "mask_targets",
+    "masks_to_rle",
     "multilevel_roi_align",
     "nms",
+    "paste_masks",
     "roi_align",
     "roi_pool",
     "sigmoid_focal_loss",

@@ -110,6 +110,24 @@ def _fake_roi_pool_backward(grad: Tensor, *rest: Any) -> Tensor:
     return grad.new_empty(images, grad.shape[1], height, width)
 
 
+def _fake_paste_masks(masks: Tensor, boxes: Tensor, *rest: Any) -> Tensor:
+    height, width, threshold, *_ = rest
+    dtype = torch.uint8 if threshold < 0 else torch.bool
+    return masks.new_empty(masks.shape[0], height, width, dtype=dtype)
+
+
+def _fake_masks_to_rle(masks: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+    characters = torch.library.get_ctx().new_dynamic_size()
+    starts = masks.new_empty(masks.shape[0] + 1, dtype=torch.int64)
+    return masks.new_empty(characters, dtype=torch.uint8), starts
+
+
+def _fake_mask_targets(coordinates: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    boxes, side = rest[2], rest[4]
+    masks = boxes.new_empty(boxes.shape[0], side, side, dtype=torch.uint8)
+    return masks, boxes.new_empty(boxes.shape[0], 2, dtype=torch.int64)
+
+
 def _save_roi_align(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     features, rois, levels, scales, _, _, sampling_ratio, aligned = inputs
     ctx.options = (scales, sampling_ratio, aligned)
@@ -168,6 +186,9 @@ _FAKES: dict[str, Callable[..., Any]] = {
     "roi_align_backward": _fake_roi_align_backward,
     "roi_pool": _fake_roi_pool,
     "roi_pool_backward": _fake_roi_pool_backward,
+    "paste_masks": _fake_paste_masks,
+    "masks_to_rle": _fake_masks_to_rle,
+    "mask_targets": _fake_mask_targets,
 }
 _GRADIENTS: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
     "roi_align": (_roi_align_gradient, _save_roi_align),

@@ -20,6 +20,11 @@ def floored_size(box: Box) -> tuple[float, float]:
     return max(float(box[2] - box[0]), 1.0), max(float(box[3] - box[1]), 1.0)
 
 
+def share_of(inside: int, whole: int) -> float:
+    """Return ``inside / whole``, NaN without any area."""
+    return inside / whole if whole > 0 else float("nan")
+
+
 def _occupied(line: NDArray[Any]) -> slice:
     """Return the shortest stretch with all that is not 0; an empty one where nothing is."""
     found = np.flatnonzero(line)
@@ -118,10 +123,17 @@ class BinaryMask:
         """
         return self._stretch(box, side, side).pixels
 
+    def areas_in(self, box: Box, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the number of pixels in ``box``, those that ``crop`` cuts out, and of all."""
+        del size
+        inside = [
+            slice(max(first, 0), max(first + int(float(box[axis + 2] - box[axis])), 0))
+            for axis in (1, 0)
+            for first in [int(np.floor(float(box[axis]) + 0.5)) - self.corner[axis]]
+        ]
+        ones = self.part.view(np.bool_)
+        return int(np.count_nonzero(ones[tuple(inside)])), int(np.count_nonzero(ones))
+
     def visible_fraction(self, box: Box, size: tuple[int, int]) -> float:
         """Return the share of the instance's pixels that lies in ``box``; NaN without any."""
-        del size
-        whole = int(self.part.sum())
-        if int(box[2] - box[0]) <= 0 or int(box[3] - box[1]) <= 0:
-            return 0.0 if whole else float("nan")
-        return int(self.crop(box).part.sum()) / whole if whole else float("nan")
+        return share_of(*self.areas_in(box, size))

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from maskrcnn_benchmark.structures.binary_mask import BinaryMask, Bitmap, Box, floored_size
+from maskrcnn_benchmark.layers import PolygonSet, mask_targets
+from maskrcnn_benchmark.structures.binary_mask import BinaryMask, Bitmap, Box, share_of
 from maskrcnn_benchmark.structures.bounding_box import FLIP_LEFT_RIGHT
 from maskrcnn_benchmark.structures.rle import (
     Rle,
@@ -64,38 +67,32 @@ class Polygons:
         return decode_rle(self.to_rle(height, width))
 
     def rasterize_in(self, box: Box, side: int) -> Bitmap:
-        """Return ``[side, side]``: the part in ``box``, stretched to a square.
+        """Return ``[side, side]``: the part in ``box``, stretched to a square (`mask_targets`)."""
+        masks, _ = self._targets(box, side, (1, 1))
+        return masks[0].numpy()
 
-        The box's size is floored at 1 pixel and has no +1 (section 4 of the original's mask
-        targets: a legacy that trained weights depend on).
-        """
-        width, height = floored_size(box)
-        return self.crop(box).scale(side / width, side / height).rasterize(side, side)
-
-    def _summed_area(self, corner: Box, width: int, height: int) -> float:
-        if width <= 0 or height <= 0:
-            return 0.0
-        return float(rle_areas(self.crop(corner)._rles(height, width)).sum())
-
-    def visible_fraction(self, box: Box, size: tuple[int, int]) -> float:
-        """Return the share of the instance's pixels that lies in ``box``.
-
-        Areas are summed over polygons, not over their union, and canvases are truncated to whole
-        pixels, as the original does: the result may pass 1 slightly. NaN without any area.
+    def areas_in(self, box: Box, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the area inside ``box`` and the whole, in pixels, by the rule of `mask_targets`.
 
         Args:
             box: ``x1, y1, x2, y2``.
             size: ``(width, height)`` of the image.
         """
-        vertices = np.concatenate(self.polygons).reshape(-1, 2)
-        low = np.minimum(vertices.min(axis=0), np.trunc(box[:2]))
-        high = np.maximum(vertices.max(axis=0), np.trunc(box[2:]) + 1)
-        limits = np.array(size, dtype=np.float32) - 1
-        low, high = np.clip(low, 0, limits), np.clip(high, 0, limits)
-        extent = (high - low).astype(int)
-        whole = self._summed_area(low, extent[0], extent[1])
-        inside = self._summed_area(box, int(box[2] - box[0]), int(box[3] - box[1]))
-        return inside / whole if whole > 0 else float("nan")
+        _, areas = self._targets(box, 1, size)
+        inside, whole = areas[0].tolist()
+        return inside, whole
+
+    def _targets(self, box: Box, side: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        boxes = torch.tensor([[float(value) for value in box]])
+        polygons = PolygonSet.gather([self.polygons])
+        return mask_targets(polygons, boxes, torch.zeros(1, dtype=torch.int64), side, size)
+
+    def visible_fraction(self, box: Box, size: tuple[int, int]) -> float:
+        """Return the share of the instance's pixels that lies in ``box``, see `areas_in`.
+
+        It may pass 1 slightly, as in the original. NaN without any area.
+        """
+        return share_of(*self.areas_in(box, size))
 
 
 @dataclass(frozen=True)
@@ -134,6 +131,11 @@ class NoMask:
         """Return zeros ``[side, side]``."""
         del box
         return self.rasterize(side, side)
+
+    def areas_in(self, box: Box, size: tuple[int, int]) -> tuple[int, int]:
+        """Return 0 and 0."""
+        del box, size
+        return 0, 0
 
     def visible_fraction(self, box: Box, size: tuple[int, int]) -> float:
         """Return NaN: there is no area to have a share of."""

@@ -92,3 +92,9 @@ def random_rois(count: int, images: int, size: float = 70.0) -> torch.Tensor:
         rois[-1, 1:] = torch.tensor([30.0, 30.0, 20.0, 25.0])
     rois[:, 0] = torch.arange(count) % images
     return rois
+
+
+def host_backends(test: Callable[..., None]) -> Callable[..., None]:
+    """Run a test of an operator that has no CUDA kernel with the extension and the fallback."""
+    both = pytest.mark.parametrize("backend", ["extension", "fallback"], indirect=True)
+    return pytest.mark.usefixtures("backend")(both(test))

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from maskrcnn_benchmark.layers import (
+    PolygonSet,
     SoftNMS,
     _ops,
     batched_nms,
@@ -75,6 +77,12 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
     ),
     "roi_pool": lambda: (features(requires_grad=True), random_rois(4, 2), 0.25, 3, 2),
     "roi_pool_backward": roi_pool_backward_arguments,
+    "paste_masks": lambda: (torch.rand(4, 7, 7), sorted_boxes()[0][:4], 30, 40, 0.5, 1, False),
+    "masks_to_rle": lambda: (torch.rand(4, 7, 7), sorted_boxes()[0][:4], 30, 40, 0.5, 1, True),
+    "mask_targets": lambda: (
+        *PolygonSet.gather([[np.float32([2, 3, 20, 5, 9, 30])], [np.float32([1, 1, 9, 1, 9, 8])]]),
+        *(sorted_boxes()[0][:6], torch.arange(6) % 2, 14, 30, 40),
+    ),
 }
 
 

@@ -153,3 +153,17 @@ def test_hundreds_of_instances_keep_their_own_pixels_alone():
     np.testing.assert_array_equal(
         large[299].decode()[0], canvas.repeat(2, axis=0).repeat(2, axis=1)[:, ::-1]
     )
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_areas_in_a_box_are_those_of_its_crop(seed):
+    """Boxes that reach out, of less than a pixel, turned around; corners between pixels."""
+    rng = np.random.default_rng(seed)
+    mask = BinaryMask((rng.uniform(size=(17, 23)) < 0.5).astype(np.uint8), (4, 3), (40, 30))
+    for _ in range(20):
+        box = np.concatenate([corner := rng.uniform(-9, 40, 2), corner + rng.uniform(-2, 30, 2)])
+        box = rng.choice([box, box.round(), (box * 2).round() / 2]).astype(np.float32)
+        inside, whole = mask.areas_in(box, (40, 30))
+        assert whole == mask.part.sum()
+        thin = min(int(box[2] - box[0]), int(box[3] - box[1])) <= 0
+        assert inside == (0 if thin else mask.crop(box).part.sum())

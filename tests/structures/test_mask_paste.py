@@ -6,13 +6,7 @@ from pycocotools import mask as coco_mask
 from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.image_list import ImageList, to_image_list
-from maskrcnn_benchmark.structures.mask_paste import (
-    Masker,
-    PastedRegion,
-    expand_boxes,
-    make_masker,
-    region_to_rle,
-)
+from maskrcnn_benchmark.structures.mask_paste import Masker, make_masker
 from tests.helpers.vectors import load_vector
 
 META, ARRAYS = load_vector("masker")
@@ -35,11 +29,6 @@ def test_recorded_masks(name, threshold, padding):
         assert np.abs(got.astype(int) - expected).max() <= 1
     else:
         np.testing.assert_array_equal(got, expected)
-
-
-def test_recorded_expansion():
-    boxes = expand_boxes(torch.from_numpy(ARRAYS["boxes"]), 30 / 28)
-    np.testing.assert_allclose(boxes.numpy(), ARRAYS["expanded_boxes"], atol=1e-4)
 
 
 def test_empty_and_errors():
@@ -80,21 +69,21 @@ def test_rle_of_a_region_is_that_of_the_whole_mask(seed):
     whole = masker.forward_single_image(masks, prediction)[:, 0].numpy()
     assert whole[0].all()
     assert not whole[1].any()
-    for mask, region in zip(whole, masker.regions(masks, prediction), strict=True):
+    for mask, found in zip(whole, masker.rles(masks, prediction).dicts(), strict=True):
         expected = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-        found = region_to_rle(region, prediction.size)
         assert found == {"size": [23, 31], "counts": expected["counts"].decode()}
 
 
 @pytest.mark.parametrize(
-    ("rows", "columns"), [((0, 5), (1, 3)), ((2, 5), (0, 4)), ((0, 3), (3, 4)), ((4, 5), (0, 4))]
+    "edges", [(0, 1, 2, 4), (2, 0, 3, 4), (0, 3, 3, 4), (0, 4, 3, 4), (-2, -2, 6, 8)]
 )
-def test_rle_of_regions_at_the_border(rows, columns):
-    mask = np.zeros((5, 4), np.uint8)
-    mask[slice(*rows), slice(*columns)] = 1
-    pixels = torch.from_numpy(mask[slice(*rows), slice(*columns)]).bool()
-    found = region_to_rle(PastedRegion(pixels, rows[0], columns[0]), (4, 5))
-    assert found["counts"] == coco_mask.encode(np.asfortranarray(mask))["counts"].decode()
+def test_rle_of_masks_at_the_border(edges):
+    """Runs go on from the bottom of a column to the top of the next one."""
+    x1, y1, x2, y2 = edges
+    expected = np.zeros((5, 4), np.uint8)
+    expected[max(y1, 0) : y2 + 1, max(x1, 0) : x2 + 1] = 1
+    rles = Masker(padding=0).rles(torch.ones(1, 1, 3, 3), BoxList([list(edges)], (4, 5)))
+    assert rles.counts == [coco_mask.encode(np.asfortranarray(expected))["counts"].decode()]
 
 
 def random_boxes_and_masks(count=30, side=28, size=SIZE):

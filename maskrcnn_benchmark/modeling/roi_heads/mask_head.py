@@ -6,7 +6,6 @@ Letters: R ROIs of the batch, K classes with background, C channels, P pooled si
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,6 +30,7 @@ from maskrcnn_benchmark.modeling.roi_heads.conv5_extractor import (
 from maskrcnn_benchmark.modeling.roi_heads.sampling import SampledProposals
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.fields import MASKS
+from maskrcnn_benchmark.structures.mask_targets import instance_targets
 
 
 class MaskRCNNFPNFeatureExtractor(nn.Module):
@@ -143,21 +143,16 @@ def build_mask_targets(positives: SampledProposals, size: int) -> MaskTargets:
     """
     device = positives.boxes[0].bbox.device
     counts = [len(boxes) for boxes in positives.boxes]
-    boxes = torch.cat([b.bbox for b in positives.boxes]).float().cpu().numpy()
-    matched = torch.cat(positives.matched_gt).tolist()
-    masks = np.zeros((len(boxes), size, size), dtype=np.uint8)
-    fractions = np.zeros(len(boxes), dtype=np.float32)
-    row = 0
-    for gt, count in zip(positives.ground_truth, counts, strict=True):
-        instances = gt.get_field(MASKS).instances if count else []
-        for _ in range(count):
-            instance = instances[matched[row]]
-            masks[row] = instance.rasterize_in(boxes[row], size)
-            fractions[row] = instance.visible_fraction(boxes[row], gt.size)
-            row += 1
-    return MaskTargets(
-        torch.from_numpy(masks).to(device).float(), torch.from_numpy(fractions).to(device)
-    )
+    boxes = torch.cat([b.bbox for b in positives.boxes]).float().cpu().split(counts)
+    matched = torch.cat(positives.matched_gt).cpu().split(counts)
+    targets = [
+        instance_targets(gt.get_field(MASKS).instances, own, of_image, size, gt.size)
+        for gt, own, of_image in zip(positives.ground_truth, boxes, matched, strict=True)
+        if len(own)
+    ]
+    masks = torch.cat([torch.zeros(0, size, size, dtype=torch.uint8), *(m for m, _ in targets)])
+    fractions = torch.cat([torch.zeros(0), *(fraction for _, fraction in targets)])
+    return MaskTargets(masks.to(device).float(), fractions.to(device))
 
 
 def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
