@@ -15,7 +15,7 @@ constexpr int64_t kMaxSide = 1 << 15;
 inline Tensor whole_numbers(const char* name, const Tensor& tensor) {
   const ScalarType type = tensor.scalar_type();
   check(type == ScalarType::Long || type == ScalarType::Int, "mask_targets", "expected ", name,
-        " of the type int64 or int32");
+        " of the type int64 or int32, got ", torch::headeronly::toString(type));
   return contiguous_as(tensor, ScalarType::Long);
 }
 

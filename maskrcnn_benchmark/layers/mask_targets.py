@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from maskrcnn_benchmark.layers import _mask_fallback, _ops
-from maskrcnn_benchmark.layers._checks import check_floating, check_shape
+from maskrcnn_benchmark.layers._checks import (
+    check_device,
+    check_floating,
+    check_integer,
+    check_shape,
+)
 
 
 class PolygonSet(NamedTuple):
@@ -68,6 +73,8 @@ def mask_targets(
     check_shape("mask_targets", "boxes", boxes, ("R", 4))
     check_floating("mask_targets", "boxes", boxes)
     check_shape("mask_targets", "matched", matched, (boxes.shape[0],))
+    check_integer("mask_targets", "matched", matched)
+    check_device("mask_targets", "matched", matched, boxes)
     width, height = image_size
     operator = (
         torch.ops.maskrcnn_benchmark.mask_targets

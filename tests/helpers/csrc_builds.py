@@ -86,7 +86,6 @@ def build(name: str) -> Path:
     with (BUILDS / "lock").open("w") as lock:  # two workers of pytest build one after the other
         fcntl.flock(lock, fcntl.LOCK_EX)
         sources = sorted([CSRC / "ops.cpp", *CSRC.glob(chosen.pattern)])
-        sources = [path for path in sources if not _has_barrier(path)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = list(pool.map(lambda source: _compile(source, flags), sources))
         library = BUILDS / f"{name}_{_digest([], objects)}.so"
@@ -96,13 +95,10 @@ def build(name: str) -> Path:
     return library
 
 
-def operators_with_barriers() -> set[str]:
-    """Return the operators whose CUDA kernels cannot be emulated; ``emulated`` is without them."""
-    return {path.parent.name for path in CSRC.glob("*/cuda.cu") if _has_barrier(path)}
-
-
-def _has_barrier(source: Path) -> bool:
-    return "__syncthreads" in source.read_text()
+def operators_on_gpu() -> set[str]:
+    """Return the operators that have a CUDA kernel; the others compute on the CPU alone."""
+    names = {path.parent.name for path in CSRC.glob("*/cuda.cu")}
+    return names | {f"{name}_backward" for name in names}
 
 
 def _compile(source: Path, flags: list[str]) -> Path:

@@ -72,8 +72,6 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if request.param == "fallback":
         use_fallback(monkeypatch)
     elif request.param == "emulated_cuda":
-        if any(name in request.node.nodeid for name in csrc_builds.operators_with_barriers()):
-            pytest.skip("a kernel with a barrier is not emulated")
         monkeypatch.setattr(torch.ops, "maskrcnn_benchmark", emulated_operators())
         monkeypatch.setattr(_ops, "_served_devices", frozenset({"cpu"}))
     elif request.param == "cuda":

@@ -13,9 +13,7 @@ from tests.layers.test_ops import CALLS, operator
 EMULATED = "maskrcnn_benchmark_emulated"
 
 
-EMULATED_CALLS = [
-    name for name in CALLS if name.split()[0] not in csrc_builds.operators_with_barriers()
-]
+EMULATED_CALLS = [name for name in CALLS if name.split()[0] in csrc_builds.operators_on_gpu()]
 
 
 @needs_compiler
@@ -29,7 +27,7 @@ def test_opcheck_of_emulated_cuda(name: str) -> None:
 def test_emulated_cuda_has_every_operator_and_no_kernel_for_a_gpu() -> None:
     emulated_operators()
     has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
-    for name in _ops._FAKES.keys() - csrc_builds.operators_with_barriers():
+    for name in _ops._FAKES.keys() & csrc_builds.operators_on_gpu():
         assert has_kernel(f"{EMULATED}::{name}", "CPU"), name
         assert not has_kernel(f"{EMULATED}::{name}", "CUDA"), name
 
@@ -48,6 +46,7 @@ def large_calls() -> dict[str, tuple[Any, ...]]:
         **{"boxes": boxes, "groups": groups, "scores": scores},
         **{"input": features, "rois": rois, "grad": torch.randn(50, 19, 3, 2)},
         **{"features": [features, torch.randn(2, 19, 12, 19)], "levels": torch.arange(50) % 2},
+        **{"masks": torch.rand(1003, 7, 7), "matched": torch.arange(1003) % 2},
     }
     calls = {}
     for name in CALLS:

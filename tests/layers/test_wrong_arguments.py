@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -25,6 +26,7 @@ WRONG: dict[str, tuple[Callable[[torch.Tensor], Any], Callable[[torch.Tensor], s
     "complex": (lambda t: t.to(torch.complex64), lambda t: "of a floating type, got "),
     "fractions": (lambda t: t.float(), lambda t: "of an integer type, got "),
     "not int64": (lambda t: t.float(), lambda t: "int64, got "),
+    "not int64 or int32": (lambda t: t.float(), lambda t: "of the type int64 or int32, got "),
 }
 TENSORS = {
     "boxes": ("rank", "columns", "integers", "complex"),
@@ -36,6 +38,11 @@ TENSORS = {
     "argmax": ("rank", "rows", "fractions"),
     "features": ("rank", "no cells", "integers"),
     "levels": ("rank", "rows", "not int64"),
+    "masks": ("rank", "no cells", "integers"),
+    "coordinates": ("rank",),
+    "polygon_starts": ("rank", "not int64 or int32"),
+    "instance_starts": ("rank", "not int64 or int32"),
+    "matched": ("rank", "rows"),
 }
 # values that are wrong, and how the error calls the argument
 NUMBERS: dict[str, tuple[str, tuple[Any, ...]]] = {
@@ -47,6 +54,8 @@ NUMBERS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "heights": ("height", (0, -1)),
     "widths": ("width", (0, -1)),
     "max_keep": ("max_keep", (-1,)),
+    "padding": ("padding", (-1,)),
+    "side": ("side", (0, -1)),
 }
 # those for which any value of the right type means something
 ANY_NUMBER = {
@@ -130,10 +139,24 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
         **{"input": torch.rand(2, 3, 8, 9), "rois": torch.rand(4, 5), "output_size": 7},
         "spatial_scale": 0.25,
     },
+    "paste_masks": {
+        **{"masks": torch.rand(3, 7, 7), "boxes": boxes(), "image_size": (40, 10)},
+        "rule": layers.PasteRule(),
+    },
+    "masks_to_rle": {
+        **{"masks": torch.rand(3, 7, 7), "boxes": boxes(), "image_size": (40, 10)},
+        "rule": layers.PasteRule(),
+    },
+    "mask_targets": {
+        "polygons": layers.PolygonSet.gather([[np.float32([2, 3, 20, 5, 9, 30])]]),
+        **{"boxes": boxes(), "matched": torch.zeros(3, dtype=torch.int64)},
+        **{"side": 14, "image_size": (40, 10)},
+    },
 }
 # beyond what the operators themselves refuse
 OF_FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "scores": ("integers",),
+    "matched": ("fractions",),
     "output_size": (0, -1, (2,), (2, 0), (2, 3, 4), 2.5, None),
     "spatial_scale": (0.0, -0.25, float("nan"), float("inf")),
 }
@@ -147,7 +170,8 @@ def wrong_calls_of_functions() -> Iterator[tuple[str, str, Any]]:
                 yield name, argument, wrong
             if isinstance(value, torch.Tensor):
                 yield name, argument, "not a tensor"
-                if argument not in ("boxes", "input"):  # the others are on the device of these
+                is_first = argument == next(n for n, v in arguments.items() if torch.is_tensor(v))
+                if not is_first:  # the others are on the device of the first
                     yield name, argument, "on another device"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskrcnn_benchmark.engine.launch import prediction
 from maskrcnn_benchmark.predict.results_file import load_results_file
 from maskrcnn_benchmark.predict.video import VideoWriter, open_video
 from tests.helpers.films import variable_rate
@@ -99,15 +100,14 @@ def test_a_broken_file_among_many(predict, photos, tmp_path):
 
 
 def test_what_was_found_before_an_interruption_is_kept(predict, photos, tmp_path, monkeypatch):
-    tool = sys.modules["predict"]
-    read = tool.read_image
+    read = prediction.read_image
 
     def interrupted(path):
         if path.name == "b.png":
             raise KeyboardInterrupt
         return read(path)
 
-    monkeypatch.setattr(tool, "read_image", interrupted)
+    monkeypatch.setattr(prediction, "read_image", interrupted)
     out = tmp_path / "out"
     code, _, errors = predict("--input", photos, "--output", out)
     assert (code, errors) == (130, "interrupted\n")
@@ -181,7 +181,7 @@ def test_a_defect_shows_its_traceback(predict, photos, tmp_path, monkeypatch):
     def broken(*_, **__):
         raise ValueError("shapes")
 
-    monkeypatch.setattr(sys.modules["predict"], "draw", broken)
+    monkeypatch.setattr(prediction, "draw", broken)
     with pytest.raises(ValueError, match="shapes"):
         predict("--input", photos, "--output", tmp_path / "out")
 
