@@ -17,8 +17,14 @@ from maskrcnn_benchmark.layers._mask_fallback import mask_targets as by_pycocoto
 SIDE = 28
 
 
-class MaskCase(NamedTuple):
-    """Two ways to compute the same: its name, ours, and the other."""
+class Case(NamedTuple):
+    """Two ways to compute the same.
+
+    Attributes:
+        name: what is computed.
+        ours: computes it once.
+        theirs: computes it in the other way.
+    """
 
     name: str
     ours: Callable[[], Any]
@@ -74,7 +80,7 @@ def draw_targets(instances: int, size: tuple[int, int]) -> tuple[PolygonSet, Ten
     return polygons, torch.from_numpy(boxes), torch.from_numpy(matched)
 
 
-def mask_cases(size: tuple[int, int]) -> Iterator[MaskCase]:
+def mask_cases(size: tuple[int, int]) -> Iterator[Case]:
     """RLEs of 100 masks 28 x 28, and targets with visible fractions of 128 boxes.
 
     Args:
@@ -82,14 +88,14 @@ def mask_cases(size: tuple[int, int]) -> Iterator[MaskCase]:
     """
     masks, boxes = draw_detections(100, size)
     for aligned, theirs in ((False, as_torchvision), (True, as_detectron2)):
-        yield MaskCase(
+        yield Case(
             f"masks_to_rle, 100 masks, beside {theirs.__name__[3:]} and pycocotools",
             partial(masks_to_rle, masks, boxes, size, PasteRule(aligned=aligned)),
             partial(theirs, masks, boxes, size),
         )
     for instances in (10, 1000):
         polygons, rois, matched = draw_targets(instances, size)
-        yield MaskCase(
+        yield Case(
             f"mask_targets, 128 boxes, {instances} instances, beside pycocotools",
             partial(mask_targets, polygons, rois, matched, SIDE, size),
             partial(by_pycocotools, *polygons, rois, matched, SIDE, *reversed(size)),

@@ -8,32 +8,17 @@ import argparse
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 import torchvision
+from mask_cases import Case, mask_cases
 from torch import Tensor
 
 from maskrcnn_benchmark.layers import batched_nms, has_extension, multilevel_roi_align, nms
 
 SIZE = (1216, 800)  # width and height of the image
-
-
-@dataclass(frozen=True)
-class Case:
-    """Two ways to compute the same.
-
-    Attributes:
-        name: what is computed.
-        ours: computes it once.
-        theirs: computes it with torchvision.
-    """
-
-    name: str
-    ours: Callable[[], Any]
-    theirs: Callable[[], Any]
 
 
 def draw_boxes(kind: str, count: int) -> tuple[Tensor, Tensor]:
@@ -145,8 +130,8 @@ def main() -> None:
     if not has_extension():
         parser.error("the extension is not built")
     torch.set_num_threads(args.threads)
-    print("| case | ours ms (CPU ms) | torchvision ms (CPU ms) | times faster |\n|---|---|---|---|")
-    for case in itertools.chain(nms_cases(), roi_align_cases()):
+    print("| case | ours ms (CPU ms) | other ms (CPU ms) | times faster |\n|---|---|---|---|")
+    for case in itertools.chain(nms_cases(), roi_align_cases(), mask_cases(SIZE)):
         if args.word not in case.name:
             continue
         ours, theirs = measure(case, args.rounds)
