@@ -39,7 +39,7 @@ def test_files_folders_and_patterns(tmp_path):
 @pytest.mark.parametrize(
     "ending",
     [
-        *(".jfif", ".jpe", ".avif", ".jp2", ".j2k", ".tga", ".pbm", ".apng", ".ico", ".dds"),
+        *(".jfif", ".jpe", ".webp", ".jp2", ".j2k", ".tga", ".pbm", ".apng", ".ico", ".dds"),
         *(".ts", ".flv", ".wmv", ".3gp", ".mts", ".m2ts", ".ogv", ".MOV", ".mpg", ".webm"),
     ],
 )
