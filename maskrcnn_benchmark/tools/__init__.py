@@ -3,8 +3,6 @@
 A wheel holds them in this folder; in a checkout they are found in ``tools/`` at its top.
 """
 
-import sys
 from pathlib import Path
 
 __path__.append(str(Path(__file__).parents[2] / "tools"))
-sys.path.extend(__path__)  # they import one another by their short names

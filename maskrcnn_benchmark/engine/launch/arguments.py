@@ -10,7 +10,12 @@ from maskrcnn_benchmark.utils.user_error import UserError
 def argument_parser(description: str) -> argparse.ArgumentParser:
     """Return a parser with the arguments of every command that runs a model."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--config-file", default="", metavar="FILE", help="a YAML of configs/")
+    parser.add_argument(
+        "--config-file",
+        default="",
+        metavar="FILE",
+        help="a YAML file, or the name of one in configs/",
+    )
     parser.add_argument(
         "--local_rank", "--local-rank", type=int, default=0, help="set by torch.distributed.launch"
     )
