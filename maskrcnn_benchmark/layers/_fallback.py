@@ -155,8 +155,10 @@ def _roi_align_of_level(
     starts, bins = _bins(regions, output_size, spatial_scale, aligned)
     valid = regions.isfinite().all(dim=1) & (bins.abs() < _MAX_SAMPLES).all(dim=1)
     valid &= (regions[:, 0] >= 0) & (regions[:, 0] < input.shape[0])
-    # torchvision would not come to an end, or read foreign memory
-    regions = regions.where(valid[:, None], 0)
+    # torchvision would not come to an end, or read foreign memory; a negative number of samples is
+    # none, as of the box of zeros
+    has_samples = (bins > 0).all(dim=1) if sampling_ratio <= 0 else torch.ones_like(valid)
+    regions = regions.where((valid & has_samples)[:, None], 0)
     # torchvision takes time and memory by the number of samples, inside the map or not
     far = valid & ~(bins <= max(input.shape[2:])).all(dim=1)
     unknown = rois.device.type == "meta" or torch.compiler.is_compiling()
