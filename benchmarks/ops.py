@@ -1,7 +1,7 @@
-"""Speed of the operators beside torchvision's, in one process and turn by turn (A B A B ...).
+"""Compare the speed of our operators and torchvision's, interleaved in one process (A B A B ...).
 
-``python benchmarks/ops.py [--threads 2] [--rounds 10] [WORD]`` prints, for each case whose name has
-the word in it, the least time of a call and the least processor time of all threads.
+``python benchmarks/ops.py [--threads 2] [--rounds 10] [WORD]`` prints, for each case whose name
+contains WORD, the minimum wall-clock time and the minimum CPU time of a call.
 """
 
 import argparse
@@ -23,12 +23,12 @@ SIZE = (1216, 800)  # width and height of the image
 
 @dataclass(frozen=True)
 class Case:
-    """Two ways to compute the same.
+    """Two implementations of one computation.
 
     Attributes:
-        name: what is computed.
-        ours: computes it once.
-        theirs: computes it with torchvision.
+        name: name of the computation.
+        ours: runs ours once.
+        theirs: runs torchvision's once.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Case:
 
 
 def draw_boxes(kind: str, count: int) -> tuple[Tensor, Tensor]:
-    """Return boxes and scores: anywhere ("random"), or around 300 objects, as of an RPN."""
+    """Return boxes and scores, uniform (``"random"``) or around 300 objects like RPN proposals."""
     draw = torch.Generator().manual_seed(0)
     places = count if kind == "random" else 300
     center = torch.rand(places, 2, generator=draw) * torch.tensor(SIZE)
@@ -51,10 +51,10 @@ def draw_boxes(kind: str, count: int) -> tuple[Tensor, Tensor]:
 
 
 def nms_cases() -> Iterator[Case]:
-    """12000 boxes at 0.7: of one group (C4), and of 5 levels or 80 classes."""
+    """Yield NMS of 12000 boxes at 0.7: in one group (C4), and in 5 levels or 80 classes."""
     for kind in ("clustered", "random"):
         boxes, scores = draw_boxes(kind, 12000)
-        wider = boxes + torch.tensor([0, 0, 1, 1])  # makes torchvision's rule ours
+        wider = boxes + torch.tensor([0, 0, 1, 1])  # makes torchvision's rule equal to ours
         yield Case(
             f"nms, 12000 {kind} boxes",
             lambda b=boxes, s=scores: nms(b, s, 0.7),
@@ -76,7 +76,7 @@ def nms_cases() -> Iterator[Case]:
 
 
 def pyramid_regions(count: int) -> tuple[Tensor, Tensor]:
-    """Return regions [R, 5] of one image and their levels among P2 to P5 (FPN, eq. 1)."""
+    """Return regions ``[R, 5]`` of one image and their levels from P2 to P5 (FPN, eq. 1)."""
     boxes, _ = draw_boxes("clustered", count)
     boxes = boxes.clamp(min=0).minimum(torch.tensor([*SIZE, *SIZE]) - 1.0)
     side = (boxes[:, 2:] - boxes[:, :2] + 1).clamp(min=1).prod(dim=1).sqrt()
@@ -85,9 +85,9 @@ def pyramid_regions(count: int) -> tuple[Tensor, Tensor]:
 
 
 def roi_align_cases() -> Iterator[Case]:
-    """512 regions with 256 channels on P2 to P5, each level in a call of its own for torchvision.
+    """Yield ROIAlign of 512 regions with 256 channels on P2 to P5.
 
-    Putting torchvision's results of the levels into one tensor is left out.
+    torchvision is called once per level; merging its results into one tensor is not measured.
     """
     rois, levels = pyramid_regions(512)
     scales = [1 / 4, 1 / 8, 1 / 16, 1 / 32]
@@ -122,14 +122,14 @@ def roi_align_cases() -> Iterator[Case]:
 
 
 def measure(case: Case, rounds: int) -> list[tuple[float, float]]:
-    """Return the least wall-clock and processor seconds of each way, ours first."""
+    """Return the minimum wall-clock and CPU seconds of each implementation, ours first."""
     least = [(float("inf"), float("inf"))] * 2
     for turn in range(2 * (rounds + 1)):
         call = (case.ours, case.theirs)[turn % 2]
         wall, processor = time.perf_counter(), time.process_time()
         call()
         took = time.perf_counter() - wall, time.process_time() - processor
-        if turn > 1:  # the first of each warms up
+        if turn > 1:  # the first call of each warms up
             before = least[turn % 2]
             least[turn % 2] = min(before[0], took[0]), min(before[1], took[1])
     return least
@@ -138,14 +138,16 @@ def measure(case: Case, rounds: int) -> list[tuple[float, float]]:
 def main() -> None:
     """Measure the cases and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("word", nargs="?", default="", help="only cases with this in the name")
+    parser.add_argument(
+        "word", nargs="?", default="", help="run only cases whose name contains this"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=10)
     args = parser.parse_args()
     if not has_extension():
         parser.error("the extension is not built")
     torch.set_num_threads(args.threads)
-    print("| case | ours ms (CPU ms) | torchvision ms (CPU ms) | times faster |\n|---|---|---|---|")
+    print("| case | ours ms (CPU ms) | torchvision ms (CPU ms) | speedup |\n|---|---|---|---|")
     for case in itertools.chain(nms_cases(), roi_align_cases()):
         if args.word not in case.name:
             continue
