@@ -146,12 +146,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="folder for the random data, about 400 MB")
     parser.add_argument("--images", type=int, default=118287)
     parser.add_argument("--instances", type=int, default=860001)
-    parser.add_argument(
-        "--batches", type=int, default=1000, help="number of batches of two images per case"
-    )
-    parser.add_argument(
-        "--case", nargs=2, metavar=("KIND", "WORKERS"), help="measure only this case"
-    )
+    parser.add_argument("--batches", type=int, default=1000, help="batches of two images per case")
+    parser.add_argument("--case", nargs=2, metavar=("KIND", "WORKERS"), help="only this case")
     args = parser.parse_args()
     if args.case:
         result = measure(args.case[0], args.folder, int(args.case[1]), args.batches)

@@ -55,7 +55,7 @@ class Images(Dataset[Any]):
 
 
 class StandIn(nn.Module):
-    """Dummy model: 100 random boxes with masks per image; prints the resident memory at intervals."""
+    """Dummy model: 100 random boxes with masks per image; prints the memory at intervals."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,9 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--aligned", action="store_true", help="MODEL.ROI_MASK_HEAD.PASTE_ALIGNED")
-    parser.add_argument(
-        "--float-masks", action="store_true", help="keep the float masks, as earlier versions did"
-    )
+    parser.add_argument("--float-masks", action="store_true", help="keep the float masks")
     args = parser.parse_args()
     dataset = Images(args.images)
     loader = DataLoader(dataset, batch_size=8, collate_fn=BatchCollator())

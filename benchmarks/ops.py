@@ -138,9 +138,7 @@ def measure(case: Case, rounds: int) -> list[tuple[float, float]]:
 def main() -> None:
     """Measure the cases and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "word", nargs="?", default="", help="run only cases whose name contains this"
-    )
+    parser.add_argument("word", nargs="?", default="", help="only cases with this in the name")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=10)
     args = parser.parse_args()

@@ -192,9 +192,7 @@ def test_classes_are_stored_and_compared(tmp_path, caplog):
         expected = before if "cls_score" in name else content["model"]
         assert torch.equal(tensor, expected[name])
 
-    with pytest.raises(
-        ValueError, match=r"cannot resume .*dog.*cow.*to fine-tune, set MODEL.WEIGHT"
-    ):
+    with pytest.raises(ValueError, match=r"cannot resume .*dog.*cow.*fine-tune, set MODEL.WEIGHT"):
         of_classes(tmp_path / "a", "cat", "cow").load()
 
 
