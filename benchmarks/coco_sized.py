@@ -1,8 +1,9 @@
-"""Memory and start-up of a data set as large as COCO, beside torchvision's CocoDetection.
+"""Measure memory and startup time of a COCO-sized data set, also for CocoDetection.
 
-``python benchmarks/coco_sized.py FOLDER`` writes a drawn json of 118287 images and 860001 instances
-and two pictures into FOLDER, measures each case in a process of its own and prints a table. Linux
-only: memory is read from ``/proc/*/smaps_rollup``.
+``python benchmarks/coco_sized.py FOLDER`` writes a random JSON of 118287 images and 860001
+instances, and two image files, to FOLDER, measures each case in a separate process and prints a
+table. CocoDetection is that of torchvision. Linux only: memory is read from
+``/proc/*/smaps_rollup``.
 """
 
 import argparse
@@ -29,7 +30,7 @@ MIB = 2**20
 
 
 def write_data(folder: Path, num_images: int, num_instances: int) -> None:
-    """Write ``annotations.json`` and the two pictures that all its images name."""
+    """Write ``annotations.json`` and the two image files that all its entries refer to."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
     for name, (width, height) in SIZES.items():
@@ -54,7 +55,7 @@ def write_data(folder: Path, num_images: int, num_instances: int) -> None:
 
 
 def draw_annotation(rng: np.random.Generator, number: int, num_images: int) -> dict[str, Any]:
-    """Return an instance with a polygon of 8 to 40 vertices; one in a hundred is a crowd."""
+    """Return a random instance with a polygon of 8 to 40 vertices; 1 % are crowds."""
     corner, side = rng.uniform(0, 300, 2), rng.uniform(10, 150)
     points = (corner + side * rng.random((rng.integers(8, 41), 2))).round(2)
     annotation: dict[str, Any] = {
@@ -74,7 +75,7 @@ def draw_annotation(rng: np.random.Generator, number: int, num_images: int) -> d
 
 
 def memory(pid: int | str = "self") -> dict[str, float]:
-    """Return a process's memory in MiB: ``pss`` shares what is shared, ``uss`` is its alone."""
+    """Return the memory of a process in MiB: ``pss`` is proportional, ``uss`` is private memory."""
     fields = {}
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()[1:]:
         name, value = line.split(":")
@@ -86,9 +87,9 @@ def measure(kind: str, folder: Path, workers: int, batches: int) -> dict[str, fl
     """Build the data set and iterate over ``batches`` batches of two samples.
 
     Returns:
-        Seconds until it is built, on the clock and of the processor, and from then to the first
-        batch; MiB of the main process at its peak and afterwards, of a worker at the end, and of
-        all processes then.
+        Wall-clock and CPU seconds until the data set is built, and seconds from then to the first
+        batch; MiB of the main process at its peak and afterwards, and of a worker and of all
+        processes at the end.
     """
     torch.set_num_threads(1)
     before, began, before_cpu = memory(), time.perf_counter(), time.process_time()
@@ -125,8 +126,8 @@ def measure(kind: str, folder: Path, workers: int, batches: int) -> dict[str, fl
 def table(results: list[tuple[str, int, dict[str, float]]]) -> str:
     """Return the results as Markdown."""
     lines = [
-        "| data set | workers | built after (s) | its processor time (s) | then first batch (s) "
-        "| peak while building (MiB) | main process, grown by (MiB) "
+        "| data set | workers | built after (s) | CPU time (s) | then first batch (s) "
+        "| peak while building (MiB) | growth of the main process (MiB) "
         "| private memory of a worker (MiB) | all processes (MiB) |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
@@ -142,11 +143,11 @@ def table(results: list[tuple[str, int, dict[str, float]]]) -> str:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="where the drawn data go, about 400 MB")
+    parser.add_argument("folder", type=Path, help="folder for the random data, about 400 MB")
     parser.add_argument("--images", type=int, default=118287)
     parser.add_argument("--instances", type=int, default=860001)
-    parser.add_argument("--batches", type=int, default=1000, help="of two images, in each case")
-    parser.add_argument("--case", nargs=2, metavar=("KIND", "WORKERS"), help="measure this alone")
+    parser.add_argument("--batches", type=int, default=1000, help="batches of two images per case")
+    parser.add_argument("--case", nargs=2, metavar=("KIND", "WORKERS"), help="only this case")
     args = parser.parse_args()
     if args.case:
         result = measure(args.case[0], args.folder, int(args.case[1]), args.batches)
@@ -162,7 +163,7 @@ def main() -> None:
             command += ["--batches", str(args.batches)]
             output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             results.append((kind, workers, json.loads(output.splitlines()[-1])))
-    print(f"{size:.0f} MiB of json, {args.batches} batches of two images\n\n{table(results)}")
+    print(f"{size:.0f} MiB of JSON, {args.batches} batches of two images\n\n{table(results)}")
 
 
 if __name__ == "__main__":

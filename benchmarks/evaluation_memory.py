@@ -1,9 +1,9 @@
-"""Memory of an evaluation as large as COCO's: the resident set while the predictions come in.
+"""Measure the resident memory of a COCO-sized evaluation while predictions are collected.
 
-``python benchmarks/evaluation_memory.py`` runs the evaluation's own loop with a stand-in for the
-model, which gives 100 detections with masks ``[100, 1, 28, 28]`` in each image of 640 x 480; then
-it writes ``predictions.pth`` and the rows of COCO's json. With ``--float-masks`` the loop keeps
-what the model gives, masks and all, as earlier versions did.
+``python benchmarks/evaluation_memory.py`` runs the evaluation loop with a dummy model that returns
+100 detections with masks ``[100, 1, 28, 28]`` for each image of 640 x 480; then it writes
+``predictions.pth`` and the COCO result files. With ``--float-masks`` the loop keeps the float masks
+of the model, as earlier versions did.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def resident_mb() -> float:
 
 
 class Images(Dataset[Any]):
-    """Images of 640 x 480 whose pixels nobody looks at, and no annotations."""
+    """Blank images of 640 x 480 without annotations."""
 
     def __init__(self, count: int) -> None:
         self.id_to_img_map = {index: index + 1 for index in range(count)}
@@ -55,7 +55,7 @@ class Images(Dataset[Any]):
 
 
 class StandIn(nn.Module):
-    """100 random boxes an image, with blobs for masks; prints the resident set now and then."""
+    """Dummy model: 100 random boxes with masks per image; prints the memory at intervals."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class StandIn(nn.Module):
         return found
 
     def detections(self) -> BoxList:
-        """Return 100 detections of 15 to 400 pixels."""
+        """Return 100 random detections with sides of 15 to 400 pixels."""
 
         def draw(*shape: int) -> Tensor:
             return torch.rand(*shape, generator=self.generator)
@@ -98,11 +98,11 @@ class StandIn(nn.Module):
 
 
 def main() -> None:
-    """Run the loop, write the files, and print what they took."""
+    """Run the loop, write the files, and print the memory and time."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--aligned", action="store_true", help="MODEL.ROI_MASK_HEAD.PASTE_ALIGNED")
-    parser.add_argument("--float-masks", action="store_true", help="keep them, as it was before")
+    parser.add_argument("--float-masks", action="store_true", help="keep the float masks")
     args = parser.parse_args()
     dataset = Images(args.images)
     loader = DataLoader(dataset, batch_size=8, collate_fn=BatchCollator())
@@ -122,7 +122,7 @@ def main() -> None:
             evaluate_coco(dataset, predictions, iou_types=("bbox", "segm"), output_folder=folder)
             print(f"resident after writing bbox.json and segm.json: {resident_mb():.0f} MB")
     masks = args.images * DETECTIONS * SIDE * SIDE * 4 / 1e6
-    print(f"the float masks of {args.images} images alone: {masks:.0f} MB")
+    print(f"size of the float masks of {args.images} images: {masks:.0f} MB")
 
 
 if __name__ == "__main__":

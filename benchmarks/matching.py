@@ -1,7 +1,7 @@
-"""Time and memory of matching all anchors of an image with many objects.
+"""Measure time and memory of matching all anchors of an image with many objects.
 
-``python benchmarks/matching.py`` compares chunks with one matrix of all pairs, which it needs four
-of at once.
+``python benchmarks/matching.py`` matches in chunks, and with ``--whole`` through one matrix of all
+pairs, of which four are in memory at once.
 """
 
 import argparse
@@ -17,11 +17,11 @@ STRIDES = (4, 8, 16, 32, 64)
 
 
 def main() -> None:
-    """Match once, and print what it took."""
+    """Match once, and print the time and memory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--objects", type=int, default=500)
     parser.add_argument("--size", type=int, nargs=2, default=(800, 1344), metavar=("H", "W"))
-    parser.add_argument("--whole", action="store_true", help="one matrix instead of chunks")
+    parser.add_argument("--whole", action="store_true", help="use one matrix instead of chunks")
     args = parser.parse_args()
     torch.manual_seed(0)
     generator = AnchorGenerator((32, 64, 128, 256, 512), anchor_strides=STRIDES)

@@ -1,7 +1,7 @@
-"""Speed of the operators beside torchvision's, in one process and turn by turn (A B A B ...).
+"""Compare the speed of our operators and torchvision's, interleaved in one process (A B A B ...).
 
-``python benchmarks/ops.py [--threads 2] [--rounds 10] [WORD]`` prints, for each case whose name has
-the word in it, the least time of a call and the least processor time of all threads.
+``python benchmarks/ops.py [--threads 2] [--rounds 10] [WORD]`` prints, for each case whose name
+contains WORD, the minimum wall-clock time and the minimum CPU time of a call.
 """
 
 import argparse
@@ -22,7 +22,7 @@ SIZE = (1216, 800)  # width and height of the image
 
 
 def draw_boxes(kind: str, count: int) -> tuple[Tensor, Tensor]:
-    """Return boxes and scores: anywhere ("random"), or around 300 objects, as of an RPN."""
+    """Return boxes and scores, uniform (``"random"``) or around 300 objects like RPN proposals."""
     draw = torch.Generator().manual_seed(0)
     places = count if kind == "random" else 300
     center = torch.rand(places, 2, generator=draw) * torch.tensor(SIZE)
@@ -36,10 +36,10 @@ def draw_boxes(kind: str, count: int) -> tuple[Tensor, Tensor]:
 
 
 def nms_cases() -> Iterator[Case]:
-    """12000 boxes at 0.7: of one group (C4), and of 5 levels or 80 classes."""
+    """Yield NMS of 12000 boxes at 0.7: in one group (C4), and in 5 levels or 80 classes."""
     for kind in ("clustered", "random"):
         boxes, scores = draw_boxes(kind, 12000)
-        wider = boxes + torch.tensor([0, 0, 1, 1])  # makes torchvision's rule ours
+        wider = boxes + torch.tensor([0, 0, 1, 1])  # makes torchvision's rule equal to ours
         yield Case(
             f"nms, 12000 {kind} boxes",
             lambda b=boxes, s=scores: nms(b, s, 0.7),
@@ -61,7 +61,7 @@ def nms_cases() -> Iterator[Case]:
 
 
 def pyramid_regions(count: int) -> tuple[Tensor, Tensor]:
-    """Return regions [R, 5] of one image and their levels among P2 to P5 (FPN, eq. 1)."""
+    """Return regions ``[R, 5]`` of one image and their levels from P2 to P5 (FPN, eq. 1)."""
     boxes, _ = draw_boxes("clustered", count)
     boxes = boxes.clamp(min=0).minimum(torch.tensor([*SIZE, *SIZE]) - 1.0)
     side = (boxes[:, 2:] - boxes[:, :2] + 1).clamp(min=1).prod(dim=1).sqrt()
@@ -70,9 +70,9 @@ def pyramid_regions(count: int) -> tuple[Tensor, Tensor]:
 
 
 def roi_align_cases() -> Iterator[Case]:
-    """512 regions with 256 channels on P2 to P5, each level in a call of its own for torchvision.
+    """Yield ROIAlign of 512 regions with 256 channels on P2 to P5.
 
-    Putting torchvision's results of the levels into one tensor is left out.
+    torchvision is called once per level; merging its results into one tensor is not measured.
     """
     rois, levels = pyramid_regions(512)
     scales = [1 / 4, 1 / 8, 1 / 16, 1 / 32]
@@ -107,14 +107,14 @@ def roi_align_cases() -> Iterator[Case]:
 
 
 def measure(case: Case, rounds: int) -> list[tuple[float, float]]:
-    """Return the least wall-clock and processor seconds of each way, ours first."""
+    """Return the minimum wall-clock and CPU seconds of each implementation, ours first."""
     least = [(float("inf"), float("inf"))] * 2
     for turn in range(2 * (rounds + 1)):
         call = (case.ours, case.theirs)[turn % 2]
         wall, processor = time.perf_counter(), time.process_time()
         call()
         took = time.perf_counter() - wall, time.process_time() - processor
-        if turn > 1:  # the first of each warms up
+        if turn > 1:  # the first call of each warms up
             before = least[turn % 2]
             least[turn % 2] = min(before[0], took[0]), min(before[1], took[1])
     return least
@@ -130,7 +130,7 @@ def main() -> None:
     if not has_extension():
         parser.error("the extension is not built")
     torch.set_num_threads(args.threads)
-    print("| case | ours ms (CPU ms) | other ms (CPU ms) | times faster |\n|---|---|---|---|")
+    print("| case | ours ms (CPU ms) | other ms (CPU ms) | speedup |\n|---|---|---|---|")
     for case in itertools.chain(nms_cases(), roi_align_cases(), mask_cases(SIZE)):
         if args.word not in case.name:
             continue

@@ -1,4 +1,4 @@
-"""A table of finished runs: ``python benchmarks/summary.py RUN_FOLDER ...`` prints Markdown.
+"""Print a Markdown table of finished runs: ``python benchmarks/summary.py RUN_FOLDER ...``.
 
 A run folder is the OUTPUT_DIR of ``tools/train_net.py`` or of the demo.
 """
@@ -17,14 +17,14 @@ COLUMNS = (
     "class score",
     "seconds per step",
 )
-_FOUND = "box IoU > 0.5"  # the group of detections in results.json
+_FOUND = "box IoU > 0.5"  # group of detections in results.json
 
 
 def row(folder: Path) -> list[float]:
     """Return the values of ``COLUMNS`` for a run.
 
     Raises:
-        FileNotFoundError: the run was not evaluated.
+        FileNotFoundError: the run has not been evaluated.
     """
     evaluations = sorted(folder.glob("inference/*/results.json"))
     if not evaluations:
@@ -43,7 +43,7 @@ def row(folder: Path) -> list[float]:
 
 
 def table(folders: list[Path]) -> str:
-    """Return the Markdown table of several runs with their mean."""
+    """Return a Markdown table of several runs and their mean."""
     rows = {str(folder): row(folder) for folder in folders}
     if len(rows) > 1:
         rows["mean"] = [statistics.fmean(column) for column in zip(*rows.values(), strict=True)]

@@ -1,22 +1,23 @@
-// The one registration file: the schema of every op, and the Python module that carries them.
-// Kernels are registered by cpu.cpp and cuda.cu of each folder, fakes and gradients by
+// The schemas of all ops, and the Python module that loads them. Kernels are registered in cpu.cpp
+// and cuda.cu of each folder, fake implementations and gradients in
 // maskrcnn_benchmark/layers/_ops.py.
 #include <Python.h>
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(maskrcnn_benchmark, m) {
-  // boxes [N, 4] and groups [N] in the order (group, descending score) -> keep [N] bool, at most
-  // max_keep of a group (0: all)
+  // boxes [N, 4] and groups [N], sorted by group and descending score -> keep [N] bool, at most
+  // max_keep per group (0: no limit)
   m.def(
       "nms(Tensor boxes, Tensor groups, float threshold, float pixel_offset, int max_keep) -> "
       "Tensor");
-  // the same, and scores [N] -> the lowered scores [N] and keep [N] bool: not below min_score, at
-  // most max_keep of a group
+  // as above with scores [N] -> the lowered scores [N] and keep [N] bool: not below min_score, at
+  // most max_keep per group
   m.def(
       "soft_nms(Tensor boxes, Tensor scores, Tensor groups, bool gaussian, float parameter, "
       "float min_score, float pixel_offset, int max_keep) -> (Tensor, Tensor)");
 
-  // features, a list of [N, C, H, W], rois [R, 5], levels [R] -> [R, C, pooled_height, pooled_width]
+  // features, a list of [N, C, H, W], rois [R, 5], levels [R] -> [R, C, pooled_height,
+  // pooled_width]
   m.def(
       "roi_align(Tensor[] features, Tensor rois, Tensor levels, float[] spatial_scales, "
       "SymInt pooled_height, SymInt pooled_width, int sampling_ratio, bool aligned) -> Tensor");
@@ -27,7 +28,7 @@ STABLE_TORCH_LIBRARY(maskrcnn_benchmark, m) {
       "bool channels_last) -> Tensor[]");
 
   // input [N, C, H, W], rois [R, 5]
-  // -> the pooled values, and the flat position of each in its plane (-1: none), int32
+  // -> the pooled values, and the flat index of each in its plane (-1: none), int32
   m.def(
       "roi_pool(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, "
       "SymInt pooled_width) -> (Tensor, Tensor)");
@@ -58,7 +59,7 @@ constexpr int kWithCuda = 1;
 constexpr int kWithCuda = 0;
 #endif
 
-// An empty module: importing it loads this library, which registers the ops.
+// An empty module; importing it loads this library, which registers the ops.
 PyMODINIT_FUNC PyInit__C() {
   static PyModuleDef definition = {
       PyModuleDef_HEAD_INIT, "_C", nullptr, -1, nullptr, nullptr, nullptr, nullptr, nullptr};

@@ -1,5 +1,5 @@
-// Boxes x1, y1, x2, y2 in pixels. `offset` is what a box is wider than x2 - x1: 1 where both ends
-// are pixels that belong to it (the legacy convention), 0 for continuous coordinates.
+// Boxes x1, y1, x2, y2 in pixels, of width x2 - x1 + offset. The offset is 1 for inclusive boxes
+// (the legacy convention) and 0 for continuous coordinates.
 #pragma once
 
 #include "host_device.h"

@@ -1,5 +1,4 @@
-// What every op does to its arguments before the loop: look at them, complain, make them
-// contiguous.
+// Argument checks and conversions shared by all ops.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -49,7 +48,7 @@ inline void check_same_device(const char* op, const char* name, const Tensor& te
         device_of(reference), ", got ", device_of(tensor));
 }
 
-// Calls body(T{}) with the C++ type T of a floating `type`.
+// Calls body(T{}) with the C++ type T of a floating-point `type`.
 template <typename Body>
 auto dispatch_floating(const char* op, const char* name, ScalarType type, const Body& body) {
   switch (type) {
@@ -74,34 +73,34 @@ inline void check_integer(const char* op, const char* name, const Tensor& tensor
         op, "expected ", name, " of an integer type, got ", torch::headeronly::toString(type));
 }
 
-// The dtype of maskrcnn::Accumulator for values of the given dtype.
+// The dtype of maskrcnn::Accumulator for the given dtype.
 inline ScalarType accumulator_type(ScalarType type) {
   return type == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
 }
 
-// A tensor of the given dtype that lies in memory as before, the tensor itself where it is one.
+// The tensor in the given dtype and its own memory format; no copy if it has that dtype.
 inline Tensor to_type(const Tensor& tensor, ScalarType type) {
   return tensor.scalar_type() == type ? tensor : torch::stable::to(tensor, type);
 }
 
-// A contiguous tensor of the given dtype, the tensor itself where it is one.
+// The tensor in the given dtype, contiguous; no copy if it already is.
 inline Tensor contiguous_as(const Tensor& tensor, ScalarType type) {
   return torch::stable::contiguous(to_type(tensor, type));
 }
 
-// A new tensor full of zeros, of the device of `like`.
+// A new tensor of zeros on the device of `like`.
 inline Tensor zeros(const Tensor& like, torch::headeronly::IntHeaderOnlyArrayRef size,
                     ScalarType type) {
   return torch::stable::new_zeros(like, size, type);
 }
 
-// Whether a tensor [N, C, H, W] lies in memory as [N, H, W, C], and not as it is written.
+// Whether a tensor [N, C, H, W] is in channels_last and not also in contiguous format.
 inline bool is_channels_last(const Tensor& tensor) {
   using torch::stable::transpose;
   return !tensor.is_contiguous() && transpose(transpose(tensor, 1, 3), 1, 2).is_contiguous();
 }
 
-// A tensor [N, C, H, W] that lies in memory in one of both ways, the tensor itself where it does.
+// The tensor [N, C, H, W] in one of the two memory formats; no copy if it already is.
 inline Tensor contiguous_in(const Tensor& tensor, bool channels_last) {
   using torch::headeronly::MemoryFormat;
   return torch::stable::contiguous(
@@ -113,7 +112,7 @@ inline Tensor written_as_nchw(const Tensor& nhwc) {
   return transpose(transpose(nhwc, 1, 2), 1, 3);
 }
 
-// New tensors [N, C, H, W] of the device of `like`, in either way; `empty_in` also of its dtype.
+// New tensors [N, C, H, W] on the device of `like` in either format; `empty_in` also in its dtype.
 inline Tensor empty_in(const Tensor& like, const std::array<int64_t, 4>& size, bool channels_last) {
   const auto [n, c, h, w] = size;
   if (channels_last) return written_as_nchw(torch::stable::new_empty(like, {n, h, w, c}));
@@ -155,8 +154,8 @@ inline void check_gradient(const char* op, const Tensor& grad, const Tensor& roi
         ", C, pooled_height, pooled_width], got ", shape_of(grad));
 }
 
-// CPU only: on CUDA this would wait for the device, and the kernels answer NaN there, as they do
-// where CUDA is emulated.
+// CPU only: on CUDA this would synchronize, so the kernels return NaN instead, as they do where
+// CUDA is emulated.
 inline bool checks_indices(const Tensor& tensor) {
 #if defined(MASKRCNN_EMULATED_CUDA)
   return false;

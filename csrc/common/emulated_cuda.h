@@ -1,10 +1,10 @@
-// What a host compiler needs to compile cuda.cu, so that the launches and the indexing of the CUDA
-// kernels run and are tested where there is no GPU. tests/helpers/emulated_cuda.py builds it, as a
-// library of its own with -DMASKRCNN_EMULATED_CUDA; the extension never holds it.
+// Definitions that let a host compiler compile cuda.cu, so that the launches and the indexing of
+// the CUDA kernels can be tested without a GPU. tests/helpers/emulated_cuda.py builds it as a
+// separate library with -DMASKRCNN_EMULATED_CUDA; it is never part of the extension.
 //
-// Threads run one after the other, the last first, since CUDA promises no order. The memory is the
-// host's, so that the kernels can be run under AddressSanitizer. There is no barrier, no shared
-// memory and no warp: a kernel that has them does not compile here.
+// Threads run sequentially in reverse order, because CUDA guarantees no order. Memory is host
+// memory, so that the kernels can run under AddressSanitizer. Barriers, shared memory and warps are
+// not emulated: a kernel that uses them does not compile here.
 #pragma once
 
 #include <torch/csrc/stable/library.h>
@@ -16,20 +16,20 @@
 #define __global__
 #define __device__
 
-// The dispatch key of every registration after this line: tensors of the CPU.
+// The dispatch key of all registrations below: CPU tensors.
 #undef STABLE_TORCH_LIBRARY_IMPL
 #define STABLE_TORCH_LIBRARY_IMPL(ns, key, m) _STABLE_TORCH_LIBRARY_IMPL(ns, CPU, m, C10_UID)
 
 namespace maskrcnn::emulated_cuda {
 
-// An index or a size of the grid; kernels of this project use one dimension.
+// An index into or a size of the grid; our kernels use one dimension.
 struct OneDimension {
   unsigned int x;
 };
 
 inline thread_local OneDimension block_index{}, block_size{}, grid_size{}, thread_index{};
 
-// Runs the grid. Throws what CUDA answers with an error: a grid of no blocks, or of too many.
+// Runs the grid. Throws where CUDA fails: for a grid with no or too many blocks.
 template <typename Thread>
 void run(int64_t blocks, int threads, const Thread& thread) {
   if (blocks < 1 || blocks > 0x7fffffff) {

@@ -7,7 +7,7 @@
 
 namespace maskrcnn {
 
-// Boxes [N, 4] in the order (group, descending score). Boxes of different groups never meet.
+// Boxes [N, 4] sorted by group and descending score. Boxes of different groups never interact.
 template <typename A>
 struct GroupedBoxes {
   const A* boxes;

@@ -1,5 +1,5 @@
-// What the operators on grouped boxes share: the check of the tensors, the view that kernels take,
-// and the loop over the groups on the CPU.
+// Shared code of the operators on grouped boxes: argument checks, the view that kernels take, and
+// the CPU loop over groups.
 #pragma once
 
 #include <vector>
@@ -18,7 +18,7 @@ inline void check_grouped_boxes(const char* op, const Tensor& boxes, const Tenso
   check_integer(op, "groups", groups);
 }
 
-// A view of contiguous tensors, which must outlive it.
+// A view of contiguous tensors, which must outlive the view.
 template <typename A>
 GroupedBoxes<A> grouped_boxes(const Tensor& boxes, const Tensor& groups, double pixel_offset) {
   return {.boxes = boxes.const_data_ptr<A>(),
@@ -27,9 +27,9 @@ GroupedBoxes<A> grouped_boxes(const Tensor& boxes, const Tensor& groups, double 
           .offset = static_cast<A>(pixel_offset)};
 }
 
-// Calls body(begin) for the first box of each group. A thread has groups of its own, as many as
-// have about pairs_per_thread pairs of boxes. A parallel loop in the body has all threads where
-// there is one group, else it is a plain loop.
+// Calls body(begin) for the first box of each group. Each thread processes whole groups with about
+// pairs_per_thread pairs of boxes. A parallel loop in the body uses all threads if there is one
+// group, and is sequential otherwise.
 template <typename A, typename Body>
 void for_each_group_on_cpu(const GroupedBoxes<A>& boxes, int64_t pairs_per_thread,
                            const Body& body) {

@@ -1,4 +1,4 @@
-// What lets one header serve g++ and nvcc.
+// Definitions that let g++ and nvcc share headers.
 #pragma once
 
 #include <type_traits>
@@ -11,13 +11,12 @@
 
 namespace maskrcnn {
 
-// The type in which values of type T are computed and summed: double for double, float for the
-// rest.
+// The type in which values of type T are computed and summed: double for double, float otherwise.
 template <typename T>
 using Accumulator = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
-// *target += value; atomic on the device, where several threads may own the same target. On the
-// host a target has one owner.
+// *target += value; atomic on the device, where several threads may write to the same target. On
+// the host each target belongs to one thread.
 template <typename A>
 MASKRCNN_HOST_DEVICE void accumulate(A* target, A value) noexcept {
 #if defined(__CUDA_ARCH__)

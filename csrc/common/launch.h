@@ -1,5 +1,5 @@
-// The one launch of a kernel on CUDA, and the grid-stride loop. Read by nvcc and, to run the same
-// sources without a GPU, by a host compiler with emulated_cuda.h in CUDA's place.
+// Kernel launch on CUDA, and the grid-stride loop. Compiled by nvcc or, to run the same sources
+// without a GPU, by a host compiler with emulated_cuda.h instead of CUDA.
 #pragma once
 
 #if defined(MASKRCNN_EMULATED_CUDA)
@@ -18,7 +18,7 @@ namespace maskrcnn {
 
 constexpr int kThreadsPerBlock = 256;
 #if defined(MASKRCNN_EMULATED_CUDA)
-constexpr int64_t kMaxBlocks = 2;  // so that small tests too need more elements than threads
+constexpr int64_t kMaxBlocks = 2;  // so that even small tests have more elements than threads
 #else
 constexpr int64_t kMaxBlocks = 1 << 16;
 #endif
@@ -30,12 +30,12 @@ __global__ void for_each_kernel(int64_t count, const Body body) {
   for (int64_t i = first; i < count; i += stride) body(i);
 }
 
-// Starts `blocks` blocks of kThreadsPerBlock threads on the device of `like` and the stream that
-// torch works on there. What a kernel points to must be memory of the device.
+// Launches `blocks` blocks of kThreadsPerBlock threads on the device of `like` and the current
+// torch stream there. Pointers in the kernel's parameters must be device memory.
 template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), int64_t blocks,
             [[maybe_unused]] const torch::stable::Tensor& like, const Arguments&... arguments) {
-  static_assert((0 + ... + sizeof(Parameters)) <= 4096, "a kernel takes 4 KiB of arguments");
+  static_assert((0 + ... + sizeof(Parameters)) <= 4096, "kernel arguments are limited to 4 KiB");
 #if defined(MASKRCNN_EMULATED_CUDA)
   emulated_cuda::run(blocks, kThreadsPerBlock, [&] { kernel(arguments...); });
 #else
@@ -49,7 +49,7 @@ void launch(void (*kernel)(Parameters...), int64_t blocks,
 #endif
 }
 
-// Calls body(i) for i in [0, count), a thread each, on the device of `like`.
+// Calls body(i) for i in [0, count), one thread per index, on the device of `like`.
 template <typename Body>
 void for_each_on_cuda(int64_t count, const torch::stable::Tensor& like, const Body& body) {
   if (count == 0) return;

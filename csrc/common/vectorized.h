@@ -1,13 +1,13 @@
-// Kernels that are compiled several times over, for wider and wider vectors; the loader takes the
-// widest that the CPU has.
+// Function multiversioning: kernels are compiled for several vector widths, and the loader selects
+// the widest that the CPU supports.
 #pragma once
 
-// Put before a function, a template too, whose loops are worth it; what it calls must be inlined
-// into it to be a part of the copies. Every copy gives the same bits: the build forbids contraction
-// to fused multiply-adds (-ffp-contract=off) and reordered sums, whatever a CPU offers.
+// Put this before a function or template with hot loops; functions that it calls are vectorized
+// only if they are inlined. All versions give identical results, because the build disables
+// contraction to fused multiply-adds (-ffp-contract=off) and reordering of sums.
 //
-// GCC with glibc on x86-64 can do that; elsewhere there is one copy, for the baseline of the
-// platform. -DMASKRCNN_VECTORIZED= at the build asks for one copy everywhere.
+// This needs GCC with glibc on x86-64; elsewhere there is one version for the baseline of the
+// platform. Building with -DMASKRCNN_VECTORIZED= gives a single version everywhere.
 #if !defined(MASKRCNN_VECTORIZED)
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__CUDACC__)

@@ -7,13 +7,14 @@
 namespace maskrcnn {
 namespace {
 
-// Candidates of a group that meet the boxes kept so far on all threads, before one thread chooses
-// among them. Small enough that `max_keep` ends the work early, large enough that threads pay.
+// Number of candidates of a group that all threads compare with the boxes kept so far, before one
+// thread selects among them. Small enough for an early exit by `max_keep`, large enough for threads
+// to pay off.
 constexpr int64_t kBlock = 1024;
 constexpr int64_t kCandidatesPerThread = 128;
 constexpr int64_t kPairsPerThread = int64_t{1} << 22;  // about a millisecond
 
-// Greedy, in the group that begins at `begin`: a box stays if no box that stays suppresses it.
+// Greedy NMS in the group that begins at `begin`: a box is kept if no kept box suppresses it.
 template <typename A>
 void suppress_group(const Nms<A>& op, int64_t begin, KeptBoxes<A> kept, bool* keep) noexcept {
   const int64_t group = op.boxes.groups[begin];

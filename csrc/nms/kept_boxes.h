@@ -1,4 +1,4 @@
-// The boxes that are kept so far in a group, for the CPU: a vector of them meets a candidate at
+// The boxes kept so far in a group, for the CPU: a candidate is compared with a vector of them at
 // once.
 #pragma once
 
@@ -7,7 +7,8 @@
 
 namespace maskrcnn {
 
-// Columns of memory that has room for the whole group. No torch, and nothing here allocates.
+// Stores one array per coordinate in memory with room for the whole group. Uses no torch and
+// allocates nothing.
 template <typename A>
 struct KeptBoxes {
   A *x1, *y1, *x2, *y2, *area;
@@ -25,9 +26,9 @@ struct KeptBoxes {
   }
 };
 
-// Whether a kept box among [begin, end) may suppress the candidate. It never says no where the rule
-// says yes: rounding is monotone, so common / all > threshold > 0 implies that common, too, is not
-// below the rounded threshold * all. No division, and a form that compilers turn into vectors.
+// Whether a kept box among [begin, end) may suppress the candidate. There are no false negatives:
+// rounding is monotone, so common / all > threshold > 0 implies that common is not below the
+// rounded threshold * all. Without division, and in a form that compilers vectorize.
 template <typename A>
 [[gnu::always_inline]] inline bool may_suppress(const KeptBoxes<A>& kept, int64_t begin,
                                                 int64_t end, const A* box, A area, A offset,
@@ -45,8 +46,8 @@ template <typename A>
 
 constexpr int64_t kChunk = 64;
 
-// Whether a kept box from `begin` on suppresses box i. The rule decides, but only where the vectors
-// find something.
+// Whether a kept box from `begin` on suppresses box i. The exact rule is evaluated only if the
+// vectorized test above is positive.
 template <typename A>
 MASKRCNN_VECTORIZED bool is_suppressed(const Nms<A>& op, const KeptBoxes<A>& kept, int64_t begin,
                                        int64_t i) noexcept {

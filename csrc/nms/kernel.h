@@ -1,4 +1,4 @@
-// The rule of non-maximum suppression, in one place for CPU and CUDA, and the passes of CUDA.
+// The rule of non-maximum suppression, shared by CPU and CUDA, and the CUDA passes.
 #pragma once
 
 #include "../common/grouped_boxes.h"
@@ -9,10 +9,9 @@ template <typename A>
 struct Nms {
   GroupedBoxes<A> boxes;
   A threshold;
-  int64_t max_keep;  // of each group; 0 for all
+  int64_t max_keep;  // per group; 0 for no limit
 
-  // Strictly above the threshold: a pair at exactly the threshold stays. A threshold of 0 or less
-  // suppresses nothing.
+  // The IoU must be strictly above the threshold. A threshold of 0 or less suppresses nothing.
   MASKRCNN_HOST_DEVICE bool suppresses(int64_t better, int64_t worse) const noexcept {
     return threshold > A(0) && boxes.iou(better, worse) > threshold;
   }
@@ -22,10 +21,10 @@ struct Nms {
   }
 };
 
-// On CUDA the boxes are done in bands of kBand, in three passes a band, each with a thread for each
-// index: all pairs inside the band, a bit each; the greedy choice inside the band, a thread for
-// each group; and what the chosen ones strike out behind the band. Every pair inside a group is
-// looked at once at most, the host waits for nothing, and the memory is 8 words a box of one band.
+// On CUDA the boxes are processed in bands of kBand, with three passes per band: compute one bit
+// for each pair inside the band; select greedily inside the band, with one thread per group; and
+// suppress the boxes behind the band by the selected ones. Each pair inside a group is tested at
+// most once, there is no host synchronization, and the memory is 8 words per box of one band.
 constexpr int64_t kWordBits = 64;
 constexpr int64_t kBandWords = 8;
 constexpr int64_t kBand = kWordBits * kBandWords;
@@ -36,7 +35,7 @@ struct NmsBand {
   int64_t begin, end;
   uint64_t* words;  // [kBand, kBandWords]: bit j of row i: box i suppresses the later box j
   bool* keep;       // [N]
-  // How many boxes of the group at the border of two bands are kept, before and after this one.
+  // Number of kept boxes of the group at the border of two bands, before and after this band.
   const int64_t* kept_before;
   int64_t* kept_after;
 };
@@ -61,7 +60,7 @@ struct NmsPairs {
   }
 };
 
-// Chooses in the part of a group that lies in the band, if the box at begin + index is its first.
+// Selects in the part of a group inside the band, if the box at begin + index is the first of it.
 template <typename A>
 struct NmsChoice {
   NmsBand<A> band;
@@ -81,7 +80,7 @@ struct NmsChoice {
       const bool is_kept = band.keep[i] && !is_struck && !band.op.is_full(kept);
       band.keep[i] = is_kept;
       kept += is_kept;
-      // every row is read, kept or not: the loads then wait for nothing
+      // every row is read, kept or not, so that the loads depend on nothing
       const uint64_t mask = is_kept ? ~uint64_t{0} : 0;
       for (int64_t w = 0; w < kBandWords; ++w) {
         struck[w] |= band.words[row * kBandWords + w] & mask;
@@ -91,8 +90,8 @@ struct NmsChoice {
   }
 };
 
-// Strikes out the box at end + index if one that is kept in the band suppresses it, or its group is
-// full.
+// Drops the box at end + index if a kept box of the band suppresses it, or if its group already has
+// max_keep boxes.
 template <typename A>
 struct NmsStrike {
   NmsBand<A> band;

@@ -1,5 +1,5 @@
-// nms as the dispatcher sees it: check, allocate, and let the device loop.
-// Loops has suppress(Nms<A>, keep), which strikes out boxes in keep [N] bool.
+// The registered op nms: checks arguments, allocates, and runs the loop of the device.
+// Loops has suppress(Nms<A>, keep), which clears suppressed boxes in keep [N] bool.
 #pragma once
 
 #include "../common/checks.h"

@@ -12,10 +12,10 @@
 namespace maskrcnn {
 namespace {
 
-// Channels whose sums stay in the cache of first level.
+// Number of channels whose sums fit into the L1 cache.
 constexpr int64_t kChannels = 256;
 
-// Less work than this is not worth a thread.
+// Minimum amount of work per thread.
 constexpr int64_t kElementsPerThread = 1 << 12;
 
 int64_t grain(int64_t elements) {
@@ -52,7 +52,8 @@ MASKRCNN_INLINE void pool_region(const RoiAlignForward<T>& forward,
   }
 }
 
-// channels_last: what one region brings to channels [first, first + count) of its feature map.
+// channels_last: adds the gradient of one region to channels [first, first + count) of its feature
+// map.
 template <typename T>
 MASKRCNN_INLINE void spread_region(const RoiAlignBackward<T>& backward,
                                    const RoiTables<Accumulator<T>>& tables, int64_t roi,
@@ -75,7 +76,7 @@ MASKRCNN_INLINE void spread_region(const RoiAlignBackward<T>& backward,
   }
 }
 
-// Channels in the middle: all bins of one region in one channel. `window` holds a row of it.
+// Contiguous: all bins of one region in one channel. `window` holds one of its rows.
 template <typename T>
 MASKRCNN_INLINE void pool_plane(const RoiAlignForward<T>& forward,
                                 const RoiTables<Accumulator<T>>& tables, int64_t roi,
@@ -102,7 +103,7 @@ MASKRCNN_INLINE void pool_plane(const RoiAlignForward<T>& forward,
   }
 }
 
-// Channels in the middle: what one region brings to one channel of its feature map.
+// Contiguous: adds the gradient of one region to one channel of its feature map.
 template <typename T>
 MASKRCNN_INLINE void spread_plane(const RoiAlignBackward<T>& backward,
                                   const RoiTables<Accumulator<T>>& tables, int64_t roi,
@@ -166,8 +167,8 @@ MASKRCNN_VECTORIZED void spread_planes(const RoiAlignBackward<T>& backward,
   }
 }
 
-// A thread has regions of its own (forward, channels_last) or channels (all else). Where it walks
-// through planes, it has a row of a window of its own too.
+// Threads are distributed over regions (forward, channels_last) or channels (otherwise). A thread
+// that processes planes has its own row buffer.
 struct CpuLoops {
   template <typename T>
   static void forward(const RoiAlignForward<T>& forward, const Tensor&) {

@@ -19,17 +19,17 @@ struct RoiLevel {
   A scale;  // cells per pixel of the image
 };
 
-// Where one region is pooled from.
+// The location of one region in its feature map.
 template <typename A>
 struct RoiGrid {
   RoiAxis<A> y;
   RoiAxis<A> x;
   int64_t image;
   int level;
-  bool valid;  // false: the answer is NaN and there is no gradient
+  bool valid;  // false: the result is NaN and there is no gradient
 };
 
-// A bin of the result.
+// A bin of the output.
 struct RoiBin {
   int64_t roi;
   int64_t channel;
@@ -40,7 +40,7 @@ struct RoiBin {
 template <typename A>
 struct RoiAlign {
   const A* rois;          // [R, 5]: image, x1, y1, x2, y2 in pixels of the image
-  const int64_t* levels;  // [R]: the feature map of each region
+  const int64_t* levels;  // [R]: index of the feature map of each region
   int64_t count;          // R
   int64_t images;
   int64_t channels;
@@ -49,8 +49,8 @@ struct RoiAlign {
   int pooled_height;
   int pooled_width;
   int sampling_ratio;  // samples per bin and axis; <= 0: one per cell of the feature map
-  bool aligned;        // pixel centres at +0.5; otherwise the legacy rule, with sizes of at least 1
-  bool channels_last;  // how feature maps and result lie in memory
+  bool aligned;        // pixel centers at +0.5; otherwise the legacy rule with sizes of at least 1
+  bool channels_last;  // memory format of feature maps and output
 
   MASKRCNN_HOST_DEVICE int64_t bins() const noexcept {
     return static_cast<int64_t>(pooled_height) * pooled_width;
@@ -74,7 +74,7 @@ struct RoiAlign {
     return result;
   }
 
-  // The bin of element `index` of the result as it lies in memory.
+  // The bin of element `index` of the output in memory order.
   MASKRCNN_HOST_DEVICE RoiBin bin(int64_t index) const noexcept {
     RoiBin result;
     if (channels_last) {
@@ -92,7 +92,7 @@ struct RoiAlign {
     return result;
   }
 
-  // The distance in memory of two cells of a row.
+  // The stride in memory between neighboring cells of a row.
   MASKRCNN_HOST_DEVICE int64_t cell_stride() const noexcept { return channels_last ? channels : 1; }
 
   // The first cell of one channel of a feature map.
@@ -142,7 +142,7 @@ struct RoiAlignForward {
   }
 };
 
-// Adds what each element of gradient [R, C, pooled_height, pooled_width] brings.
+// Adds the contribution of each element of gradient [R, C, pooled_height, pooled_width].
 template <typename T>
 struct RoiAlignBackward {
   using A = Accumulator<T>;

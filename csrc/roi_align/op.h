@@ -1,6 +1,6 @@
-// roi_align as the dispatcher sees it: check, allocate, and let the device loop.
-// Loops has forward(RoiAlignForward<T>, like) and backward(RoiAlignBackward<T>, like), where `like`
-// is a tensor of the device.
+// The registered ops roi_align and roi_align_backward: check arguments, allocate, and run the loop
+// of the device. Loops has forward(RoiAlignForward<T>, like) and backward(RoiAlignBackward<T>,
+// like), where `like` is a tensor on the device.
 #pragma once
 
 #include <vector>
@@ -18,7 +18,7 @@ inline void check_levels(const char* op, const Tensor& levels, const Tensor& roi
   check_same_device(op, "levels", levels, rois);
 }
 
-// Where checks_indices(), as check_batch_indices.
+// Called if checks_indices(), like check_batch_indices.
 inline void check_level_indices(const char* op, const int64_t* levels, int64_t count, int known) {
   for (int64_t k = 0; k < count; ++k) {
     check(levels[k] >= 0 && levels[k] < known, op, "expected levels in [0, ", known, "), got ",
@@ -48,7 +48,7 @@ inline void check_same_kind(const char* op, const std::vector<Tensor>& features)
   }
 }
 
-// The options of both ops that need a look.
+// Checks the options of both ops.
 template <typename A>
 RoiAlign<A> make_roi_align(const char* name, const Tensor& rois, const Tensor& levels,
                            const std::vector<double>& scales, int64_t sampling_ratio) {
@@ -107,7 +107,7 @@ Tensor roi_align(const std::vector<Tensor>& features, const Tensor& rois, const 
   return output;
 }
 
-// The sum is kept in the accumulator's dtype and rounded once.
+// Sums in the dtype of the accumulator and rounds once.
 template <typename Loops>
 std::vector<Tensor> roi_align_backward(const Tensor& grad, const Tensor& rois, const Tensor& levels,
                                        const std::vector<double>& spatial_scales,

@@ -1,4 +1,4 @@
-// What the CPU loops know of every region before they start: all channels share it.
+// Per-region tables that the CPU loops compute once for all channels.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace maskrcnn {
 
-// Lists of taps, one after the other.
+// Concatenated lists of taps.
 template <typename A>
 class TapLists {
  public:
@@ -35,22 +35,22 @@ class TapLists {
 
 template <typename A>
 struct RoiTables {
-  // Where a region lies.
+  // The location of a region.
   struct Place {
     RoiGrid<A> grid;
     int x_begin;  // columns [x_begin, x_begin + width) hold all taps of x
     int width;
-    int64_t first_column;  // list of `bins_of_columns`
+    int64_t first_column;  // index into `bins_of_columns`
     int64_t columns;
   };
 
   std::vector<Place> places;
-  TapLists<A> rows;             // list roi * pooled_height + y: cells of a bin, of y
-  TapLists<A> columns;          // list roi * pooled_width + x: the same of x
-  TapLists<A> bins_of_columns;  // a list for each column with a share in a bin of its region: bins
+  TapLists<A> rows;               // list roi * pooled_height + y: cells of a bin on the y axis
+  TapLists<A> columns;            // list roi * pooled_width + x: cells of a bin on the x axis
+  TapLists<A> bins_of_columns;    // per column with weight in a bin of its region: the bins
   std::vector<int> column_cells;  // the column of each such list
 
-  // Backward loops ask for the last two.
+  // The last two are built for backward loops.
   RoiTables(const RoiAlign<A>& op, bool with_bins_of_columns) {
     places.reserve(op.count);
     rows.reserve(op.count * op.pooled_height);
@@ -82,7 +82,7 @@ struct RoiTables {
     }
   }
 
-  // A window is widened to whole vectors where the map is wide enough.
+  // Windows are widened to whole vectors if the map is wide enough.
   void set_window(Place& place, int bins) const noexcept {
     const int size = place.grid.x.size;
     int begin = size, end = 0;

@@ -1,6 +1,6 @@
 // Bilinear sampling on one axis of a feature map. The grid of samples of a bin is a product of two
-// axes, so the mean of the samples is one too: a sum over the cells ("taps") of a column, then over
-// columns. Samples that fall between the same cells are summed into their weights beforehand.
+// axes, so the mean is separable: a sum over the cells ("taps") of a column, then over columns. The
+// weights of samples that fall between the same cells are summed in advance.
 #pragma once
 
 #include <cmath>
@@ -10,13 +10,14 @@
 
 namespace maskrcnn {
 
-// A bin of this many samples on an axis only occurs when training has diverged: the answer is NaN.
+// A bin with this many samples on an axis only occurs when training has diverged; the result is
+// NaN.
 constexpr int kMaxSamples = 1 << 15;
 
-// Up to this many samples on an axis are tried one by one.
+// Up to this many samples on an axis are tested individually.
 constexpr int kFewSamples = 8;
 
-// A cell of the axis, and the share that it has in a bin.
+// A cell of the axis and its weight in a bin.
 template <typename A>
 struct Tap {
   int cell;
@@ -38,15 +39,15 @@ struct SampleRange {
   int end;
 };
 
-// A region may reach far out of the feature map (it need not be clipped to the image) and then has
-// thousands of samples per bin. Those outside add nothing, so only those that can lie inside are
-// visited, and the work is bounded by the size of the map.
+// A region need not be clipped to the image; if it extends far beyond the feature map, it has
+// thousands of samples per bin. Samples outside contribute nothing, so only those that can lie
+// inside are visited, and the cost is bounded by the size of the map.
 template <typename A>
 MASKRCNN_HOST_DEVICE SampleRange samples_near_map(const RoiAxis<A>& axis, int bin) noexcept {
   if (axis.samples <= kFewSamples || !(axis.bin_size > A(0))) return {0, axis.samples};
   const A bin_start = axis.start + A(bin) * axis.bin_size;
   const A step = axis.bin_size / A(axis.samples);
-  // two samples more on either side than the position tells, for its rounding
+  // two extra samples on either side, to allow for rounding
   const A begin = std::floor((A(-1) - bin_start) / step) - A(2);
   const A end = std::ceil((A(axis.size) - bin_start) / step) + A(2);
   const A limit = A(axis.samples);
@@ -56,11 +57,11 @@ MASKRCNN_HOST_DEVICE SampleRange samples_near_map(const RoiAxis<A>& axis, int bi
 
 // Calls body(tap) for the cells of a bin, in the order of the samples; a sum of weight * value over
 // them is the mean of the samples. A sample more than one cell outside of [0, size - 1] counts as
-// 0, a nearer one is moved to the border.
+// 0; a closer one is clamped to the border.
 template <typename A, typename Body>
 MASKRCNN_HOST_DEVICE void for_each_tap(const RoiAxis<A>& axis, int bin, const Body& body) noexcept {
-  // the pair of neighbors that samples are being summed into; the second may not exist, without
-  // weight then
+  // the pair of neighboring cells that samples are being summed into; the second may not exist, and
+  // then has no weight
   int cell = -2;
   A low = A(0), high = A(0);
   const A count = A(axis.samples);

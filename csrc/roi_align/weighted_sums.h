@@ -1,4 +1,4 @@
-// Sums over cells for many channels, or many neighbors of a row, at once.
+// Sums over cells for many channels, or many cells of a row, at once.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 
 #include "taps.h"
 
-// A function that becomes a part of each copy of its caller: see common/vectorized.h.
+// A function that is inlined into each version of its caller, see common/vectorized.h.
 #if defined(__GNUC__)
 #define MASKRCNN_INLINE inline __attribute__((always_inline))
 #else

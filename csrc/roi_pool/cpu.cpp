@@ -8,7 +8,7 @@ namespace {
 
 constexpr int64_t kBinsPerThread = 512;
 
-// What the regions of one image bring to one of its planes, in the order of the regions.
+// Adds the gradients of the regions of one image to one of its planes, in the order of the regions.
 template <typename T>
 void spread_to_plane(const RoiPoolBackward<T>& backward, int64_t image_and_channel) noexcept {
   const int64_t image = image_and_channel / backward.channels;
@@ -20,7 +20,7 @@ void spread_to_plane(const RoiPoolBackward<T>& backward, int64_t image_and_chann
   }
 }
 
-// A thread has bins (forward) or feature planes (backward) of its own.
+// Threads are distributed over bins (forward) or feature planes (backward).
 struct CpuLoops {
   template <typename T>
   static void forward(const RoiPoolForward<T>& forward, const Tensor&) {

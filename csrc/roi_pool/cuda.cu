@@ -6,7 +6,7 @@
 namespace maskrcnn {
 namespace {
 
-// A thread has one element of the pooled tensor.
+// One thread per element of the pooled tensor.
 struct CudaLoops {
   template <typename T>
   static void forward(const RoiPoolForward<T>& forward, const Tensor& like) {

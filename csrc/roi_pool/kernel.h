@@ -8,7 +8,7 @@
 
 namespace maskrcnn {
 
-// A region in whole cells of the feature map.
+// A region in integer cells of the feature map.
 template <typename A>
 struct RoiCells {
   int start_y;
@@ -16,7 +16,7 @@ struct RoiCells {
   A bin_height;
   A bin_width;
   int64_t image;
-  bool valid;  // false: the answer is NaN and there is no gradient
+  bool valid;  // false: the result is NaN and there is no gradient
 };
 
 // Cells [begin, end) of one axis.
@@ -43,7 +43,7 @@ struct RoiPool {
 
   MASKRCNN_HOST_DEVICE RoiCells<A> cells(int64_t roi) const noexcept {
     const A* row = rois + 5 * roi;
-    const A limit = A(1 << 24);  // beyond it a float has no whole numbers; NaN fails too
+    const A limit = A(1 << 24);  // float is not exact for integers beyond it; NaN fails too
     RoiCells<A> result = {0, 0, A(0), A(0), 0, row[0] >= A(0) && row[0] < A(images)};
     A corner[4];
     for (int i = 0; i < 4; ++i) {
@@ -59,7 +59,7 @@ struct RoiPool {
     return result;
   }
 
-  // The position in plane [height, width] of the first maximum of one bin; -1 for an empty bin.
+  // The flat index in plane [height, width] of the first maximum of a bin; -1 for an empty bin.
   template <typename T>
   MASKRCNN_HOST_DEVICE int first_maximum(const T* plane, const RoiCells<A>& cells, int bin_y,
                                          int bin_x) const noexcept {
@@ -109,13 +109,13 @@ struct RoiPoolForward {
   }
 };
 
-// Sends gradient[index] back to the cell it came from.
+// Adds gradient[index] to the cell of the maximum.
 template <typename T>
 struct RoiPoolBackward {
   using A = Accumulator<T>;
   const A* rois;
   const T* gradient;      // [R, C, pooled_height, pooled_width]
-  const int32_t* argmax;  // the same
+  const int32_t* argmax;  // as gradient
   A* result;              // [N, C, H, W]
   int64_t count;
   int64_t images;

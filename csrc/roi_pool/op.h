@@ -1,6 +1,6 @@
-// roi_pool as the dispatcher sees it: check, allocate, and let the device loop.
-// Loops has forward(RoiPoolForward<T>, like) and backward(RoiPoolBackward<T>, like), where `like`
-// is a tensor of the device.
+// The registered ops roi_pool and roi_pool_backward: check arguments, allocate, and run the loop of
+// the device. Loops has forward(RoiPoolForward<T>, like) and backward(RoiPoolBackward<T>, like),
+// where `like` is a tensor on the device.
 #pragma once
 
 #include <tuple>
@@ -42,7 +42,7 @@ std::tuple<Tensor, Tensor> roi_pool(const Tensor& input, const Tensor& rois, dou
   return {output, argmax};
 }
 
-// The sum is kept in the accumulator's dtype and rounded once.
+// Sums in the dtype of the accumulator and rounds once.
 template <typename Loops>
 Tensor roi_pool_backward(const Tensor& grad, const Tensor& rois, const Tensor& argmax,
                          int64_t images, int64_t height, int64_t width) {

@@ -1,4 +1,4 @@
-// The rule of Soft-NMS (Bodla et al., ICCV 2017), in one place for CPU and CUDA.
+// The rule of Soft-NMS (Bodla et al., ICCV 2017), shared by CPU and CUDA.
 #pragma once
 
 #include <cmath>
@@ -7,23 +7,23 @@
 
 namespace maskrcnn {
 
-// In each group the box of the highest score is picked and lowers the scores of those that are not
-// picked yet, again and again, until the highest is below min_score. A call does the group that
-// begins at `begin`, if one does: each pick needs the one before, so a group has one thread.
+// In each group the box with the highest score is picked and lowers the scores of the remaining
+// ones, repeatedly, until the highest score is below min_score. A call processes the group that
+// begins at `begin`, if any: each pick depends on the previous one, so a group has one thread.
 template <typename A>
 struct SoftNms {
   GroupedBoxes<A> boxes;
-  A* scores;     // [N]: at first those of the detector, at last the lowered ones
-  bool* picked;  // [N], all false at first
+  A* scores;     // [N]: the original scores on entry, the lowered ones on return
+  bool* picked;  // [N], all false on entry
   bool gaussian;
-  A parameter;  // sigma of the Gaussian, or the overlap from which on the linear rule acts
+  A parameter;  // sigma of the Gaussian, or the IoU threshold of the linear rule
   A min_score;
-  int64_t max_keep;  // picks of each group; 0 for all
+  int64_t max_keep;  // per group; 0 for no limit
 
   MASKRCNN_HOST_DEVICE void operator()(int64_t begin) const noexcept {
     if (!boxes.begins_group(begin)) return;
     const int64_t group = boxes.groups[begin];
-    int64_t best = begin;  // the scores come in descending order
+    int64_t best = begin;  // scores are initially in descending order
     for (int64_t left = max_keep; best >= 0 && scores[best] >= min_score; --left) {
       picked[best] = true;
       if (left == 1) return;
@@ -37,8 +37,7 @@ struct SoftNms {
     }
   }
 
-  // The better of two boxes, the first of which may be -1 for none, and comes first: it wins where
-  // scores are equal. A score of NaN is worse than any.
+  // The better of two boxes; the first may be -1 for none, and wins ties. NaN is the lowest score.
   MASKRCNN_HOST_DEVICE int64_t better(int64_t i, int64_t j) const noexcept {
     const bool i_has_score = i >= 0 && scores[i] == scores[i];
     return i >= 0 && (scores[i] >= scores[j] || (i_has_score && scores[j] != scores[j])) ? i : j;
@@ -46,7 +45,7 @@ struct SoftNms {
 
   MASKRCNN_HOST_DEVICE void lower(int64_t best, int64_t other) const noexcept {
     const A iou = boxes.iou(best, other);
-    if (gaussian && iou > A(0)) {  // NaN, of boxes without area, lowers nothing
+    if (gaussian && iou > A(0)) {  // an IoU of NaN, from boxes without area, lowers nothing
       scores[other] *= std::exp(-iou * iou / parameter);
     } else if (!gaussian && iou >= parameter) {
       scores[other] *= A(1) - iou;

@@ -1,4 +1,4 @@
-// soft_nms as the dispatcher sees it: check, allocate, and let the device loop.
+// The registered op soft_nms: checks arguments, allocates, and runs the loop of the device.
 // Loops has lower(SoftNms<A>, scores), which lowers the scores [N] and marks the picked boxes.
 #pragma once
 

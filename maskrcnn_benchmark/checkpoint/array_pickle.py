@@ -1,8 +1,8 @@
-"""Read pickles of NumPy arrays without executing anything that the file names.
+"""Read pickles of NumPy arrays without executing code from the file.
 
-A pickle can name any importable object and have it called. This reader knows the few names that
-NumPy's own pickling writes and maps them to code in this file; any other name is an error.
-``torch_pickle.py`` reads torch's checkpoints in the same way.
+A pickle can import and call any object. This reader accepts only the few names that NumPy writes
+and maps them to functions in this file; any other name is an error. ``torch_pickle.py`` does the
+same for torch checkpoints.
 """
 
 import math
@@ -23,7 +23,7 @@ class _Dtype:
     def __init__(self, code: str, *_flags: Any) -> None:
         self.dtype = np.dtype(str(code))
         if self.dtype.kind not in _KINDS or self.dtype.itemsize > 8:
-            raise pickle.UnpicklingError(f"an array of {code!r}, only plain numbers are taken")
+            raise pickle.UnpicklingError(f"an array of {code!r}, only plain numbers are supported")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.dtype = self.dtype.newbyteorder(state[1])
@@ -34,8 +34,8 @@ def _build(data: Any, dtype: _Dtype, shape: Any, order: str) -> np.ndarray[Any, 
 
     Args:
         data: the bytes; Python 2 wrote them as a string.
-        dtype: of the elements.
-        shape: sizes; their product must fit the number of bytes.
+        dtype: element type.
+        shape: shape; its product must match the number of bytes.
         order: ``"C"`` or ``"F"``.
     """
     content = data.encode("latin1") if isinstance(data, str) else bytes(data)
@@ -77,12 +77,12 @@ def _encode(text: str, encoding: str) -> bytes:
 
 
 def _no_bytes() -> bytes:
-    """Return what Python 3 pickled as ``bytes()`` with a protocol of Python 2."""
+    """Return ``b""``, which Python 3 pickles as ``bytes()`` with a protocol of Python 2."""
     return b""
 
 
 class Known:
-    """A callable that a pickle may use and not change: pickles can set attributes too."""
+    """A callable that a pickle can call but not modify; pickles can also set attributes."""
 
     __slots__ = ("_function",)
 
@@ -90,7 +90,7 @@ class Known:
         self._function = function
 
     def __call__(self, *arguments: Any) -> Any:
-        """Return what the function returns."""
+        """Call the function."""
         return self._function(*arguments)
 
     def __setstate__(self, state: Any) -> None:
@@ -114,19 +114,19 @@ KNOWN = {name: Known(function) for name, function in _FUNCTIONS.items()}
 
 
 class _Unpickler(pickle.Unpickler):
-    """Unpickler that resolves the names that occur in NumPy's pickles, and no others."""
+    """Unpickler that resolves only the names that NumPy writes."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in KNOWN:
             raise pickle.UnpicklingError(
-                f"it names {module}.{name}, which is refused: only NumPy arrays of numbers in "
-                "plain containers are read"
+                f"it contains {module}.{name}, which is refused: only NumPy arrays of numbers in "
+                "plain containers are supported"
             )
         return KNOWN[module, name]
 
 
 def finished(value: Any) -> Any:
-    """Return ``value`` with every array in the making replaced by its array; tuples become lists.
+    """Return ``value`` with every ``_Array`` replaced by its array; tuples become lists.
 
     Raises:
         pickle.UnpicklingError: an array has no content.
@@ -143,15 +143,15 @@ def finished(value: Any) -> Any:
 
 
 def read_array_pickle(path: Path) -> Any:
-    """Return what a pickle of Python 2 or 3 holds: arrays, numbers, strings, dicts and lists.
+    """Read a pickle of Python 2 or 3 with arrays, numbers, strings, dicts and lists.
 
-    Tuples come back as lists.
+    Tuples are returned as lists.
 
     Raises:
-        ValueError: the file is damaged, or holds anything else; the message names it.
+        ValueError: the file is damaged or has other content; the message has its path.
     """
     try:
         with path.open("rb") as file:
             return finished(_Unpickler(file, encoding="latin1").load())
-    except Exception as error:  # a damaged pickle can raise nearly anything
+    except Exception as error:  # a damaged pickle can raise almost anything
         raise ValueError(f"{path}: not a pickle of NumPy arrays ({error})") from error

@@ -1,7 +1,7 @@
-"""Weights of Detectron (Caffe2): maps its blob names to suffixes of our parameter names.
+"""Map blob names of Detectron (Caffe2) weights to suffixes of our parameter names.
 
 ``res2_0_branch2a_w`` is the weight of the first convolution in the first block of the first stage,
-``layer1.0.conv1.weight``. A batch norm there is a scale and a shift; the statistics are folded in.
+``layer1.0.conv1.weight``. Detectron folds the statistics of a batch norm into its scale and shift.
 """
 
 import re
@@ -24,7 +24,7 @@ _MODULES = {
     "rpn_cls_logits": "rpn.head.cls_logits",
     "rpn_bbox_pred": "rpn.head.bbox_pred",
 }
-# branch of a residual block -> (convolution, its norm)
+# branch of a residual block -> (convolution, norm)
 _BRANCHES = {
     "1": ("downsample.0", "downsample.1"),
     "2a": ("conv1", "bn1"),
@@ -34,12 +34,12 @@ _BRANCHES = {
 
 
 def is_caffe2(names: Iterable[str]) -> bool:
-    """Return whether the names are those of a Detectron backbone or detector."""
+    """Return whether the names belong to a Detectron backbone or detector."""
     return any(name.startswith("res") and "_branch" in name for name in names)
 
 
 def _module(blob: str) -> str:
-    """Return the name of the module that ``blob``, without its suffix, belongs to."""
+    """Return the module name for a blob name without its suffix."""
     if block := _BLOCK.match(blob):
         stage, number, branch, norm = block.groups()
         return f"layer{int(stage) - 1}.{number}.{_BRANCHES[branch][norm is not None]}"
@@ -47,14 +47,14 @@ def _module(blob: str) -> str:
         return f"fpn_{'inner' if level[1] else 'layer'}{int(level[2]) - 1}"
     blob = blob.replace("_[mask]_", "mask_")
     if "rpn" in blob:
-        blob = _RPN_LEVEL.sub("", blob)  # all levels share the blobs named after the first
+        blob = _RPN_LEVEL.sub("", blob)  # all levels share the blobs of the first level
     return _MODULES.get(blob, blob)
 
 
 def parameter_name(blob: str) -> str:
-    """Return the suffix of the name that a blob's parameter has in our models.
+    """Return the suffix of our parameter name for a blob.
 
-    A blob of unknown form keeps its name, except for the suffix.
+    An unknown blob name is kept, except for its suffix.
     """
     if blob[-2:] not in _ENDINGS:
         return blob
@@ -62,13 +62,13 @@ def parameter_name(blob: str) -> str:
 
 
 def convert_caffe2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors under our names, without the optimizer's momentum buffers.
+    """Rename the tensors to our names, and drop the momentum buffers of the optimizer.
 
-    Each batch norm gets the statistics that leave its scale and shift as they are: mean 0, variance
-    1. A group norm has none.
+    Each batch norm gets mean 0 and variance 1, so that only its scale and shift apply. Group norms
+    have no statistics.
 
     Args:
-        state: blob names -> tensors; not changed.
+        state: tensors by blob name; not modified.
     """
     converted: dict[str, Tensor] = {}
     for blob, tensor in state.items():

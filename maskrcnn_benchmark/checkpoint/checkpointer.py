@@ -1,9 +1,9 @@
-"""Checkpoints: ``model_0010000.pth``, ``model_final.pth`` and ``last_checkpoint``, which names one.
+"""Save and load checkpoints ``model_0010000.pth``, ``model_final.pth``, ...
 
-A file is a dict of ``model``, ``optimizer``, ``scheduler``, ``iteration``, and in addition the
-states of other parts of the training, ``config`` (YAML text), ``class_names`` and
-``category_ids``;
-``torch.load(path, weights_only=True)`` reads it.
+``last_checkpoint`` is a text file with the path of the latest one. A checkpoint is a dict with
+``model``, ``optimizer``, ``scheduler``, ``iteration``, the states of other training components,
+``config`` (YAML text), ``class_names`` and ``category_ids``. It can be read with
+``torch.load(path, weights_only=True)``.
 """
 
 import logging
@@ -28,36 +28,36 @@ from maskrcnn_benchmark.utils.atomic_file import write_atomically
 from maskrcnn_benchmark.utils.comm import is_main_process
 
 _LAST = "last_checkpoint"
-_RESNET_STEM = "body.stem.conv1.weight"  # of a ResNet of ours
+_RESNET_STEM = "body.stem.conv1.weight"  # present in our ResNets
 _METADATA = ("config", "class_names", "category_ids")
 
 
 class Stateful(Protocol):
-    """A part of the training whose state consists of plain values and tensors."""
+    """A training component whose state consists of plain values and tensors."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state; every rank calls this at the same point."""
+        """Return the state; all ranks must call this together."""
 
     def load_state_dict(self, state: dict[str, Any], /) -> Any:
-        """Restore a state that ``state_dict`` returned."""
+        """Restore a state returned by ``state_dict``."""
 
 
 class Checkpointer:
-    """Saves the state of a training run to a folder and restores it.
+    """Save the state of a training run to a folder and restore it.
 
     Args:
-        model: the module; a DistributedDataParallel is saved and loaded as the module inside it.
-        optimizer: saved and restored when given.
-        scheduler: saved and restored when given.
-        save_dir: folder of the files; empty: nothing is saved or resumed.
-        save_to_disk: whether ``save`` writes; None: on rank 0 only.
+        model: the model; a DistributedDataParallel wrapper is stripped.
+        optimizer: saved and restored if given.
+        scheduler: saved and restored if given.
+        save_dir: folder of the checkpoints; if empty, nothing is saved or resumed.
+        save_to_disk: whether ``save`` writes a file; by default only on rank 0.
 
     Attributes:
         metadata: additional plain values that ``save`` stores in every file (``config``,
-            ``class_names``, ``category_ids``); ``load`` does not return them, and compares its
-            ``class_names`` with the file's.
-        parts: other parts of the training by name (``checkpointer.parts["scaler"] = scaler``,
-            before ``load``); each is saved under its name and restored when a run is resumed.
+            ``class_names``, ``category_ids``); ``load`` does not return them, but compares the
+            ``class_names`` with those of the file.
+        parts: other training components by name, saved and restored with the rest; set them before
+            ``load``, for example ``checkpointer.parts["scaler"] = scaler``.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class Checkpointer:
     def save(self, name: str, **extra: Any) -> None:
         """Write ``<save_dir>/<name>.pth`` and record it as the last checkpoint.
 
-        Every rank must call this, including those that do not write.
+        All ranks must call this, including those that do not write.
 
         Args:
             name: file name without its suffix.
-            extra: plain values to store, such as ``iteration``; ``load`` returns them.
+            extra: plain values to store, such as ``iteration``; returned by ``load``.
         """
         if not self.save_dir:
             return
@@ -101,35 +101,35 @@ class Checkpointer:
     def load(
         self, path: str | Path | None = None, use_latest: bool = True, *, require_all: bool = False
     ) -> dict[str, Any]:
-        """Resume from the folder's last checkpoint, else start from the weights at ``path``.
+        """Resume from the last checkpoint in the folder, or else load the weights at ``path``.
 
-        Resuming restores the whole model, the optimizer and the scheduler. Starting from a file
-        takes only the model's weights (the averaged ones if there are any) that match by
-        name and shape; if its classes differ, the layers that depend on them are re-initialized.
+        Resuming restores the whole model, the optimizer and the scheduler. Loading weights copies
+        only the tensors that match by name and shape, from the averaged weights if there are any;
+        if the classes differ, the layers that depend on them are re-initialized.
 
         Args:
-            path: a file of weights (see ``read_weights``); empty or None: initial values stay.
-                ``DetectronCheckpointer`` takes addresses and ``catalog://`` names too.
-            use_latest: False ignores the folder's last checkpoint.
-            require_all: whether the weights at ``path`` must fill the whole model, as it has to be
-                for evaluation.
+            path: a weight file (see ``read_weights``); empty or None to keep the initial weights.
+                ``DetectronCheckpointer`` also accepts URLs and ``catalog://`` names.
+            use_latest: whether to resume from the last checkpoint in the folder, if any.
+            require_all: whether the weights at ``path`` must cover the whole model, as evaluation
+                requires.
 
         Returns:
-            When resuming, what else the checkpoint holds (``iteration``); otherwise ``{}``.
+            When resuming, the extra values of the checkpoint (``iteration``); otherwise ``{}``.
 
         Raises:
-            OSError: a named file is not there, or could not be downloaded.
-            ValueError: a file cannot be read, nothing in it fits, or not all where all must, or it
-                is of other classes where all must fit, or what is frozen is not in it, or it was
-                converted from another project and the config has other conventions.
+            OSError: a file is missing or could not be downloaded.
+            ValueError: a file cannot be read; no tensor matches the model; with ``require_all``, a
+                tensor is missing or the classes differ; a frozen parameter is missing; or the
+                weights were converted from another project and the config does not match them.
         """
         latest = self.get_checkpoint_file() if use_latest else None
         if latest is not None:
             if path:
-                self.logger.info(f"{path} is not read: {self.save_dir} has a last checkpoint")
+                self.logger.info(f"{path} is ignored: {self.save_dir} has a last checkpoint")
             return self._resume(latest)
         if not path:
-            self.logger.info("Starting from initial values: no checkpoint and no MODEL.WEIGHT")
+            self.logger.info("Starting from random weights: no checkpoint and no MODEL.WEIGHT")
             return {}
         path = self._local_file(str(path))
         content = read_weights(path)
@@ -142,7 +142,7 @@ class Checkpointer:
             self.logger.info(f"Fine-tuning {what}: optimizer, schedule and iteration start over")
         differ = difference_of_classes(content.get("class_names"), self.metadata.get("class_names"))
         if differ and require_all:
-            raise ValueError(f"{path} does not fit the data: {differ}")
+            raise ValueError(f"{path} does not match the data: {differ}")
         if differ:
             self.logger.warning(f"Fine-tuning for other classes: {differ}")
         is_resnet = any(n.endswith(_RESNET_STEM) for n, _ in self.model.named_parameters())
@@ -156,13 +156,13 @@ class Checkpointer:
         return {}
 
     def get_checkpoint_file(self) -> Path | None:
-        """Return the file named by ``last_checkpoint``; None if there is no such record.
+        """Return the file that ``last_checkpoint`` names; None if there is no ``last_checkpoint``.
 
-        If the folder was moved, the named path is gone; then the file of that name in the folder
-        is returned instead.
+        If the folder was moved, so that the recorded path no longer exists, the file of the same
+        name in the folder is returned.
 
         Raises:
-            FileNotFoundError: the file exists in neither place.
+            FileNotFoundError: the checkpoint is in neither place.
         """
         note = Path(self.save_dir) / _LAST
         if not self.save_dir or not note.is_file():
@@ -172,12 +172,12 @@ class Checkpointer:
             if candidate.is_file():
                 return candidate
         raise FileNotFoundError(
-            f"{note} names {named}, which is neither there nor in {note.parent}; "
-            f"delete {note} to start afresh"
+            f"{note} names {named}, which does not exist, nor does {note.parent} contain it; "
+            f"delete {note} to start from scratch"
         )
 
     def _all_parts(self) -> dict[str, Stateful]:
-        """Return the parts that are saved and restored along with the model."""
+        """Return all components that are saved and restored along with the model."""
         parts: dict[str, Stateful] = {}
         if self.optimizer is not None:
             parts["optimizer"] = self.optimizer
@@ -186,24 +186,24 @@ class Checkpointer:
         return parts | self.parts
 
     def _local_file(self, name: str) -> Path:
-        """Return the file that ``load`` was asked for."""
+        """Return the local file for the ``path`` argument of ``load``."""
         return Path(name)
 
     def _resume(self, path: Path) -> dict[str, Any]:
         """Restore everything from ``path`` and return the remaining entries."""
-        goes_on = ": optimizer, schedule and iteration go on" if self.optimizer is not None else ""
+        goes_on = " with optimizer, schedule and iteration" if self.optimizer is not None else ""
         self.logger.info(f"Resuming from the checkpoint {path}{goes_on}")
         content = self._read_whole(path)
         differ = difference_of_classes(content.get("class_names"), self.metadata.get("class_names"))
         if differ:
             raise ValueError(
                 f"cannot resume from {path}: {differ}. Choose another OUTPUT_DIR, or delete "
-                f"{Path(self.save_dir) / _LAST}; MODEL.WEIGHT {path} fine-tunes from it"
+                f"{Path(self.save_dir) / _LAST}; to fine-tune, set MODEL.WEIGHT {path}"
             )
         report = load_state_dict(self.model, model_tensors(content, averaged=False))
         if not report.complete:
             raise ValueError(
-                f"cannot resume from {path}: it is of another model ({report.summary()}). "
+                f"cannot resume from {path}: it is from another model ({report.summary()}). "
                 f"Choose another OUTPUT_DIR, or delete {Path(self.save_dir) / _LAST}"
             )
         self._tell_changes(content)
@@ -215,7 +215,7 @@ class Checkpointer:
                 self.logger.warning(f"{path} has no state of the {name}: it starts from scratch")
         rest = {k: v for k, v in content.items() if k not in {"model", *parts, *_METADATA}}
         for name in [name for name, value in rest.items() if isinstance(value, Mapping)]:
-            self.logger.warning(f"{path} has a state of the {name}, which this run does not use")
+            self.logger.warning(f"{path} has a state of the {name}, which is not used in this run")
             del rest[name]
         return rest
 
@@ -226,9 +226,9 @@ class Checkpointer:
         except ValueError as error:
             others = sorted(str(p) for p in path.parent.glob("model_*.pth") if p != path)
             raise ValueError(
-                f"{error}. To go on from another checkpoint, write its path into "
+                f"{error}. To continue from another checkpoint, write its path to "
                 f"{Path(self.save_dir) / _LAST} ({', '.join(others) or 'there is none'}); to start "
-                "afresh, delete that file"
+                "from scratch, delete that file"
             ) from error
 
     def _tell_changes(self, content: Mapping[str, Any]) -> None:
@@ -238,9 +238,9 @@ class Checkpointer:
         changes = config_changes(content["config"], self.metadata["config"])
         if changes:
             self.logger.warning(
-                f"Settings changed since the checkpoint: {', '.join(changes)}. Rates, steps, "
-                "momentum and decay stay as saved. The result will not be bit for bit that of an "
-                "uninterrupted run"
+                f"Settings changed since the checkpoint: {', '.join(changes)}. Learning rate, "
+                "steps, momentum and weight decay stay as saved. The result will not be identical "
+                "to that of an uninterrupted run"
             )
 
     def _restore(self, name: str, part: Stateful, state: dict[str, Any]) -> None:
@@ -248,26 +248,26 @@ class Checkpointer:
             part.load_state_dict(state)
         except ValueError as error:
             raise ValueError(
-                f"cannot resume: the {name} of the checkpoint does not fit the settings ({error}). "
-                "Take the settings of the checkpoint, or fine-tune from it: set MODEL.WEIGHT to it "
-                "and choose another OUTPUT_DIR"
+                f"cannot resume: the {name} of the checkpoint does not match the settings "
+                f"({error}). Use the settings of the checkpoint, or fine-tune from it: set "
+                "MODEL.WEIGHT to it and choose another OUTPUT_DIR"
             ) from error
 
 
 class DetectronCheckpointer(Checkpointer):
     """A checkpointer that stores the config in every file and downloads weights as needed.
 
-    ``load`` accepts ``http(s)://`` URLs and ``catalog://`` names of ``PATHS_CATALOG``'s
-    ``ModelCatalog``, published models of other projects too, which are converted; the files are
-    kept in ``MODEL.PRETRAINED_MODELS``.
+    ``load`` also accepts ``http(s)://`` URLs and ``catalog://`` names of the ``ModelCatalog`` in
+    ``PATHS_CATALOG``, including published models of other projects, which are converted. Downloads
+    are cached in ``MODEL.PRETRAINED_MODELS``.
 
     Args:
         cfg: the whole config; stored as YAML text.
-        model: as in ``Checkpointer``, like the four that follow.
-        optimizer: see there.
-        scheduler: see there.
-        save_dir: see there.
-        save_to_disk: see there.
+        model: as in ``Checkpointer``.
+        optimizer: as in ``Checkpointer``.
+        scheduler: as in ``Checkpointer``.
+        save_dir: as in ``Checkpointer``.
+        save_to_disk: as in ``Checkpointer``.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What differs between two configs that were saved as YAML text."""
+"""Compare configs saved as YAML text."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ import yaml
 
 _WITHOUT_EFFECT = ("OUTPUT_DIR",)
 _ABSENT = "(none)"
-# What the weights of a converted model were made for: with anything else they compute nonsense
+# settings that the weights of a converted model depend on; with others its results are wrong
 _CONVENTIONS = (
     "MODEL.PIXEL_OFFSET",
     "MODEL.BACKBONE.CONV_BODY",
@@ -33,12 +33,12 @@ def config_changes(before: str, after: str) -> list[str]:
 
 
 def require_conventions(content: Mapping[str, Any], config: str, path: str | Path) -> None:
-    """Refuse weights that were converted from another project under a config of other conventions.
+    """Check that converted weights are loaded under a config with matching conventions.
 
     Args:
-        content: of the file of weights; only one with ``converted_from`` is looked at.
-        config: YAML text of the config that they are to be loaded under; "" if it is not known.
-        path: the file of weights; its config is the ``.yaml`` beside it.
+        content: content of the weight file; ignored unless it has ``converted_from``.
+        config: YAML text of the current config; "" if unknown.
+        path: path of the weight file, whose config is the ``.yaml`` of the same name.
 
     Raises:
         ValueError: the conventions differ.
@@ -50,9 +50,9 @@ def require_conventions(content: Mapping[str, Any], config: str, path: str | Pat
     differ = [f"{key} {our}, not {their}" for key, our, their in pairs if our != their]
     if differ:
         raise ValueError(
-            f"{path} was converted from {content['converted_from']}, and the config does not fit "
-            f"it: {'; '.join(differ)}. Take --config-file {Path(path).with_suffix('.yaml')}, or "
-            "with a catalog:// name none"
+            f"{path} was converted from {content['converted_from']}, and the config does not match "
+            f"it: {'; '.join(differ)}. Use --config-file {Path(path).with_suffix('.yaml')}, or "
+            "for a catalog:// name no --config-file"
         )
 
 

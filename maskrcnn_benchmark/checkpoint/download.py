@@ -1,4 +1,4 @@
-"""Download weights: once, resumable, and verified by sha256."""
+"""Download weights once, with resuming and sha256 verification."""
 
 import hashlib
 import http.client
@@ -20,13 +20,13 @@ from tqdm import tqdm
 from maskrcnn_benchmark.checkpoint.folder_lock import one_at_a_time
 from maskrcnn_benchmark.utils.comm import all_gather, is_main_process
 
-_TIMEOUT = 30  # seconds without an answer
-_BLOCK = 1 << 18  # bytes read at a time
+_TIMEOUT = 30  # seconds without a response
+_BLOCK = 1 << 18  # bytes per read
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 _HOSTS_WITH_HASHES = (
     "download.pytorch.org",
     "download.openmmlab.com",
-)  # their file names end in a piece of the sha256
+)  # hosts whose file names end in a prefix of the sha256
 
 
 def is_url(name: str) -> bool:
@@ -35,19 +35,19 @@ def is_url(name: str) -> bool:
 
 
 def expected_sha256(url: str) -> str | None:
-    """Return the sha256, or its first digits, given in the URL itself; None if there is none.
+    """Return the sha256, or a prefix of it, that is part of a URL; None if there is none.
 
-    Any address may end in ``#sha256=<hex digits>``; download.pytorch.org and download.openmmlab.com
-    put the first eight digits into the file's name.
+    Any URL may end in ``#sha256=<hex digits>``; download.pytorch.org and download.openmmlab.com
+    put the first eight digits in the file name.
 
     Raises:
-        ValueError: the part after ``#`` is something else.
+        ValueError: the fragment after ``#`` has another form.
     """
     parts = urlsplit(url)
     if parts.fragment:
         given = re.fullmatch(r"sha256=([0-9a-fA-F]{8,64})", parts.fragment)
         if given is None:
-            raise ValueError(f"{url}: after '#' only sha256=<8 to 64 hex digits> may stand")
+            raise ValueError(f"{url}: the part after '#' must be sha256=<8 to 64 hex digits>")
         return given[1].lower()
     named = _HASH_IN_NAME.search(parts.path)
     return named[1] if named and parts.hostname in _HOSTS_WITH_HASHES else None
@@ -57,12 +57,12 @@ def path_for_url(url: str) -> Path:
     """Return the relative path at which the file of a URL is cached: ``<host>/<path>``.
 
     Raises:
-        ValueError: it is not an http or https address of a file.
+        ValueError: ``url`` is not the http or https URL of a file.
     """
     parts = urlsplit(url)
     names = [name for name in parts.path.split("/") if name not in ("", ".", "..")]
     if parts.scheme not in ("http", "https") or not parts.hostname or not names:
-        raise ValueError(f"{url!r} is not the http:// or https:// address of a file")
+        raise ValueError(f"{url!r} is not the http:// or https:// URL of a file")
     path = PurePosixPath(parts.netloc.rpartition("@")[2].replace(":", "_"), *names)
     if parts.query:
         digest = hashlib.sha256(parts.query.encode()).hexdigest()[:8]
@@ -71,16 +71,16 @@ def path_for_url(url: str) -> Path:
 
 
 def fetch(url: str, target: Path) -> Path:
-    """Download ``url`` to ``target``, unless it exists, and return ``target``.
+    """Download ``url`` to ``target`` if it does not exist, and return ``target``.
 
     In a distributed job, rank 0 downloads while the others wait.
 
     Args:
-        url: an http or https address; ``#sha256=<hex>`` at its end is checked.
-        target: path of the file; it appears there only once it is complete.
+        url: an http or https URL; a trailing ``#sha256=<hex>`` is verified.
+        target: path of the file, created only when the download is complete.
 
     Raises:
-        OSError: the download failed; the message says what to do.
+        OSError: the download failed; the message suggests what to do.
         ValueError: the sha256 of the file does not match.
     """
     once_per_job(lambda: download(url, target), target)
@@ -88,15 +88,15 @@ def fetch(url: str, target: Path) -> Path:
 
 
 def once_per_job(make: Callable[[], None], target: Path) -> None:
-    """Let the main process of a job make a file while the others wait.
+    """Create a file on rank 0 while the other ranks wait.
 
     Args:
-        make: makes the file unless it is there.
+        make: creates the file if it does not exist.
         target: the file.
 
     Raises:
-        OSError: ``make`` raised it, on every process; or the machine does not see the file.
-        ValueError: likewise.
+        OSError: ``make`` raised it on rank 0, or the file is not visible on this machine.
+        ValueError: ``make`` raised it on rank 0.
     """
     problem: Exception | None = None
     if is_main_process():
@@ -109,15 +109,15 @@ def once_per_job(make: Callable[[], None], target: Path) -> None:
         raise problem
     if not target.is_file():
         raise FileNotFoundError(
-            f"the job's main process has {target}, this one has not: put MODEL.PRETRAINED_MODELS "
+            f"rank 0 has {target}, but it is missing on this machine: put MODEL.PRETRAINED_MODELS "
             "on a disk that all machines share, or copy the file to each of them"
         )
 
 
 def download(url: str, target: Path) -> None:
-    """Download ``url`` to ``target`` unless it is there, and check its sha256 either way.
+    """Download ``url`` to ``target`` if it does not exist, and verify its sha256 in any case.
 
-    Args and errors are those of ``fetch``.
+    Arguments and errors are those of ``fetch``.
     """
     sha256 = expected_sha256(url)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -132,12 +132,12 @@ def download(url: str, target: Path) -> None:
             _download(url.partition("#")[0], part)
         except (OSError, http.client.HTTPException) as error:
             raise ConnectionError(
-                f"could not download {url} ({_reason(error)}). Run again to go on from what has "
-                f"come, or fetch it by other means and put it at {target.absolute()}"
+                f"could not download {url} ({_reason(error)}). Run again to resume the download, "
+                f"or download it by other means to {target.absolute()}"
             ) from error
         if sha256 is not None and not (found := _sha256(part)).startswith(sha256):
             part.unlink()
-            raise ValueError(f"{url} gave a file of sha256 {found}; it was deleted")
+            raise ValueError(f"{url} returned a file with sha256 {found}; it was deleted")
         part.replace(target)
         _tag_file(part).unlink(missing_ok=True)
 
@@ -145,7 +145,7 @@ def download(url: str, target: Path) -> None:
 def _reason(error: Exception) -> str:
     """Return a short description of a connection error."""
     if isinstance(error, HTTPError):
-        return f"the server answers {error.code} {error.reason}"
+        return f"the server responded {error.code} {error.reason}"
     return str(error.reason if isinstance(error, URLError) else error) or type(error).__name__
 
 
@@ -182,7 +182,7 @@ def _download(url: str, part: Path) -> None:
         if problem is None and total in (None, size):
             return
         if size <= before:
-            raise problem or ConnectionError(f"{size} bytes came of {total}")
+            raise problem or ConnectionError(f"received {size} of {total} bytes")
 
 
 def _transfer(url: str, part: Path) -> int | None:
@@ -200,7 +200,7 @@ def _transfer(url: str, part: Path) -> int | None:
             raise
         total = _number(error.headers.get("Content-Range", "").rpartition("/")[2])
         if total != start:
-            part.unlink()  # longer than the file: it belongs to another one
+            part.unlink()  # longer than the file, so it belongs to another version
             return _transfer(url, part)
         return total
     with response:
@@ -212,7 +212,7 @@ def _transfer(url: str, part: Path) -> int | None:
             return total
         span = response.headers.get("Content-Range", "")
         if not span.startswith(f"bytes {start}-"):
-            raise ConnectionError(f"asked for the bytes from {start} on, got {span!r}")
+            raise ConnectionError(f"requested bytes from {start} on, got {span!r}")
         total = _number(span.rpartition("/")[2])
         with part.open("ab") as file:
             _copy(response, file, start, total)

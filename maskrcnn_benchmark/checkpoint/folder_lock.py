@@ -1,4 +1,4 @@
-"""A lock on a folder between the jobs of a machine."""
+"""Lock a folder between jobs on the same machine."""
 
 import contextlib
 import os
@@ -13,13 +13,13 @@ except ImportError:  # Windows
 
 @contextlib.contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Wait until no other job is in such a block for ``folder``; without locks, do not wait."""
+    """Hold an exclusive lock on ``folder``; where locks are not supported, do nothing."""
     if fcntl is None:
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # some network disks know no locks
+        with contextlib.suppress(OSError):  # some network file systems do not support locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

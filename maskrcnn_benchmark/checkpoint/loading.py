@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 _SHOWN = 8  # names listed per line of the summary
-_FROM_CONFIG = re.compile(r"(^|\.)cell_anchors\.\d+$")  # buffers that follow from the config
-_CLASSIFIER = re.compile(r"(stem|conv1|bn1|layer\d)\.")  # how every name of a ResNet begins
-# the layers of the RoI heads with an output for each class
+_FROM_CONFIG = re.compile(r"(^|\.)cell_anchors\.\d+$")  # buffers determined by the config
+_CLASSIFIER = re.compile(r"(stem|conv1|bn1|layer\d)\.")  # prefix of every name of a ResNet
+# layers of the ROI heads with an output per class
 _OF_CLASSES = re.compile(
     r"roi_heads\..*\.(cls_score|bbox_pred|mask_fcn_logits|maskiou)\.(weight|bias)$"
 )
-# deformable convolution -> the plain one whose weights it may start from
+# deformable convolution -> plain convolution that it can be initialized from
 _DEFORMABLE = (".conv2.conv.", ".conv2.")
 
 
@@ -24,11 +24,12 @@ class LoadReport:
     """Outcome of loading weights into a model, by name.
 
     Attributes:
-        matched: model name -> name in the file, for the tensors that were copied.
-        missing: model names without a match; they keep their values.
-        unexpected: names in the file that match no parameter.
-        mismatched: (model name, shape in the model, shape in the file); they keep their values.
-        of_classes: model names that were not loaded because the file has other classes.
+        matched: name in the file by model name, for the tensors that were copied.
+        missing: model names without a match, which keep their values.
+        unexpected: names in the file that match no tensor of the model.
+        mismatched: (model name, shape in the model, shape in the file) of tensors that keep their
+            values.
+        of_classes: model names that were not loaded because the classes of the file differ.
     """
 
     matched: dict[str, str]
@@ -39,36 +40,36 @@ class LoadReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every tensor of the model was loaded, except those determined by the config."""
+        """Whether every tensor of the model was loaded, except buffers determined by the config."""
         left = self.mismatched or self.of_classes
         return not left and all(_FROM_CONFIG.search(name) for name in self.missing)
 
     @property
     def backbone_only(self) -> bool:
-        """Whether only tensors of a classification ResNet were loaded, and no detector."""
+        """Whether only the tensors of a classification ResNet were loaded."""
         return bool(self.matched) and all(_CLASSIFIER.match(n) for n in self.matched.values())
 
     def require_complete(self, source: str | Path) -> None:
-        """Reject a file that does not fill the whole model.
+        """Raise an error unless the whole model was loaded.
 
         Args:
             source: the file, for the message.
 
         Raises:
-            ValueError: something of the model was not loaded.
+            ValueError: a tensor of the model was not loaded.
         """
         if self.complete:
             return
-        short = "does not hold the whole model"
+        short = "does not contain the whole model"
         if self.backbone_only:
-            short = "holds the weights of a backbone, not of a whole detector"
+            short = "contains the weights of a backbone, not of a whole detector"
         raise ValueError(f"{source} {short}: {self.summary()}")
 
     def require_frozen(self, model: nn.Module, source: str | Path) -> None:
-        """Refuse to train a model whose frozen parts would keep their random values.
+        """Raise an error if a frozen parameter would keep its random values.
 
         Args:
-            model: the loaded model; parameters that need no gradient are frozen.
+            model: the loaded model; parameters with ``requires_grad=False`` are frozen.
             source: the file, for the message.
 
         Raises:
@@ -78,20 +79,20 @@ class LoadReport:
         absent = [name for name in frozen if name not in self.matched]
         if absent:
             raise ValueError(
-                f"{source} does not fill what is frozen (SOLVER.TRAIN_ONLY, "
+                f"{source} lacks frozen parameters (SOLVER.TRAIN_ONLY, "
                 f"MODEL.BACKBONE.FREEZE_CONV_BODY_AT): {_names(absent)}; {self.summary()}"
             )
 
     def summary(self) -> str:
-        """Return the report in a few lines: counts and the first names of each kind."""
+        """Return the report as a few lines with the count and first names of each kind."""
         left = len(self.missing) + len(self.mismatched) + len(self.of_classes)
         total = len(self.matched) + left
         lines = [f"loaded {len(self.matched)} of the model's {total} tensors"]
         if self.missing:
-            lines.append(f"not in the file, left as they are: {_names(self.missing)}")
+            lines.append(f"not in the file, kept unchanged: {_names(self.missing)}")
         if self.mismatched:
             shapes = [f"{name} {model} != {loaded}" for name, model, loaded in self.mismatched]
-            lines.append(f"of another shape, left as they are: {_names(shapes)}")
+            lines.append(f"of another shape, kept unchanged: {_names(shapes)}")
         if self.of_classes:
             lines.append(f"of other classes, re-initialized: {_names(self.of_classes)}")
         if self.unexpected:
@@ -100,13 +101,13 @@ class LoadReport:
 
 
 def _names(names: list[str]) -> str:
-    """Return ``"3: a, b, c"``, truncated after the first few."""
+    """Return ``"3: a, b, c"``, truncated if long."""
     more = ", ..." if len(names) > _SHOWN else ""
     return f"{len(names)}: {', '.join(names[:_SHOWN])}{more}"
 
 
 def strip_module_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return ``state`` without the ``module.`` of DataParallel if every name has it."""
+    """Remove the ``module.`` prefix of DataParallel if every name has it."""
     prefix = "module."
     if not all(name.startswith(prefix) for name in state):
         return dict(state)
@@ -116,11 +117,11 @@ def strip_module_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def match_suffixes(
     model_names: Iterable[str], loaded_names: Iterable[str]
 ) -> dict[str, str | None]:
-    """Return, for each model name, the longest loaded name that is a suffix of it, or None.
+    """Return for each model name the longest loaded name that is a suffix of it, or None.
 
     As in maskrcnn-benchmark, the suffix may begin anywhere in the name, not only after a dot; so
-    ``backbone.body.layer1.0.conv1.weight`` takes ``layer1.0.conv1.weight`` before ``conv1.weight``.
-    A deformable ``conv2.conv.weight`` without a match takes ``conv2.weight``.
+    ``backbone.body.layer1.0.conv1.weight`` matches ``layer1.0.conv1.weight`` rather than
+    ``conv1.weight``. A deformable ``conv2.conv.weight`` without a match uses ``conv2.weight``.
     """
     loaded = set(loaded_names)
 
@@ -139,9 +140,9 @@ def load_state_dict(
     """Copy loaded tensors into the model's parameters and buffers by matching names.
 
     Args:
-        model: changed in place; tensors without a match, or of another shape, keep their values.
-        loaded: name -> tensor.
-        same_classes: if False, tensors with a row per class keep their values too.
+        model: modified in place; tensors without a match or with another shape keep their values.
+        loaded: tensors by name.
+        same_classes: if False, tensors with a row per class also keep their values.
 
     Raises:
         ValueError: no tensor could be loaded.
@@ -165,8 +166,8 @@ def load_state_dict(
             matched[name] = source
     if not matched:
         raise ValueError(
-            f"none of the {len(loaded)} loaded tensors fits the model: the file has "
-            f"{_names(list(loaded)) if loaded else 'no tensors'}; the model wants "
+            f"none of the {len(loaded)} loaded tensors matches the model: the file has "
+            f"{_names(list(loaded)) if loaded else 'no tensors'}; the model has "
             f"{_names(list(own))}"
         )
     used = {source for source in matches.values() if source is not None}

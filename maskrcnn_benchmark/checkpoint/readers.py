@@ -26,7 +26,7 @@ from maskrcnn_benchmark.checkpoint.torchvision_resnet import (
 def _read_torch(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:  # more than tensors and plain values
+    except pickle.UnpicklingError:  # not only tensors and plain values
         content, left_out = read_foreign_checkpoint(path)
         logging.getLogger(__name__).info(f"{path} is read without {', '.join(left_out)}")
         return content
@@ -35,7 +35,7 @@ def _read_torch(path: Path) -> dict[str, Any]:
             f"{path}: not a checkpoint that torch can read ({one_line(error)})"
         ) from error
     if not isinstance(content, Mapping):
-        raise ValueError(f"{path}: holds a {type(content).__name__}, not a dict of tensors")
+        raise ValueError(f"{path}: contains a {type(content).__name__}, not a dict of tensors")
     return dict(content)
 
 
@@ -52,11 +52,11 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 
 def _read_pickle(path: Path) -> dict[str, Any]:
-    if zipfile.is_zipfile(path):  # torch.save under another ending
+    if zipfile.is_zipfile(path):  # written by torch.save, with another suffix
         return _read_torch(path)
     content = read_array_pickle(path)
     if not isinstance(content, Mapping):
-        raise ValueError(f"{path}: holds a {type(content).__name__}, not a dict of arrays")
+        raise ValueError(f"{path}: contains a {type(content).__name__}, not a dict of arrays")
     tensors = _with_tensors(content)
     assert isinstance(tensors, dict)
     return tensors
@@ -82,17 +82,17 @@ def check_ending(path: str | Path) -> None:
     """Reject a file that ``read_weights`` cannot read.
 
     Raises:
-        ValueError: the suffix is not that of a weight file.
+        ValueError: the suffix is not one of a weight file.
     """
     if Path(path).suffix.lower() not in _READERS:
-        raise ValueError(f"{path}: weights must be a file ending in {', '.join(_READERS)}")
+        raise ValueError(f"{path}: a weight file must end in {', '.join(_READERS)}")
 
 
 def read_weights(path: str | Path) -> dict[str, Any]:
-    """Return the content of a weight file, on the CPU. Nothing in the file is executed.
+    """Return the content of a weight file on the CPU, without executing code from it.
 
     Args:
-        path: ``.pth`` or ``.pt`` (torch; objects of other programs are left out), ``.pkl``
+        path: ``.pth`` or ``.pt`` (torch; objects of unknown classes are dropped), ``.pkl``
             (Detectron's pickles of NumPy arrays), ``.safetensors`` or ``.npz`` (NumPy).
 
     Raises:
@@ -102,36 +102,35 @@ def read_weights(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     check_ending(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no file of weights at {path} (MODEL.WEIGHT or last_checkpoint)")
+        raise FileNotFoundError(f"no weight file at {path} (MODEL.WEIGHT or last_checkpoint)")
     return _READERS[path.suffix.lower()](path)
 
 
-# The part of our checkpoints with the averaged weights: the state of a torch AveragedModel.
+# key of the averaged weights in our checkpoints, the state of a torch AveragedModel
 AVERAGED = "ema"
 _HOLDERS = (
     "model",
     "state_dict",
     "blobs",
-)  # ours and Detectron2's; timm's and others'; Detectron's
+)  # used by us and Detectron2; by timm and others; by Detectron
 
 
 def model_tensors(
     content: Mapping[str, Any], *, averaged: bool = True, rename_resnet: bool = True
 ) -> dict[str, Tensor]:
-    """Return the model's tensors from the content of a file, renamed to suit our models.
+    """Return the tensors of a model from the content of a file, renamed for our models.
 
-    Accepts a bare state dict or one under ``model``, ``state_dict`` or ``blobs``, with or without
-    ``module.`` before every name; a torchvision or timm ResNet and Detectron's blobs are renamed.
+    Accepts a state dict, directly or under ``model``, ``state_dict`` or ``blobs``, with or without
+    the prefix ``module.``; torchvision or timm ResNets and Detectron blobs are renamed.
 
     Args:
         content: see ``read_weights``.
-        averaged: take the averaged weights where a training (``SOLVER.EMA_DECAY``) stored them
-            alongside the raw ones.
-        rename_resnet: whether a torchvision or timm ResNet is for a ResNet of ours; a body of timm
-            has timm's names.
+        averaged: whether to prefer the averaged weights (``SOLVER.EMA_DECAY``) if there are any.
+        rename_resnet: whether to rename a torchvision or timm ResNet for our ResNet; a timm body
+            keeps the names of timm.
 
     Raises:
-        ValueError: it holds objects other than tensors, or an unsupported ResNet variant.
+        ValueError: a value is not a tensor, or the ResNet variant is not supported.
     """
     if averaged and has_averaged(content):
         average = content[AVERAGED]
@@ -153,5 +152,5 @@ def model_tensors(
 
 
 def has_averaged(content: Mapping[str, Any]) -> bool:
-    """Return whether the content is one of our checkpoints with averaged weights."""
+    """Return whether the content is a checkpoint of ours with averaged weights."""
     return isinstance(content.get(AVERAGED), Mapping) and "n_averaged" in content[AVERAGED]

@@ -1,8 +1,8 @@
-"""Checkpoints of other programs: their tensors, read without running anything that the file names.
+"""Read the tensors in checkpoints of other projects without executing code from the file.
 
-``torch.load(weights_only=True)`` refuses a file that holds more than tensors and plain values, such
-as the log that mmengine keeps in its checkpoints. Here torch finds the tensors and the unpickler
-below answers every other name with an inert placeholder, which is then left out of the content.
+``torch.load(weights_only=True)`` rejects files that contain other objects than tensors and plain
+values, such as the log in checkpoints of mmengine. Here torch reads the tensors, and the unpickler
+below replaces every other name with an inert placeholder, which is then removed from the content.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NAMES: dict[tuple[str, str], Any] = {
 
 
 class _Placeholder:
-    """Stands for an object of an unknown class; does nothing with what the pickle gives it."""
+    """Placeholder for an object of an unknown class, which ignores all state and arguments."""
 
     named = ""
 
@@ -43,7 +43,7 @@ class _Placeholder:
 
     def _ignore(self, *_arguments: Any, **_options: Any) -> None: ...
 
-    # all that an unpickler does to an object: state, items of a dict, a list and a set
+    # everything an unpickler does to an object: set its state, add items as to a dict, list or set
     __setstate__ = __setitem__ = append = extend = add = _ignore
 
     def __call__(self, *_arguments: Any, **_options: Any) -> _Placeholder:
@@ -51,7 +51,7 @@ class _Placeholder:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows arrays, tensors and plain values; any other name becomes a placeholder."""
+    """Unpickler of arrays, tensors and plain values; any other name becomes a placeholder."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _NAMES:
@@ -63,43 +63,43 @@ def _load(file: Any, **options: Any) -> Any:
     return _Unpickler(file, **options).load()
 
 
-# what torch.load takes for the module pickle
+# interface of the pickle module that torch.load expects
 _MODULE = SimpleNamespace(__name__=__name__, Unpickler=_Unpickler, load=_load)
 
 
 def one_line(error: Exception) -> str:
-    """Return the first line of an error's message, without a terminal's codes."""
+    """Return the first line of an error message without terminal escape codes."""
     lines = _TERMINAL_CODE.sub("", str(error)).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def read_foreign_checkpoint(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return what a file that ``torch.save`` wrote holds, but for objects of unknown classes.
+    """Read a file written by ``torch.save``, leaving out objects of unknown classes.
 
     Args:
-        path: of the file; TorchScript is refused.
+        path: path of the file; TorchScript is not supported.
 
     Returns:
-        The content: tensors, NumPy arrays, numbers, strings, dicts and lists (of tuples too); and
+        The content: tensors, NumPy arrays, numbers, strings, dicts and lists (also for tuples); and
         the names of the classes and functions that were left out.
 
     Raises:
-        ValueError: it is damaged, no dict, or nothing is left of it.
+        ValueError: the file is damaged, its content is not a dict, or nothing of it is left.
     """
     try:
         content = finished(torch.load(path, "cpu", pickle_module=_MODULE, weights_only=False))
-    except Exception as error:  # a damaged or hostile pickle can raise nearly anything
+    except Exception as error:  # a damaged or malicious pickle can raise almost anything
         raise ValueError(f"{path}: cannot be read safely ({one_line(error)})") from error
     names: set[str] = set()
     kept = _without_objects(content, names)
     left_out = sorted(names)
     if left_out and kept in (_GONE, {}):
         raise ValueError(
-            f"{path}: holds objects that only their own code can read ({', '.join(left_out)}); "
-            "save the model's state_dict() there"
+            f"{path}: contains only objects of unknown classes ({', '.join(left_out)}); "
+            "save the model's state_dict() instead"
         )
     if not isinstance(kept, dict):
-        raise ValueError(f"{path}: holds a {type(kept).__name__}, not a dict of tensors")
+        raise ValueError(f"{path}: contains a {type(kept).__name__}, not a dict of tensors")
     return kept, left_out
 
 
@@ -107,14 +107,14 @@ _GONE = object()
 
 
 def _without_objects(value: Any, names: set[str]) -> Any:
-    """Return ``value`` without the entries of its dicts that hold a placeholder or a function.
+    """Return ``value`` without the dict entries that are placeholders or functions.
 
     Args:
-        value: what was unpickled.
-        names: of what is left out are added to it.
+        value: the unpickled value.
+        names: set to which the names of removed objects are added.
 
     Returns:
-        ``_GONE`` for a placeholder, and for a list with one in it.
+        The value, or ``_GONE`` if it is a placeholder or a list that contains one.
     """
     if isinstance(value, _Placeholder | Known | type):
         names.add(getattr(value, "named", "a function"))

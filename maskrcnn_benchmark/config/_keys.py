@@ -1,4 +1,4 @@
-"""What the checks of several sections share."""
+"""Helpers shared by the config checks."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from yacs.config import CfgNode
 
 
 def get(cfg: CfgNode, key: str) -> Any:
-    """Return the value of a full key."""
+    """Return the value of a full key, such as ``"MODEL.DEVICE"``."""
     node: Any = cfg
     for name in key.split("."):
         node = getattr(node, name)
@@ -15,7 +15,7 @@ def get(cfg: CfgNode, key: str) -> Any:
 
 
 def one_of(cfg: CfgNode, key: str, known: Sequence[str]) -> Iterator[str]:
-    """Require the value of ``key`` to be among ``known``."""
+    """Check that the value of ``key`` is one of ``known``."""
     value = get(cfg, key)
     if value not in known:
         yield f"{key} is {value!r}; it must be one of {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""Validation across keys: report at startup what would otherwise fail deep inside a run."""
+"""Validation across keys at startup, before an invalid config can fail in the middle of a run."""
 
 from collections.abc import Iterator, Sequence
 from math import inf
@@ -17,21 +17,21 @@ from maskrcnn_benchmark.config.solver_checks import (
 def check_config(cfg: CfgNode, others: Sequence[str] = ()) -> None:
     """Reject a configuration whose keys contradict each other.
 
-    What a part of the model needs is checked where that part is registered
-    (``modeling.detector.check_model``); here are the rules across sections.
+    These are the rules across sections; the keys of a part of the model are checked by its registry
+    entry (``modeling.detector.check_model``).
 
     Args:
         cfg: the whole tree, after all merging.
-        others: problems that were found elsewhere, to be told along with these.
+        others: problems found elsewhere, to be reported together with these.
 
     Raises:
-        ValueError: lists all problems and what to set.
+        ValueError: the config is invalid; the message lists all problems and their fixes.
     """
     checks = [_check_switches, _check_norm, _check_thresholds, _check_input, _check_datasets]
     checks += [_check_counts, check_solver, check_train_only, check_validation, check_precision]
     problems = [problem for check in checks for problem in check(cfg)] + list(others)
     if problems:
-        raise ValueError("the configuration does not fit together:\n  " + "\n  ".join(problems))
+        raise ValueError("the configuration is inconsistent:\n  " + "\n  ".join(problems))
 
 
 def _check_switches(cfg: CfgNode) -> Iterator[str]:
@@ -47,7 +47,7 @@ def _check_switches(cfg: CfgNode) -> Iterator[str]:
 
 
 def _check_norm(cfg: CfgNode) -> Iterator[str]:
-    """Check the group norm, which body, pyramid and heads share."""
+    """Check the group norm options, which are shared by body, FPN and heads."""
     norm = cfg.MODEL.GROUP_NORM
     if (norm.DIM_PER_GP > 0) == (norm.NUM_GROUPS > 0):
         yield (
@@ -86,11 +86,11 @@ def _check_input(cfg: CfgNode) -> Iterator[str]:
     ):
         if not smallest or not all(type(size) is int and 0 < size <= largest for size in smallest):
             yield (
-                f"INPUT.MIN_SIZE_{name} is {', '.join(map(str, smallest))}; it must be whole, "
-                f"positive and at most INPUT.MAX_SIZE_{name}, {largest}"
+                f"INPUT.MIN_SIZE_{name} is {', '.join(map(str, smallest))}; it must be "
+                f"positive integers of at most INPUT.MAX_SIZE_{name}, {largest}"
             )
     if len(inputs.PIXEL_MEAN) != 3 or len(inputs.PIXEL_STD) != 3 or 0 in inputs.PIXEL_STD:
-        yield "INPUT.PIXEL_MEAN and INPUT.PIXEL_STD need three numbers each, the std not zero"
+        yield "INPUT.PIXEL_MEAN and INPUT.PIXEL_STD need three numbers each, with a nonzero std"
     yield from _check_augmentation(inputs)
 
 
@@ -110,7 +110,7 @@ def _check_augmentation(inputs: CfgNode) -> Iterator[str]:
     if len(scales) != 2 or not 0 < scales[0] <= scales[1] or jitter.SIZE < 1:
         yield (
             f"INPUT.LARGE_SCALE_JITTER.SCALES is {scales} and SIZE {jitter.SIZE}; it needs a "
-            "lowest and a highest scale above 0, and a positive size"
+            "smallest and a largest scale above 0, and a positive size"
         )
 
 
@@ -119,17 +119,17 @@ def _check_datasets(cfg: CfgNode) -> Iterator[str]:
         keys = set(entry) - {"FACTORY"} if isinstance(entry, CfgNode) else set()
         if keys != {"ANN_FILE", "IMG_DIR"}:
             yield (
-                f"DATASETS.CUSTOM.{name} needs ANN_FILE and IMG_DIR, may have a FACTORY, and has "
-                "nothing else"
+                f"DATASETS.CUSTOM.{name} needs ANN_FILE and IMG_DIR, optionally FACTORY, and no "
+                "other key"
             )
     for key in ("DATASETS.TRAIN", "DATASETS.TEST"):
         names = get(cfg, key)
         if not all(isinstance(name, str) and name for name in names):
-            yield f"{key} is {names}; it must hold names of data sets"
+            yield f"{key} is {names}; it must be a tuple of data set names"
 
 
 def _check_counts(cfg: CfgNode) -> Iterator[str]:
-    """Check that keys that count something are at least 1."""
+    """Check that counts are at least 1."""
     for key in (
         "SOLVER.IMS_PER_BATCH",
         "SOLVER.MAX_ITER",

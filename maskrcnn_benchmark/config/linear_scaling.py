@@ -1,7 +1,7 @@
-"""The linear scaling rule: k times the batch size, k times the rate, 1/k of the iterations.
+"""The linear scaling rule: k times the batch size, k times the learning rate, 1/k the iterations.
 
-Goyal et al., "Accurate, Large Minibatch SGD" (arXiv 1706.02677), section 2.1. The average of the
-weights reaches back over as many images as before: k of its steps become one (Busbridge et al.,
+Goyal et al., "Accurate, Large Minibatch SGD" (arXiv 1706.02677), section 2.1. The EMA of
+the weights keeps covering the same number of images: k of its steps become one (Busbridge et al.,
 "How to Scale Your EMA", arXiv 2307.13813).
 """
 
@@ -16,10 +16,10 @@ def scale_to_batch(cfg: CfgNode) -> list[str]:
     Afterwards the two are equal, so that a saved config is not scaled again.
 
     Args:
-        cfg: the whole tree, not frozen; changed in place. Reference 0 leaves it as it is.
+        cfg: the whole tree, not frozen; changed in place. With reference 0 it is left unchanged.
 
     Returns:
-        One line that describes what was resolved, or an empty list.
+        One line that describes the changes, or an empty list.
     """
     solver = cfg.SOLVER
     factor = solver.IMS_PER_BATCH / solver.REFERENCE_BATCH if solver.REFERENCE_BATCH > 0 else 1

@@ -1,4 +1,4 @@
-"""yacs' ``CfgNode`` with lenient merging: numbers convert, typos get a suggestion."""
+"""yacs' ``CfgNode`` with lenient merging: numbers are converted, typos get a suggestion."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _WIDER_TYPES = "__wider_types__"
 class CfgNode(YacsNode):
     """A section of the configuration tree, with attribute access as in yacs.
 
-    It differs from yacs in how values are merged (from a YAML file, a list or another tree):
+    It differs from yacs in merging (from a YAML file, a list or another tree):
 
-    * an int is taken where a float is expected, and a whole float where an int is;
-      a key may take several types (``widen``);
-    * all problems of a file are reported in one ``ValueError``; an unknown key comes with the
-      nearest known one; nothing is merged when there is a problem;
+    * an int is accepted for a float key, and a float without fraction for an int key; a key may
+      accept several types (``widen``);
+    * all problems of a file are reported in one ``ValueError``, unknown keys with the nearest known
+      one; nothing is merged if there is a problem;
     * a key registered with ``register_renamed_key`` is accepted under its old name;
-    * a frozen tree rejects a merge too;
-    * the tree remembers which keys were set by the user (``is_set``).
+    * a frozen tree also rejects merges;
+    * the tree records which keys were set by the user (``is_set``).
 
     Args:
         init_dict: nested dictionary to start from.
-        key_list: names from the root to this node, for yacs' own messages.
-        new_allowed: accept keys that do not exist yet.
+        key_list: names from the root to this node, for messages of yacs.
+        new_allowed: whether to accept keys that do not exist yet.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class CfgNode(YacsNode):
         self.__dict__[_SET_NAMES].add(name)
 
     def as_defaults(self) -> CfgNode:
-        """Forget which keys were set, here and below: the current values become the defaults."""
+        """Make the current values the defaults: mark all keys of this subtree as not set."""
         self.__dict__[_SET_NAMES].clear()
         for child in self.values():
             if isinstance(child, CfgNode):
@@ -58,7 +58,7 @@ class CfgNode(YacsNode):
         return self
 
     def set_default(self, key: str, value: Any) -> None:
-        """Set ``key``, a full name relative to this node, without counting it as set."""
+        """Set ``key``, a full name relative to this node, without marking it as set."""
         *path, name = key.split(".")
         node = self
         for section in path:
@@ -69,7 +69,7 @@ class CfgNode(YacsNode):
             node.__dict__[_SET_NAMES].discard(name)
 
     def widen(self, name: str, *types: type) -> None:
-        """Let key ``name`` of this node take ``types`` in addition to its default's type."""
+        """Make key ``name`` of this node accept ``types`` in addition to its default's type."""
         self.__dict__[_WIDER_TYPES][name] = (type(self[name]), *types)
 
     def is_set(self, key: str) -> bool:
@@ -95,13 +95,13 @@ class CfgNode(YacsNode):
         return name in node.__dict__[_SET_NAMES]
 
     def merge_from_file(self, cfg_filename: str | Path) -> None:
-        """Merge a YAML file over its base, if it names one by ``_BASE_`` (relative to the file).
+        """Merge a YAML file, after its base if it names one as ``_BASE_`` (relative to the file).
 
-        Keys of the base count as set, too. The name of a shipped config stands for its file.
+        Keys of the base count as set too. The name of a shipped config may be given as well.
 
         Raises:
-            FileNotFoundError: there is no such file and no such name, or no such base.
-            ValueError: a file is not YAML, or holds unknown keys or values of a wrong type; or
+            FileNotFoundError: there is no such file or shipped config, or no such base.
+            ValueError: a file is not YAML, or has unknown keys or values of the wrong type, or
                 the bases form a cycle.
         """
         layers = read_with_bases(cfg_filename)
@@ -110,19 +110,19 @@ class CfgNode(YacsNode):
     def merge_from_text(self, text: str, *, source: str = "configuration text") -> None:
         """Merge YAML text, such as the output of ``dump()``; ``source`` names it in errors.
 
-        Text has no folder, so it cannot have a ``_BASE_``.
+        ``_BASE_`` is not allowed, because text has no folder that a path could be relative to.
         """
         self._merge([(source, list(_leaves(parse_yaml(text, source))))])
 
     def merge_from_other_cfg(self, cfg_other: Mapping[str, Any]) -> None:
-        """Merge another tree; every key in it counts as set."""
+        """Merge another tree; all its keys count as set."""
         self._merge([("the given configuration", list(_leaves(cfg_other)))])
 
     def merge_from_list(self, cfg_list: Sequence[Any]) -> None:
-        """Merge ``[key, value, key, value, ...]``, the trailing arguments of a command.
+        """Merge ``[key, value, key, value, ...]``, such as the trailing arguments of a command.
 
         Raises:
-            ValueError: the list has an odd length, an unknown key or a value of a wrong type.
+            ValueError: the list has an odd length, an unknown key or a value of the wrong type.
         """
         if len(cfg_list) % 2:
             raise ValueError(
@@ -155,7 +155,7 @@ class CfgNode(YacsNode):
             node._assign(path, value)
 
     def _change(self, key: str, raw: Any) -> list[tuple[CfgNode, list[str], Any]]:
-        """Resolve one leaf to the assignments it asks for: none (an empty section) or one."""
+        """Resolve one leaf to a list of assignments: none (an empty section) or one."""
         node, path = self, key.split(".")
         if BASE_KEY in path:
             raise ValueError(
@@ -179,7 +179,7 @@ class CfgNode(YacsNode):
         return []
 
     def _assign(self, path: list[str], value: Any) -> None:
-        """Set and mark the value at ``path`` below this node; create missing sections."""
+        """Set the value at ``path`` below this node and mark it as set; create missing sections."""
         node = self
         for name in path[:-1]:
             if name not in node:
@@ -202,7 +202,7 @@ class CfgNode(YacsNode):
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield ``(full key, value)`` of everything in ``tree`` that is not itself a mapping."""
+    """Yield ``(full key, value)`` of every leaf of ``tree``."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{name}.")
@@ -219,7 +219,7 @@ def _literal(text: str) -> Any:
 
 
 def _decoded_section(raw: Any) -> Any:
-    """Parse the text of a dictionary; return everything else unchanged."""
+    """Parse a string that holds a dictionary; return everything else unchanged."""
     value = _literal(raw) if isinstance(raw, str) else raw
     return value if isinstance(value, Mapping) else raw
 
@@ -240,7 +240,7 @@ def _coerced(key: str, raw: Any, types: tuple[type, ...]) -> Any:
     if isinstance(value, float) and value.is_integer() and int in types:
         return int(value)
     wanted = " or ".join(kind.__name__ for kind in types)
-    hint = f"; write ({value!r},) for a tuple of one" if tuple in types else ""
+    hint = f"; write ({value!r},) for a tuple of one element" if tuple in types else ""
     hint = "; write it in quotes" if str in types else hint
     raise ValueError(f"{key} must be of type {wanted}, got {value!r}{hint}")
 

@@ -1,8 +1,8 @@
 """Locations of data sets and pretrained weights.
 
-``PATHS_CATALOG`` can name another file of this form: a ``DatasetCatalog`` and a ``ModelCatalog``,
-each with ``get(name)``. The model catalog may give the path of a local file too; an address may end
-in ``#sha256=<hex>``, which is then checked.
+``PATHS_CATALOG`` can name another Python file with a ``DatasetCatalog`` and a ``ModelCatalog``,
+each with ``get(name)``. The model catalog may also return local paths; a URL may end in
+``#sha256=<hex>``, which is then verified.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 _VOC_SPLITS = ("2007_train", "2007_val", "2007_test", "2012_train", "2012_val", "2012_test")
-_VOC_WITH_JSON = _VOC_SPLITS[:-1]  # the annotations of 2012's test set are not public
+_VOC_WITH_JSON = _VOC_SPLITS[:-1]  # the annotations of the 2012 test set are not public
 _CITYSCAPES = "cityscapes_fine_instanceonly_seg"
 
 
@@ -21,8 +21,8 @@ def _voc_folder(split: str) -> str:
 class DatasetCatalog:
     """Data set names and their files, relative to ``DATA_DIR``.
 
-    ``DATASETS`` has the sets in COCO's format: folder of the images and annotation file. ``VOC``
-    has PASCAL VOC with its XML: folder and split.
+    ``DATASETS`` lists data sets in COCO format with image folder and annotation file, ``VOC`` lists
+    PASCAL VOC in its XML format with folder and split.
     """
 
     DATA_DIR = "datasets"
@@ -61,7 +61,7 @@ class DatasetCatalog:
         """Look up a data set.
 
         Returns:
-            ``{"factory": name in the registry data.registry.DATASETS, "args": its arguments}``.
+            ``{"factory": name in the registry data.registry.DATASETS, "args": keyword arguments}``.
 
         Raises:
             ValueError: the name is not in the catalog.
@@ -84,7 +84,7 @@ class DatasetCatalog:
 
 
 def _published() -> dict[str, str]:
-    """Return the addresses of the models in ``model_zoo.json`` by ``<project>/<name>``."""
+    """Return the URLs of the models in ``model_zoo.json`` by ``<project>/<name>``."""
     rows = json.loads(Path(__file__).with_name("model_zoo.json").read_text(encoding="utf-8"))[
         "models"
     ]
@@ -96,10 +96,10 @@ def _published() -> dict[str, str]:
 
 
 class ModelCatalog:
-    """``catalog://`` names of published weights with their addresses.
+    """``catalog://`` names of published weights and their URLs.
 
-    ``PUBLISHED`` has whole detectors of mmdetection, detectron2 and torchvision, which are
-    converted when they are used; the others are Detectron's.
+    ``PUBLISHED`` lists full detectors of mmdetection, detectron2 and torchvision, which are
+    converted on first use; the others are Detectron's.
     """
 
     PUBLISHED = _published()
@@ -115,7 +115,7 @@ class ModelCatalog:
     DETECTRON_FILE = (
         "output/train/coco_2014_train%3Acoco_2014_valminusminival/generalized_rcnn/model_final.pkl"
     )
-    # Model id and name -> time stamp and signature of the training run, part of the URL.
+    # Model id and name -> timestamp and signature of the training run, part of the URL.
     DETECTRON = {
         "35857197/e2e_faster_rcnn_R-50-C4_1x": "01_33_49.iAX0mXvW",
         "35857345/e2e_faster_rcnn_R-50-FPN_1x": "01_36_30.cUF7QR7I",
@@ -146,7 +146,7 @@ class ModelCatalog:
 
     @classmethod
     def _tables(cls) -> dict[str, dict[str, str]]:
-        """Return the tables of paths below ``URL``, by the prefix of their names."""
+        """Return the tables of paths below ``URL`` by name prefix."""
         detectron = {}
         for key, signature in cls.DETECTRON.items():
             model_id, model = key.split("/")

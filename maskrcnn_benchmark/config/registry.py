@@ -1,4 +1,4 @@
-"""Registries: names that a config may give, and what each of them builds."""
+"""Registries, which map names in a config to builders."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,24 +8,24 @@ from typing import Any, TypeVar
 
 Check = Callable[[Any], Iterable[str]]
 Builder = TypeVar("Builder", bound=Callable[..., Any])
-_SHOWN = 4  # names that an error suggests
+_SHOWN = 4  # number of names that an error message suggests
 
 
 def check_nothing(cfg: Any) -> Iterable[str]:
-    """Return no problem: the check of an entry that takes every config."""
+    """Return no problems; the check of an entry that accepts every config."""
     del cfg
     return ()
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is registered under a name.
+    """A registered builder.
 
     Attributes:
-        build: what makes it, a function or a class.
-        check: takes the whole config and yields what is wrong for this entry, a line each, which
-            says the key, its value and what to set.
-        facts: further values, those that the registry asks for.
+        build: function or class that builds the part.
+        check: takes the whole config and yields the problems for this entry, one line each with
+            the key, its value and the fix.
+        facts: the additional values that the registry requires.
     """
 
     build: Callable[..., Any]
@@ -34,14 +34,14 @@ class Entry:
 
 
 class Registry:
-    """Builders by the name that a key of the config gives.
+    """Builders by the names that a config key may have as its value.
 
     ``@BACKBONES.register("my_body", strides=(16,))`` above a function registers it. A name that
-    ends in a colon stands for all names that begin so, such as ``timm:resnet50`` for ``timm:``.
+    ends in a colon matches all names with that prefix, for example ``timm:`` for ``timm:resnet50``.
 
     Args:
-        key: full name of the config's key, for messages; ``check`` and ``build`` look it up.
-        facts: names of the keyword arguments that ``register`` needs besides ``check``.
+        key: full name of the config key, read by ``check`` and ``build``.
+        facts: names of the keyword arguments that ``register`` requires in addition to ``check``.
     """
 
     def __init__(self, key: str, *, facts: Sequence[str] = ()) -> None:
@@ -57,11 +57,11 @@ class Registry:
         Args:
             names: values of the key.
             check: see ``Entry``.
-            facts: those that the registry was made with.
+            facts: the additional values that the registry requires.
 
         Raises:
             TypeError: a fact is missing or unknown.
-            ValueError: a name is taken by something else (the same code may be run again).
+            ValueError: a name is already registered for a different builder.
         """
         if set(facts) != self._facts:
             raise TypeError(
@@ -74,8 +74,8 @@ class Registry:
                 other = self._entries.get(name)
                 if other is not None and _place(other.build) != _place(build):
                     raise ValueError(
-                        f"{self.key} {name!r} is {_place(other.build)} already: choose another "
-                        f"name for {_place(build)}"
+                        f"{self.key} {name!r} is already registered for {_place(other.build)}: "
+                        f"choose another name for {_place(build)}"
                     )
                 self._entries[name] = Entry(build, check, facts)
             return build
@@ -83,7 +83,7 @@ class Registry:
         return add
 
     def names(self) -> list[str]:
-        """Return all names, in the order of their registration."""
+        """Return all names in order of registration."""
         return list(self._entries)
 
     def has(self, name: str) -> bool:
@@ -91,10 +91,10 @@ class Registry:
         return self._find(name) is not None
 
     def entry(self, name: str) -> Entry:
-        """Return what is registered under a name.
+        """Return the entry registered under a name.
 
         Raises:
-            ValueError: nothing is; the message has the key, the name and the nearest known ones.
+            ValueError: the name is unknown; the message has the key and the nearest known names.
         """
         found = self._find(name)
         if found is not None:
@@ -104,8 +104,8 @@ class Registry:
         shown = [*near, *rest[: _SHOWN - len(near)]]
         more = ", ..." if len(shown) < len(self._entries) else ""
         raise ValueError(
-            f"{self.key} is {name!r}, which is not registered; known are {', '.join(shown)}{more}. "
-            "One of your own is registered by --import FILE, in Python by importing it"
+            f"{self.key} is {name!r}, which is not registered; known: {', '.join(shown)}{more}. "
+            "To register your own, use --import FILE, or in Python import its module"
         )
 
     def _find(self, name: str) -> Entry | None:
@@ -116,7 +116,7 @@ class Registry:
         return self.entry(name).build
 
     def check(self, cfg: Any) -> Iterable[str]:
-        """Yield what is wrong with the config for what the key names, a line each."""
+        """Yield the problems of the config for the entry that the key names, one line each."""
         try:
             entry = self.entry(self._make_name(cfg))
         except ValueError as error:
@@ -125,7 +125,7 @@ class Registry:
         yield from entry.check(cfg)
 
     def build(self, cfg: Any, *args: Any) -> Any:
-        """Build what the key names; ``args`` follow the config.
+        """Call the builder that the key names with the config and ``args``.
 
         Raises:
             ValueError: the name is unknown.

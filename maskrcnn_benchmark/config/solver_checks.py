@@ -35,8 +35,8 @@ def check_solver(cfg: CfgNode) -> Iterator[str]:
         yield f"SOLVER.EMA_DECAY is {solver.EMA_DECAY}; it must be at least 0 and less than 1"
     if solver.ACCUMULATE > solver.IMS_PER_BATCH:
         yield (
-            f"SOLVER.ACCUMULATE is {solver.ACCUMULATE}; a batch of SOLVER.IMS_PER_BATCH "
-            f"{solver.IMS_PER_BATCH} images has no more parts than images"
+            f"SOLVER.ACCUMULATE is {solver.ACCUMULATE}; it must not exceed the batch size, "
+            f"SOLVER.IMS_PER_BATCH {solver.IMS_PER_BATCH}"
         )
 
 
@@ -44,7 +44,7 @@ def check_train_only(cfg: CfgNode) -> Iterator[str]:
     """Check that the part to train exists."""
     part, parts = cfg.SOLVER.TRAIN_ONLY, ("rpn", "box", "mask", "maskiou")
     if part not in ("", *parts):
-        yield f"SOLVER.TRAIN_ONLY is {part!r}; it is empty or one of {', '.join(parts)}"
+        yield f"SOLVER.TRAIN_ONLY is {part!r}; it must be empty or one of {', '.join(parts)}"
     for name, key, there in (
         ("box", "MODEL.RPN_ONLY False", not cfg.MODEL.RPN_ONLY),
         ("mask", "MODEL.MASK_ON True", cfg.MODEL.MASK_ON),

@@ -1,4 +1,4 @@
-"""Reading of YAML configs: from name to file, text to tree, and a file with its ``_BASE_``."""
+"""Find, parse and read YAML configs with their ``_BASE_``."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -12,8 +12,8 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def shipped_configs() -> dict[str, Path]:
-    """Return the shipped configs by name: path below ``configs``, with ``/``, without ``.yaml``."""
-    packed = _PACKAGE / "configs"  # in a wheel; in a checkout the folder is beside the package
+    """Return the shipped configs by name: the path below ``configs`` without ``.yaml``."""
+    packed = _PACKAGE / "configs"  # in a wheel; a checkout has it next to the package
     folder = packed if packed.is_dir() else _PACKAGE.parent / "configs"
     files = sorted(folder.rglob("*.yaml"))
     return {file.relative_to(folder).with_suffix("").as_posix(): file for file in files}
@@ -23,13 +23,13 @@ def find_config_file(name: str | Path, folder: Path | None = None) -> Path:
     """Return the path of a config.
 
     Args:
-        name: path of a file; or, where there is no such file, the name of a shipped config such
-            as ``e2e_ms_rcnn_R_50_FPN_1x`` or ``paper/ms_rcnn_R_50_FPN_18e``, with or without
+        name: path of a file or, if there is no such file, name of a shipped config such as
+            ``e2e_ms_rcnn_R_50_FPN_1x`` or ``paper/ms_rcnn_R_50_FPN_18e``, with or without
             ``.yaml``.
-        folder: what a relative path is relative to; by default the working folder.
+        folder: base folder of relative paths; by default the working directory.
 
     Raises:
-        FileNotFoundError: there is neither; the message has the nearest names.
+        FileNotFoundError: there is neither; the message lists the nearest names.
     """
     path = Path(folder or "", name)
     if path.is_file():
@@ -50,33 +50,32 @@ def parse_yaml(text: str, source: str) -> dict[str, Any]:
 
     Args:
         text: the YAML; empty text has no sections.
-        source: what to call it in errors.
+        source: name of the source for error messages.
 
     Raises:
-        ValueError: it is not YAML, or something other than sections.
+        ValueError: the text is not YAML, or is not a mapping of sections.
     """
     try:
         tree = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{source} is not valid YAML: {error}") from error
     if not isinstance(tree, Mapping | None):
-        raise ValueError(f"{source} must hold sections like 'MODEL:', got {tree!r:.80}")
+        raise ValueError(f"{source} must consist of sections such as 'MODEL:', got {tree!r:.80}")
     return dict(tree or {})
 
 
 def read_with_bases(name: str | Path) -> list[tuple[str, dict[str, Any]]]:
-    """Return name and sections of a config and of its bases, in the order of merging.
+    """Return the names and sections of a config and its bases, in merge order.
 
-    A file names its base by the top-level key ``_BASE_``, a path relative to the file itself or
-    the name of a shipped config; a base may have one too. What a file says overrides its base, so
-    the file comes last.
+    A file names its base with the top-level key ``_BASE_``, a path relative to the file or the name
+    of a shipped config; a base may have a base too. A file overrides its base, so it comes last.
 
     Args:
         name: see ``find_config_file``.
 
     Raises:
         FileNotFoundError: there is no such file, or no such base.
-        ValueError: a file is no config, ``_BASE_`` is not a path, or the bases form a cycle.
+        ValueError: a file is not a config, ``_BASE_`` is not a path, or the bases form a cycle.
     """
     chain = [find_config_file(name)]
     layers: list[tuple[str, dict[str, Any]]] = []

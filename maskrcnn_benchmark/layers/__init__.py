@@ -1,4 +1,4 @@
-"""Layers: region operators, normalisation, losses, and today's torch layers by their old names."""
+"""Region operators, normalization, losses, and torch layers under their original names."""
 
 from torch.nn import BatchNorm2d, Conv2d, ConvTranspose2d
 from torch.nn.functional import interpolate

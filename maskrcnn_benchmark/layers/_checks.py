@@ -1,4 +1,4 @@
-"""Checks of the arguments of the region operators, the same with and without the extension."""
+"""Argument checks of the region operators, shared by the extension and the fallback."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ MAX_LEVELS = 8  # kMaxLevels of csrc/roi_align/kernel.h
 
 
 def check_shape(op: str, name: str, tensor: Tensor, expected: tuple[int | str, ...]) -> None:
-    """Raise ValueError unless it is a tensor whose shape matches; a letter stands for any size."""
+    """Raise ValueError unless ``tensor`` has the expected shape; a letter matches any size."""
     if not isinstance(tensor, Tensor):
         raise ValueError(f"{op}: expected {name} as a tensor, got {type(tensor).__name__}")
     fits = tensor.dim() == len(expected) and all(
@@ -23,31 +23,31 @@ def check_shape(op: str, name: str, tensor: Tensor, expected: tuple[int | str, .
 
 
 def check_floating(op: str, name: str, tensor: Tensor) -> None:
-    """Raise ValueError unless the tensor is of a real floating type."""
+    """Raise ValueError unless the tensor has a real floating-point dtype."""
     if not tensor.is_floating_point():
         raise ValueError(f"{op}: expected {name} of a floating type, got {tensor.dtype}")
 
 
 def check_integer(op: str, name: str, tensor: Tensor) -> None:
-    """Raise ValueError unless the tensor is of an integer type."""
+    """Raise ValueError unless the tensor has an integer dtype."""
     if tensor.is_floating_point() or tensor.is_complex():
         raise ValueError(f"{op}: expected {name} of an integer type, got {tensor.dtype}")
 
 
 def check_positive(op: str, name: str, value: float) -> None:
-    """Raise ValueError unless the number is finite and greater than 0."""
-    if not 0 < value < math.inf:  # NaN is neither
+    """Raise ValueError unless the value is finite and greater than 0."""
+    if not 0 < value < math.inf:  # also False for NaN
         raise ValueError(f"{op}: expected {name} > 0, got {value!r}")
 
 
 def check_device(op: str, name: str, tensor: Tensor, reference: Tensor) -> None:
-    """Raise ValueError unless both tensors are on one device."""
+    """Raise ValueError unless both tensors are on the same device."""
     if tensor.device != reference.device:
         raise ValueError(f"{op}: expected {name} on {reference.device}, got {tensor.device}")
 
 
 def check_scored_boxes(op: str, boxes: Tensor, scores: Tensor, groups: Tensor) -> None:
-    """Check boxes [N, 4] with their scores [N] and groups [N]."""
+    """Check boxes ``[N, 4]`` with their scores ``[N]`` and groups ``[N]``."""
     check_shape(op, "boxes", boxes, ("N", 4))
     check_floating(op, "boxes", boxes)
     for name, tensor in (("scores", scores), ("groups", groups)):
@@ -58,13 +58,13 @@ def check_scored_boxes(op: str, boxes: Tensor, scores: Tensor, groups: Tensor) -
 
 
 def check_max_keep(op: str, max_keep: int) -> None:
-    """Raise ValueError unless the number of boxes to keep of each group is 0 (all) or more."""
+    """Raise ValueError if the number of boxes to keep per group is negative; 0 keeps all."""
     if max_keep < 0:
         raise ValueError(f"{op}: expected max_keep >= 0 (0 for all), got {max_keep}")
 
 
 def check_regions(op: str, input: Tensor, rois: Tensor) -> None:
-    """Check the features [N, C, H, W] and the regions [R, 5] of a pooling operator."""
+    """Check the features ``[N, C, H, W]`` and the regions ``[R, 5]`` of a pooling operator."""
     check_shape(op, "input", input, ("N", "C", "H", "W"))
     if 0 in input.shape[2:]:
         raise ValueError(f"{op}: expected input with H, W > 0, got {list(input.shape)}")
@@ -77,7 +77,7 @@ def check_regions(op: str, input: Tensor, rois: Tensor) -> None:
 def check_pyramid(
     op: str, features: Sequence[Tensor], rois: Tensor, levels: Tensor, scales: Sequence[float]
 ) -> None:
-    """Check the feature maps, the regions [R, 5] and their levels [R] of a pooling operator."""
+    """Check the feature maps, regions ``[R, 5]`` and levels ``[R]`` of a pooling operator."""
     if not 0 < len(features) <= MAX_LEVELS:
         raise ValueError(f"{op}: expected 1 to {MAX_LEVELS} feature maps, got {len(features)}")
     if len(scales) != len(features):
@@ -101,7 +101,7 @@ def check_pyramid(
 
 
 def to_pair(op: str, output_size: int | tuple[int, int]) -> tuple[int, int]:
-    """Return (height, width); a number means a square. Raise ValueError unless both are > 0."""
+    """Return ``(height, width)``; an int means a square. Raise ValueError unless both are > 0."""
     pair = (output_size, output_size) if isinstance(output_size, int) else output_size
     if not (isinstance(pair, Sequence) and len(pair) == 2 and all(map(_is_count, pair))):
         raise ValueError(f"{op}: expected output_size > 0 or a pair of such, got {output_size!r}")

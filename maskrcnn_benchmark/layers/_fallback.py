@@ -1,4 +1,4 @@
-"""The compiled operators computed by torchvision, where the extension cannot serve a tensor."""
+"""Fallback of the compiled operators on torchvision, for tensors the extension does not support."""
 
 import functools
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ from torch import Tensor
 from maskrcnn_benchmark.layers._ops import is_channels_last
 
 _MAX_SAMPLES = 1 << 15  # kMaxSamples of csrc/roi_align/kernel.h
-_MAX_COORDINATE = 1 << 24  # in cells: the limit of csrc/roi_pool/kernel.h
+_MAX_COORDINATE = 1 << 24  # in feature map cells, the limit of csrc/roi_pool/kernel.h
 
 
 def _accumulator(dtype: torch.dtype) -> torch.dtype:
-    """Return the dtype of the arithmetic, as in the extension: half and bfloat16 use float."""
+    """Return the dtype to compute in, as the extension does: float32 for half and bfloat16."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def _check_batch_indices(op: str, input: Tensor, rois: Tensor) -> None:
-    """Refuse what makes torchvision read foreign memory; not on CUDA, where it would wait."""
+    """Check the batch indices, which torchvision does not; skipped on CUDA to avoid a sync."""
     if rois.device.type != "cpu" or torch.compiler.is_compiling():
         return
-    outside = ~((rois[:, 0] >= 0) & (rois[:, 0] < input.shape[0]))  # NaN is outside too
+    outside = ~((rois[:, 0] >= 0) & (rois[:, 0] < input.shape[0]))  # also True for NaN
     if outside.any():
         row = int(outside.nonzero()[0])
         raise RuntimeError(
@@ -33,14 +33,14 @@ def _check_batch_indices(op: str, input: Tensor, rois: Tensor) -> None:
 def nms(
     boxes: Tensor, groups: Tensor, threshold: float, pixel_offset: float, max_keep: int
 ) -> Tensor:
-    """Return which boxes [N, 4], in the order (group, descending score), are kept: bool [N].
+    """Return which boxes ``[N, 4]``, sorted by group and descending score, are kept: bool ``[N]``.
 
-    torchvision's boxes are `pixel_offset` narrower than ours, hence the shift of x2 and y2.
+    torchvision computes widths without ``pixel_offset``, hence the shift of x2 and y2.
     """
     dtype = _accumulator(boxes.dtype)
     # x2 and y2 only
     boxes = boxes.to(dtype) + boxes.new_tensor([0, 0, pixel_offset, pixel_offset], dtype=dtype)
-    # compare as the extension does; nothing overlaps by more than infinity
+    # compare as the extension does; no IoU exceeds infinity
     threshold = torch.tensor(threshold if threshold > 0 else torch.inf, dtype=dtype).item()
     keep = torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
     counts = torch.unique_consecutive(groups, return_counts=True)[1].tolist()
@@ -62,10 +62,10 @@ def soft_nms(
     pixel_offset: float,
     max_keep: int,
 ) -> tuple[Tensor, Tensor]:
-    """Return the lowered scores [N] and which are kept, bool [N].
+    """Return the lowered scores ``[N]`` and which boxes are kept, bool ``[N]``.
 
-    The boxes [N, 4] are in the order (group, descending score). All groups pick at once: G groups
-    of M boxes at most, those that are missing without a score.
+    The boxes ``[N, 4]`` are sorted by group and descending score. All G groups pick a box in each
+    step; they are padded to M boxes, the size of the largest group, without a score.
     """
     dtype = _accumulator(boxes.dtype)
     _, row, counts = torch.unique_consecutive(groups, return_inverse=True, return_counts=True)
@@ -92,7 +92,7 @@ def soft_nms(
 
 
 def _iou(one: Tensor, other: Tensor, pixel_offset: float) -> Tensor:
-    """Return the IoU [G, M] of boxes [G, 1, 4] with boxes [G, M, 4]."""
+    """Return the IoU ``[G, M]`` of boxes ``[G, 1, 4]`` with boxes ``[G, M, 4]``."""
     common = torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(
         one[..., :2], other[..., :2]
     )
@@ -111,7 +111,7 @@ def roi_align(
     sampling_ratio: int,
     aligned: bool,
 ) -> Tensor:
-    """See `maskrcnn_benchmark.layers.multilevel_roi_align`."""
+    """Compute ``maskrcnn_benchmark.layers.multilevel_roi_align``."""
     _check_batch_indices("roi_align", features[0], rois)
     _check_levels(features, levels)
     pool = functools.partial(_roi_align_of_level, sampling_ratio=sampling_ratio, aligned=aligned)
@@ -119,7 +119,7 @@ def roi_align(
         pooled = pool(features[0], rois, output_size, spatial_scale=spatial_scales[0])
     else:
         size = (rois.shape[0], features[0].shape[1], *output_size)
-        pooled = features[0].new_full(size, torch.nan)  # where the level is not in the pyramid
+        pooled = features[0].new_full(size, torch.nan)  # stays NaN for an invalid level
         for level, (feature, scale) in enumerate(zip(features, spatial_scales, strict=True)):
             chosen = (levels == level).nonzero().flatten()
             part = pool(feature, rois[chosen], output_size, spatial_scale=scale)
@@ -129,7 +129,7 @@ def roi_align(
 
 
 def _check_levels(features: Sequence[Tensor], levels: Tensor) -> None:
-    """Refuse a level that is not in the pyramid; not on CUDA, where it would wait."""
+    """Check that the levels are in the pyramid; skipped on CUDA to avoid a sync."""
     if levels.device.type != "cpu" or torch.compiler.is_compiling():
         return
     outside = (levels < 0) | (levels >= len(features))
@@ -149,17 +149,17 @@ def _roi_align_of_level(
     sampling_ratio: int,
     aligned: bool,
 ) -> Tensor:
-    """Return the regions [R, 5] pooled from input [N, C, H, W]."""
+    """Pool the regions ``[R, 5]`` from input ``[N, C, H, W]``."""
     dtype = _accumulator(input.dtype)
     features, regions = input.to(dtype), rois.to(dtype)
     starts, bins = _bins(regions, output_size, spatial_scale, aligned)
     valid = regions.isfinite().all(dim=1) & (bins.abs() < _MAX_SAMPLES).all(dim=1)
     valid &= (regions[:, 0] >= 0) & (regions[:, 0] < input.shape[0])
-    # torchvision would not come to an end, or read foreign memory; a negative number of samples is
-    # none, as of the box of zeros
+    # torchvision would not terminate, or would read out of bounds; a negative number of samples
+    # means none, which a box of zeros has
     has_samples = (bins > 0).all(dim=1) if sampling_ratio <= 0 else torch.ones_like(valid)
     regions = regions.where((valid & has_samples)[:, None], 0)
-    # torchvision takes time and memory by the number of samples, inside the map or not
+    # torchvision's time and memory grow with the number of samples, even outside the map
     far = valid & ~(bins <= max(input.shape[2:])).all(dim=1)
     unknown = rois.device.type == "meta" or torch.compiler.is_compiling()
     options = (output_size, spatial_scale, sampling_ratio, aligned)
@@ -181,7 +181,7 @@ def _roi_align_of_level(
 def _bins(
     rois: Tensor, output_size: tuple[int, int], spatial_scale: float, aligned: bool
 ) -> tuple[Tensor, Tensor]:
-    """Return the first corners and the sizes of the bins, both ``y, x`` [R, 2] in cells."""
+    """Return first corner and bin size of the regions, both ``y, x`` ``[R, 2]`` in cells."""
     corners = rois[:, 1:] * spatial_scale - (0.5 if aligned else 0.0)
     starts, sizes = corners[:, [1, 0]], corners[:, [3, 2]] - corners[:, [1, 0]]
     sizes = sizes if aligned else sizes.clamp(min=1)
@@ -191,9 +191,9 @@ def _bins(
 def _far_roi_align(
     planes: Tensor, output_size: tuple[int, int], start: Tensor, bin_size: Tensor
 ) -> Tensor:
-    """Return [C, height, width] of a region that reaches far out of the map, one sample a cell.
+    """Pool a region that extends far beyond the map to ``[C, height, width]``, one sample per cell.
 
-    The mean of bilinear samples on a grid is a product of two means, one for each axis.
+    The mean of bilinear samples on a grid is separable into one mean per axis.
     """
     rows, columns = (
         _mean_on_axis(start[axis], bin_size[axis], output_size[axis], planes.shape[1 + axis])
@@ -203,7 +203,7 @@ def _far_roi_align(
 
 
 def _mean_on_axis(start: Tensor, bin_size: Tensor, bins: int, size: int) -> Tensor:
-    """Return the share [bins, size] that each cell of an axis has in each bin."""
+    """Return the weight ``[bins, size]`` of each cell of an axis in each bin."""
     shares = start.new_zeros(bins, size)
     count = max(int(bin_size.ceil()), 0)
     if count == 0:
@@ -221,11 +221,11 @@ def _mean_on_axis(start: Tensor, bin_size: Tensor, bins: int, size: int) -> Tens
 def roi_pool(
     input: Tensor, rois: Tensor, output_size: tuple[int, int], spatial_scale: float
 ) -> Tensor:
-    """See `maskrcnn_benchmark.layers.roi_pool`."""
+    """Compute ``maskrcnn_benchmark.layers.roi_pool``."""
     _check_batch_indices("roi_pool", input, rois)
     dtype = _accumulator(input.dtype)
     features, rois = input.to(dtype), rois.to(dtype)
-    # torchvision takes coordinates as int32, and reads foreign memory where they are none
+    # torchvision converts coordinates to int32, and reads out of bounds if they overflow
     usable = ((rois[:, 1:] * spatial_scale).abs() < _MAX_COORDINATE).all(dim=1)
     regions = rois.where(usable[:, None], 0)
     pooled = torchvision.ops.roi_pool(features, regions, output_size, spatial_scale)

@@ -1,9 +1,9 @@
 """The compiled operators ``torch.ops.maskrcnn_benchmark.*``: loading, shapes and gradients.
 
-The schemas are in ``csrc/ops.cpp``, the kernels in ``csrc/<operator>``. Here stand the
-parts that torch wants in Python: what an operator returns for tensors without data, as under
-``torch.compile``, and its derivative. `serves` tells whether a tensor can be given to the
-operators; where it cannot, ``_fallback.py`` computes the same.
+The schemas are in ``csrc/ops.cpp``, the kernels in ``csrc/<operator>``. This module registers the
+parts that torch expects in Python: the fake implementations, used by ``torch.compile``, and the
+derivatives. ``serves`` returns whether the operators support a tensor; if they do not,
+``_fallback.py`` computes the same result.
 """
 
 import functools
@@ -21,7 +21,7 @@ DISABLING_VARIABLE = "MASKRCNN_BENCHMARK_NO_EXTENSION"
 
 
 def has_extension(device_type: str = "cpu") -> bool:
-    """Return whether the compiled operators are available for a kind of device ("cpu", "cuda")."""
+    """Return whether the compiled operators support a device type (``"cpu"``, ``"cuda"``)."""
     return device_type in _served_devices
 
 
@@ -29,20 +29,20 @@ def has_extension(device_type: str = "cpu") -> bool:
 def _warn_once() -> None:
     warnings.warn(
         f"maskrcnn_benchmark uses torchvision's operators instead of its own ({_reason}); the "
-        "results are the same to rounding. To build them: pip install --no-build-isolation -e .",
+        "results agree up to rounding. To build its own: pip install --no-build-isolation -e .",
         RuntimeWarning,
         stacklevel=4,
     )
 
 
 def serves(tensor: Tensor, *, gradient_in_any_order: bool = False) -> bool:
-    """Return whether the operators take this tensor; warn the first time that they do not.
+    """Return whether the operators support a tensor; warn the first time that they do not.
 
     Args:
-        tensor: on the device in question.
-        gradient_in_any_order: whether the operator's gradient adds atomically on CUDA, so that two
-            runs differ in the last bits. ``torch.use_deterministic_algorithms`` forbids that;
-            torchvision's operator then takes another way, or raises torch's error.
+        tensor: any input of the operator.
+        gradient_in_any_order: whether the gradient uses atomic additions on CUDA, so that two runs
+            differ in the last bits. With ``torch.use_deterministic_algorithms`` torchvision's
+            operator is used instead, which is deterministic or raises torch's error.
     """
     if (
         gradient_in_any_order
@@ -66,12 +66,12 @@ def _fake_soft_nms(boxes: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
 
 
 def is_channels_last(input: Tensor) -> bool:
-    """Return whether [N, C, H, W] lies in memory as [N, H, W, C], and not as it is written."""
+    """Return whether ``[N, C, H, W]`` is in channels_last and not also in contiguous format."""
     return not input.is_contiguous() and input.permute(0, 2, 3, 1).is_contiguous()
 
 
 def _empty_regions(like: Tensor, size: tuple[int, int, int, int], channels_last: bool) -> Tensor:
-    """Return a new tensor [N, C, H, W] in one of both memory formats."""
+    """Return an uninitialized tensor ``[N, C, H, W]``, channels_last or contiguous."""
     n, c, h, w = size
     if channels_last:
         return like.new_empty(n, h, w, c).permute(0, 3, 1, 2)
@@ -154,7 +154,7 @@ def _save_roi_align_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Ten
 
 
 def _roi_align_backward_gradient(ctx: Any, grads: list[Tensor]) -> tuple[Tensor | None, ...]:
-    # roi_align is linear in its input: the derivative of its transpose is itself
+    # roi_align is linear in its input, so the derivative of its backward is roi_align itself
     result = torch.ops.maskrcnn_benchmark.roi_align(
         grads, *ctx.saved_tensors, ctx.scales, *ctx.options
     )
@@ -199,7 +199,7 @@ _GRADIENTS: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
 
 
 def _load_extension() -> tuple[frozenset[str], str]:
-    """Return the device types that the extension serves, and why it serves no others."""
+    """Return the device types that the extension supports, and the reason."""
     if os.environ.get(DISABLING_VARIABLE, "0") == "1":
         return frozenset(), f"{DISABLING_VARIABLE}=1 is set"
     try:
@@ -207,14 +207,14 @@ def _load_extension() -> tuple[frozenset[str], str]:
     except ImportError as error:
         return frozenset(), f"the extension cannot be loaded: {error}"
     if missing := [name for name in _FAKES if not hasattr(torch.ops.maskrcnn_benchmark, name)]:
-        return frozenset(), f"the extension is of an older version, without {', '.join(missing)}"
+        return frozenset(), f"the extension is outdated: it lacks {', '.join(missing)}"
     if extension.WITH_CUDA:
-        return frozenset({"cpu", "meta", "cuda"}), "the extension serves CPU and CUDA"
+        return frozenset({"cpu", "meta", "cuda"}), "the extension supports CPU and CUDA"
     return frozenset({"cpu", "meta"}), "the extension was built without CUDA"
 
 
 def _register(namespace: str) -> None:
-    """Give the operators of a library what they need besides kernels."""
+    """Register the fake implementations and derivatives of the operators of a library."""
     for name, fake in _FAKES.items():
         torch.library.register_fake(f"{namespace}::{name}", fake)
     for name, (gradient, save) in _GRADIENTS.items():

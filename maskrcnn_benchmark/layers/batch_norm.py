@@ -1,14 +1,14 @@
-"""Batch normalisation with fixed statistics."""
+"""Batch normalization with fixed statistics."""
 
 import torch
 from torch import Tensor, nn
 
 
 class FrozenBatchNorm2d(nn.Module):
-    """Batch normalisation whose statistics and affine parameters never change.
+    """Batch normalization with fixed statistics and affine parameters.
 
-    There is no epsilon: the weights of the original were made without one. The four values per
-    channel are buffers, so they are saved, moved and cast with the model, and never trained.
+    There is no epsilon, because the original weights were trained without one. The four values per
+    channel are buffers, so they are saved, moved and cast with the model, but not trained.
     """
 
     weight: Tensor
@@ -24,16 +24,16 @@ class FrozenBatchNorm2d(nn.Module):
         self.register_buffer("running_var", torch.ones(num_features))
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
-        """Return the factor and the summand [C] of each channel."""
+        """Return the scale and the shift of each channel, both ``[C]``."""
         scale = self.weight * self.running_var.rsqrt()
         return scale, self.bias - self.running_mean * scale
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise [N, C, H, W]; the result has the dtype of `input`."""
+        """Normalize ``[N, C, H, W]``; the result has the dtype of ``input``."""
         scale, shift = self.scale_and_shift()
         scale, shift = (value.to(input.dtype).reshape(1, -1, 1, 1) for value in (scale, shift))
         return input * scale + shift
 
     def extra_repr(self) -> str:
-        """Return the number of channels for ``print(model)``."""
+        """Return the number of channels, for the repr of the module."""
         return f"{self.weight.shape[0]}"

@@ -5,20 +5,20 @@ from torchvision.ops import deform_conv2d
 
 from maskrcnn_benchmark.layers.precision import full_precision
 
-_TAPS = 9  # of the 3x3 kernel
+_TAPS = 9  # number of taps of the 3x3 kernel
 
 
 class DFConv2d(nn.Module):
-    """A 3x3 convolution that samples at learned offsets, with the convolution that predicts them.
+    """A deformable 3x3 convolution, with the convolution that predicts its offsets.
 
     Args:
-        in_channels: of the input.
-        out_channels: of the output.
-        modulated: also weigh each sample by a learned factor in 0 .. 1 (version 2).
-        stride: of both convolutions.
-        dilation: of both convolutions; the padding equals it.
-        groups: of the deformable convolution.
-        deformable_groups: groups of input channels with offsets of their own.
+        in_channels: number of input channels.
+        out_channels: number of output channels.
+        modulated: whether to weight each sample by a learned factor in [0, 1] (version 2).
+        stride: stride of both convolutions.
+        dilation: dilation and padding of both convolutions.
+        groups: groups of the deformable convolution.
+        deformable_groups: number of channel groups with separate offsets.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class DFConv2d(nn.Module):
         super().__init__()
         self.num_offsets = 2 * _TAPS * deformable_groups
         num_factors = _TAPS * deformable_groups if modulated else 0
-        # dy, dx of each tap, row by row, then the factors of the taps
+        # dy, dx of each tap in row-major order, then the factor of each tap
         self.offset = nn.Conv2d(
             in_channels, self.num_offsets + num_factors, 3, stride, dilation, dilation
         )
@@ -47,9 +47,9 @@ class DFConv2d(nn.Module):
         nn.init.zeros_(self.offset.get_parameter("bias"))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``[N, C_in, H, W]`` to ``[N, C_out, H/stride, W/stride]``, of the dtype of ``x``.
+        """Map ``[N, C_in, H, W]`` to ``[N, C_out, H/stride, W/stride]`` in the dtype of ``x``.
 
-        The offsets are coordinates: in mixed precision the deformable convolution is float32.
+        Offsets are coordinates, so the deformable convolution runs in float32 in mixed precision.
         """
         predicted = full_precision(self.offset(x))
         offset, factors = predicted[:, : self.num_offsets], predicted[:, self.num_offsets :]

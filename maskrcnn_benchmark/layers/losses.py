@@ -1,4 +1,4 @@
-"""Losses that more than one part of the network uses, as pure functions."""
+"""Losses shared by several parts of the model."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,10 +10,11 @@ def smooth_l1_loss(
     """Return 0.5 d^2 / beta where |d| < beta and |d| - 0.5 beta elsewhere (Fast R-CNN, eq. 3).
 
     Args:
-        input: prediction, any shape.
-        target: what it should be, the same shape.
-        beta: where the parabola turns into the line; 0 is the plain L1 loss.
-        size_average: the mean over all elements instead of their sum; 0 when there are none.
+        input: predictions of any shape.
+        target: targets of the same shape.
+        beta: threshold between the quadratic and the linear part; 0 gives the L1 loss.
+        size_average: whether to return the mean over all elements, 0 if there are none, instead of
+            the sum.
 
     Raises:
         ValueError: the shapes differ.

@@ -1,7 +1,7 @@
 """Non-maximum suppression.
 
-Boxes are x1, y1, x2, y2 in pixels. By default both ends belong to a box, which is x2 - x1 + 1 wide;
-`pixel_offset` is that 1, and 0 for boxes in continuous coordinates.
+Boxes are ``x1, y1, x2, y2`` in pixels, and their width is ``x2 - x1 + pixel_offset``: 1, the
+default, for inclusive boxes, and 0 for continuous coordinates.
 """
 
 import torch
@@ -19,17 +19,17 @@ def nms(
     max_keep: int = 0,
     pixel_offset: float = 1.0,
 ) -> Tensor:
-    """Drop every box that overlaps a better one that is kept.
+    """Drop every box that overlaps a kept box with a higher score.
 
     Args:
-        boxes: [N, 4], floating.
-        scores: [N], floating; equal scores keep the order of the boxes. NaN is the lowest score.
-        threshold: a box goes when its IoU with a kept one is above this; <= 0 suppresses nothing.
-        max_keep: the best that are kept at most, 0 for all; the work ends when they are found.
-        pixel_offset: width of a box with x1 == x2.
+        boxes: floating-point ``[N, 4]``.
+        scores: floating-point ``[N]``; ties keep the box order, and NaN is the lowest score.
+        threshold: boxes with an IoU above it are suppressed; <= 0 suppresses nothing.
+        max_keep: maximum number of boxes to keep, 0 for no limit; the search stops there.
+        pixel_offset: width of a box with ``x1 == x2``.
 
     Returns:
-        Indices of the kept boxes, int64, by descending score.
+        Indices of the kept boxes, int64, in descending order of score.
 
     Raises:
         ValueError: shapes, dtypes or devices do not fit, the threshold is NaN, or max_keep < 0.
@@ -50,19 +50,18 @@ def batched_nms(
     max_keep: int = 0,
     pixel_offset: float = 1.0,
 ) -> Tensor:
-    """Do `nms` in every group on its own, all groups in one call.
+    """Apply ``nms`` to each group independently, in one call.
 
     Args:
-        boxes: [N, 4], floating.
-        scores: [N], floating.
-        groups: [N] integers: the class, level or image of each box, in any order.
-        threshold: as in `nms`.
-        max_keep: as in `nms`, of each group.
-        pixel_offset: as in `nms`.
+        boxes: floating-point ``[N, 4]``.
+        scores: floating-point ``[N]``.
+        groups: integers ``[N]``, the class, level or image of each box, in any order.
+        threshold: as in ``nms``.
+        max_keep: as in ``nms``, per group.
+        pixel_offset: as in ``nms``.
 
     Returns:
-        Indices of the kept boxes of all groups, int64, by descending score: the best M over all
-        groups are the first M.
+        Indices of the kept boxes of all groups, int64, in descending order of score.
 
     Raises:
         ValueError: shapes, dtypes or devices do not fit, the threshold is NaN, or max_keep < 0.
@@ -83,21 +82,21 @@ def _check(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, max_
 
 
 def _keep(boxes: Tensor, groups: Tensor, limits: tuple[float, float, int]) -> Tensor:
-    """Return which boxes are kept, bool [N]; they come in the order (group, descending score).
+    """Return which boxes, sorted by group and descending score, are kept: bool ``[N]``.
 
-    The limits are the threshold, the pixel offset and the number to keep of each group.
+    The limits are the threshold, the pixel offset and the number of boxes to keep per group.
     """
     operator = torch.ops.maskrcnn_benchmark.nms if _ops.serves(boxes) else _fallback.nms
     return operator(boxes.detach(), groups, *limits)
 
 
 def sort_scores(scores: Tensor) -> Tensor:
-    """Return indices [N] by descending score, NaN last, equal scores in their order."""
-    # torch's sort takes NaN for the highest score
+    """Return the indices ``[N]`` that sort the scores descending and stably, with NaN last."""
+    # torch.sort treats NaN as the highest score
     scores = scores.detach().masked_fill(scores.isnan(), -torch.inf)
     return scores.sort(descending=True, stable=True).indices
 
 
 def sort_groups(by_score: Tensor, groups: Tensor) -> Tensor:
-    """Return the indices ``by_score`` by (group, descending score)."""
+    """Sort the indices ``by_score`` stably by group."""
     return by_score[groups[by_score].sort(stable=True).indices]

@@ -1,4 +1,4 @@
-"""ROIAlign (Mask R-CNN, section 3): features of regions, by bilinear samples."""
+"""ROIAlign (Mask R-CNN, section 3): pool region features with bilinear sampling."""
 
 from collections.abc import Sequence
 
@@ -19,34 +19,34 @@ def multilevel_roi_align(
     sampling_ratio: int,
     aligned: bool = False,
 ) -> Tensor:
-    """Pool each region, to a grid of bins, from its level of a feature pyramid.
+    """Pool each region into a grid of bins from its level of a feature pyramid.
 
     A bin is the mean of bilinear samples. All images and levels are pooled in one call. Half and
-    bfloat16 features are pooled in float; give `rois` in float then, as coordinates need more
-    digits than features; ``torch.autocast`` leaves both as they are. The gradient goes to
-    `features` only. Features in ``torch.channels_last`` are pooled, and get their gradient, in that
-    format, without a copy; the format of the first decides for all.
+    bfloat16 features are pooled in float32; pass ``rois`` in float32 then, because coordinates
+    need more precision than features. ``torch.autocast`` casts neither. Only ``features`` get a
+    gradient. Features in ``torch.channels_last`` are pooled, and get their gradient, in that format
+    without a copy; the format of the first feature map decides for all.
 
     Args:
-        features: [N, C, H, W] of each level, of one dtype; at most 8.
-        rois: [R, 5]: index of the image in the batch, x1, y1, x2, y2 in pixels of that image.
-        levels: int64 [R]: index in `features` for each region.
-        output_size: (height, width) in bins, or one number for both.
+        features: feature map ``[N, C, H, W]`` of each level, all of the same dtype; at most 8.
+        rois: ``[R, 5]``, the batch index of the image, then ``x1, y1, x2, y2`` in pixels.
+        levels: int64 ``[R]``, the index into ``features`` of each region.
+        output_size: ``(height, width)`` in bins, or an int for both.
         spatial_scales: cells of each feature map per pixel, 1/4 for stride 4.
-        sampling_ratio: samples per bin and axis; <= 0: as many as a bin is cells wide, rounded up.
-            Samples outside of the feature map count as 0. Regions need not be clipped: the work is
-            bounded by the size of the map. Bins of 32768 cells or more, and coordinates that are
-            not finite, give NaN and no gradient.
-        aligned: False is the legacy rule: regions start at x1 * scale, and are at least one cell
-            wide. True moves them by half a cell, as pixel centres ask for, without a least width.
+        sampling_ratio: samples per bin and axis; if <= 0, the bin size in cells, rounded up.
+            Samples outside the feature map count as 0. Regions need not be clipped: the cost is
+            bounded by the size of the map. Bins of 32768 cells or more, and non-finite
+            coordinates, give NaN and no gradient.
+        aligned: False for the legacy rule, where regions start at ``x1 * scale`` and are at least
+            one cell wide. True shifts them by half a cell, so that pixel centers match, and sets no
+            minimum size.
 
     Returns:
-        [R, C, height, width], of the dtype and memory format of the features.
+        ``[R, C, height, width]`` in the dtype and memory format of the features.
 
     Raises:
-        ValueError: shapes, dtypes, devices or the number of scales do not fit.
-        RuntimeError: a region names an image that is not in the batch, or a level that is not in
-            the pyramid (on CUDA: NaN instead).
+        ValueError: shapes, dtypes, devices or the number of scales do not match.
+        RuntimeError: a batch index or a level is out of range (on CUDA the result is NaN instead).
     """
     check_pyramid("roi_align", features, rois, levels, spatial_scales)
     size = to_pair("roi_align", output_size)
@@ -75,22 +75,22 @@ def roi_align(
     *,
     aligned: bool = False,
 ) -> Tensor:
-    """Do `multilevel_roi_align` with one feature map.
+    """Apply ``multilevel_roi_align`` to one feature map.
 
     Args:
-        input: [N, C, H, W].
-        rois: [R, 5]: index of the image in the batch, x1, y1, x2, y2 in pixels of that image.
-        output_size: (height, width) in bins, or one number for both.
+        input: feature map ``[N, C, H, W]``.
+        rois: ``[R, 5]``, the batch index of the image, then ``x1, y1, x2, y2`` in pixels.
+        output_size: ``(height, width)`` in bins, or an int for both.
         spatial_scale: cells of the feature map per pixel.
-        sampling_ratio: as there.
-        aligned: as there.
+        sampling_ratio: as in ``multilevel_roi_align``.
+        aligned: as in ``multilevel_roi_align``.
 
     Returns:
-        [R, C, height, width], of the dtype and memory format of `input`.
+        ``[R, C, height, width]`` in the dtype and memory format of ``input``.
 
     Raises:
-        ValueError: shapes, dtypes or devices do not fit.
-        RuntimeError: a region names an image that is not in the batch (on CUDA: NaN instead).
+        ValueError: shapes, dtypes or devices do not match.
+        RuntimeError: a batch index is out of range (on CUDA the result is NaN instead).
     """
     check_regions("roi_align", input, rois)
     check_positive("roi_align", "spatial_scale", spatial_scale)
@@ -106,7 +106,7 @@ def roi_align(
 
 
 class ROIAlign(nn.Module):
-    """`roi_align` with its options fixed; see there."""
+    """Module form of ``roi_align``, which documents the options."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class ROIAlign(nn.Module):
         self.aligned = aligned
 
     def forward(self, input: Tensor, rois: Tensor) -> Tensor:
-        """Pool the regions [R, 5] of input [N, C, H, W] to [R, C, height, width]."""
+        """Pool regions ``[R, 5]`` of ``input`` ``[N, C, H, W]`` to ``[R, C, height, width]``."""
         return roi_align(
             input,
             rois,
@@ -134,7 +134,7 @@ class ROIAlign(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """Return the options for ``print(model)``."""
+        """Return the options, for the repr of the module."""
         return (
             f"output_size={self.output_size}, spatial_scale={self.spatial_scale}, "
             f"sampling_ratio={self.sampling_ratio}, aligned={self.aligned}"

@@ -1,4 +1,4 @@
-"""ROIPool (Fast R-CNN, section 2.1): features of regions, by the maximum of whole cells."""
+"""ROIPool (Fast R-CNN, section 2.1): max-pool region features over whole cells."""
 
 import torch
 from torch import Tensor, nn
@@ -10,23 +10,23 @@ from maskrcnn_benchmark.layers._checks import check_positive, check_regions, to_
 def roi_pool(
     input: Tensor, rois: Tensor, output_size: int | tuple[int, int], spatial_scale: float
 ) -> Tensor:
-    """Pool each region to a grid of bins; a bin is the maximum of the cells it touches.
+    """Pool each region into a grid of bins; a bin is the maximum of the cells it touches.
 
     Corners are rounded to whole cells (half away from zero), and both belong to the region. A bin
-    without a cell on the map is 0. The gradient goes to `input` only, to the first maximum.
+    without a cell on the map is 0. Only ``input`` gets a gradient, at the first maximum.
 
     Args:
-        input: [N, C, H, W].
-        rois: [R, 5]: index of the image in the batch, x1, y1, x2, y2 in pixels of that image.
-        output_size: (height, width) in bins, or one number for both.
+        input: feature map ``[N, C, H, W]``.
+        rois: ``[R, 5]``, the batch index of the image, then ``x1, y1, x2, y2`` in pixels.
+        output_size: ``(height, width)`` in bins, or an int for both.
         spatial_scale: cells of the feature map per pixel, 1/16 for stride 16.
 
     Returns:
-        [R, C, height, width], of the dtype of `input`.
+        ``[R, C, height, width]`` in the dtype of ``input``.
 
     Raises:
-        ValueError: shapes, dtypes or devices do not fit.
-        RuntimeError: a region names an image that is not in the batch (on CUDA: NaN instead).
+        ValueError: shapes, dtypes or devices do not match.
+        RuntimeError: a batch index is out of range (on CUDA the result is NaN instead).
     """
     check_regions("roi_pool", input, rois)
     check_positive("roi_pool", "spatial_scale", spatial_scale)
@@ -37,7 +37,7 @@ def roi_pool(
 
 
 class ROIPool(nn.Module):
-    """`roi_pool` with its options fixed; see there."""
+    """Module form of ``roi_pool``, which documents the options."""
 
     def __init__(self, output_size: int | tuple[int, int], spatial_scale: float) -> None:
         super().__init__()
@@ -45,9 +45,9 @@ class ROIPool(nn.Module):
         self.spatial_scale = spatial_scale
 
     def forward(self, input: Tensor, rois: Tensor) -> Tensor:
-        """Pool the regions [R, 5] of input [N, C, H, W] to [R, C, height, width]."""
+        """Pool regions ``[R, 5]`` of ``input`` ``[N, C, H, W]`` to ``[R, C, height, width]``."""
         return roi_pool(input, rois, self.output_size, self.spatial_scale)
 
     def extra_repr(self) -> str:
-        """Return the options for ``print(model)``."""
+        """Return the options, for the repr of the module."""
         return f"output_size={self.output_size}, spatial_scale={self.spatial_scale}"

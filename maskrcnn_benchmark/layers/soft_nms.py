@@ -1,4 +1,4 @@
-"""Soft-NMS (Bodla et al., ICCV 2017): overlapping boxes lose score instead of being dropped."""
+"""Soft-NMS (Bodla et al., ICCV 2017): lower the scores of overlapping boxes."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ METHODS = ("linear", "gaussian")
 
 @dataclass(frozen=True)
 class SoftNMS:
-    """How much score a box loses to a better one that it overlaps by an IoU of o.
+    """Options of Soft-NMS, where o is the IoU of a box with a box of higher score.
 
     Attributes:
-        method: "linear" multiplies by 1 - o where o >= ``threshold`` (eq. 1 of the paper),
-            "gaussian" by exp(-o^2 / ``sigma``) (eq. 3).
-        threshold: see above.
-        sigma: see above.
-        min_score: what falls below it is dropped.
+        method: ``"linear"`` multiplies the score by ``1 - o`` if ``o >= threshold`` (eq. 1),
+            ``"gaussian"`` by ``exp(-o^2 / sigma)`` (eq. 3).
+        threshold: IoU threshold of the linear method.
+        sigma: width of the Gaussian.
+        min_score: boxes with a lower resulting score are dropped.
 
     Raises:
         ValueError: the method is unknown, or sigma is not positive.
@@ -47,22 +47,22 @@ def soft_nms(
     max_keep: int = 0,
     pixel_offset: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """Lower the score of every box that overlaps a better one.
+    """Lower the score of every box that overlaps a box with a higher score.
 
-    The box of the highest score is picked and lowers the scores of the rest, of which the highest
-    is picked next, and so on.
+    The box with the highest score is picked and lowers the scores of the others; then the box with
+    the highest remaining score is picked, and so on.
 
     Args:
-        boxes: [N, 4], floating.
-        scores: [N], floating. Of boxes with equal new scores the one that had the higher score at
-            first is picked first, else the one that comes first. NaN is dropped.
+        boxes: floating-point ``[N, 4]``.
+        scores: floating-point ``[N]``. Ties of lowered scores are broken by the original scores,
+            then by the order of the boxes. Boxes with score NaN are dropped.
         rule: see ``SoftNMS``.
-        max_keep: the boxes that are picked at most, 0 for all; the work ends when they are found.
-        pixel_offset: width of a box with x1 == x2.
+        max_keep: maximum number of boxes to pick, 0 for no limit; the search stops there.
+        pixel_offset: width of a box with ``x1 == x2``.
 
     Returns:
-        Indices of the boxes that are not dropped, int64 [M], and their new scores [M], in the
-        order of being picked: by descending new score.
+        Indices of the kept boxes, int64 ``[M]``, and their lowered scores ``[M]``, both in
+        descending order of lowered score.
 
     Raises:
         ValueError: shapes, dtypes or devices do not fit, or max_keep < 0.
@@ -83,18 +83,19 @@ def batched_soft_nms(
     max_keep: int = 0,
     pixel_offset: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """Do `soft_nms` in every group on its own, all groups in one call.
+    """Apply ``soft_nms`` to each group independently, in one call.
 
     Args:
-        boxes: [N, 4], floating.
-        scores: [N], floating.
-        groups: [N] integers: the class, level or image of each box, in any order.
+        boxes: floating-point ``[N, 4]``.
+        scores: floating-point ``[N]``.
+        groups: integers ``[N]``, the class, level or image of each box, in any order.
         rule: see ``SoftNMS``.
-        max_keep: as in `soft_nms`, of each group.
-        pixel_offset: as in `soft_nms`.
+        max_keep: as in ``soft_nms``, per group.
+        pixel_offset: as in ``soft_nms``.
 
     Returns:
-        Indices int64 [M] of all groups and new scores [M], by descending new score.
+        Indices of the kept boxes of all groups, int64 ``[M]``, and their lowered scores ``[M]``,
+        both in descending order of lowered score.
 
     Raises:
         ValueError: shapes, dtypes or devices do not fit, or max_keep < 0.

@@ -1,4 +1,4 @@
-"""Boxes as offsets from reference boxes (R-CNN's parametrisation, Faster R-CNN eq. 2)."""
+"""Encode boxes as offsets from reference boxes (Faster R-CNN, eq. 2)."""
 
 import math
 from collections.abc import Sequence
@@ -9,18 +9,18 @@ from yacs.config import CfgNode
 
 from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET, box_sizes
 
-# exp(dw) is bounded so that a box is at most 1000 / 16 times its reference
+# bounds exp(dw), so that a box is at most 1000 / 16 times as large as its reference
 BBOX_XFORM_CLIP = math.log(1000.0 / 16)
 
 
 class BoxCoder:
-    """Encode boxes as ``dx, dy, dw, dh`` with respect to reference boxes, and decode.
+    """Encode boxes as ``dx, dy, dw, dh`` relative to reference boxes, and decode them.
 
     Args:
         weights: factors of ``dx, dy, dw, dh``.
         bbox_xform_clip: upper bound of ``dw`` and ``dh`` when decoding.
-        clip_below: whether ``-bbox_xform_clip`` is their lower bound too, as in mmdetection.
-        pixel_offset: convention of the boxes (``box_ops``).
+        clip_below: whether ``-bbox_xform_clip`` also bounds them from below, as in mmdetection.
+        pixel_offset: box convention (``box_ops``).
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class BoxCoder:
         return boxes[:, :2] + 0.5 * sizes, sizes
 
     def encode(self, reference_boxes: Tensor, proposals: Tensor) -> Tensor:
-        """Return the offsets ``[N, 4]`` that lead from ``proposals`` to ``reference_boxes``."""
+        """Return the offsets ``[N, 4]`` that turn ``proposals`` into ``reference_boxes``."""
         centres, sizes = self._centres_and_sizes(proposals)
         gt_centres, gt_sizes = self._centres_and_sizes(reference_boxes)
         offsets = torch.cat([(gt_centres - centres) / sizes, torch.log(gt_sizes / sizes)], dim=1)
         return offsets * offsets.new_tensor(self.weights)
 
     def decode(self, rel_codes: Tensor, boxes: Tensor) -> Tensor:
-        """Return the boxes ``[N, 4K]`` that offsets ``[N, 4K]`` give from ``boxes [N, 4]``."""
+        """Apply offsets ``[N, 4K]`` to ``boxes`` ``[N, 4]`` and return boxes ``[N, 4K]``."""
         centres, sizes = (t[:, None] for t in self._centres_and_sizes(boxes.to(rel_codes.dtype)))
         codes = rel_codes.reshape(len(boxes), rel_codes.shape[1] // 4, 4)
         codes = codes / codes.new_tensor(self.weights)
@@ -60,7 +60,7 @@ class BoxCoder:
 
 
 def make_box_coder(cfg: CfgNode, weights: Sequence[float]) -> BoxCoder:
-    """Return the coder of RPN or box head, with the model's conventions."""
+    """Return the box coder of the RPN or the box head in the model's box convention."""
     return BoxCoder(
         weights,
         clip_below=cfg.MODEL.BOX_CODER_CLIP_BELOW,

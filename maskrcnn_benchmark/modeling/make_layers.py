@@ -1,4 +1,4 @@
-"""Convolutions and linear layers with their initial weights, with or without GroupNorm."""
+"""Convolutions and linear layers with weight initialization and optional GroupNorm."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,10 +14,10 @@ NormMaker = Callable[[int], nn.Module]
 def group_norm(
     channels: int, *, num_groups: int = 32, dim_per_group: int = -1, eps: float = 1e-5
 ) -> nn.GroupNorm:
-    """Return GroupNorm with ``num_groups`` groups, or groups of ``dim_per_group`` if it is > 0.
+    """Return a GroupNorm with ``num_groups`` groups, or ``dim_per_group`` channels per group.
 
     Raises:
-        ValueError: the channels cannot be divided so, or both numbers are given.
+        ValueError: the channels are not divisible, or not exactly one of the two is positive.
     """
     if dim_per_group > 0 and num_groups > 0:
         raise ValueError(
@@ -27,14 +27,14 @@ def group_norm(
     groups = channels // dim_per_group if dim_per_group > 0 else num_groups
     if groups <= 0 or channels % groups or (dim_per_group > 0 and channels % dim_per_group):
         raise ValueError(
-            f"MODEL.GROUP_NORM: {channels} channels do not divide into groups "
+            f"MODEL.GROUP_NORM: {channels} channels are not divisible into groups "
             f"(NUM_GROUPS={num_groups}, DIM_PER_GP={dim_per_group})"
         )
     return nn.GroupNorm(groups, channels, eps)
 
 
 def make_group_norm(cfg: CfgNode) -> NormMaker:
-    """Return what makes the GroupNorm of ``MODEL.GROUP_NORM`` for a number of channels."""
+    """Return a factory that makes the ``MODEL.GROUP_NORM`` layer for a number of channels."""
     group = cfg.MODEL.GROUP_NORM
     return partial(
         group_norm, num_groups=group.NUM_GROUPS, dim_per_group=group.DIM_PER_GP, eps=group.EPSILON
@@ -42,14 +42,14 @@ def make_group_norm(cfg: CfgNode) -> NormMaker:
 
 
 def kaiming_uniform(layer: nn.Conv2d | nn.Linear) -> None:
-    """Initialise like Caffe2's XavierFill: uniform with variance 1 / fan_in; bias 0."""
+    """Initialize like Caffe2's XavierFill: uniform with variance 1 / fan_in; bias 0."""
     nn.init.kaiming_uniform_(layer.weight, a=1)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 
 
 def kaiming_normal(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """Initialise like Caffe2's MSRAFill: normal with variance 2 / fan_out; bias 0."""
+    """Initialize like Caffe2's MSRAFill: normal with variance 2 / fan_out; bias 0."""
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -63,7 +63,7 @@ def conv3x3(
     dilation: int = 1,
     norm: NormMaker | None = None,
 ) -> nn.Module:
-    """Return a 3x3 convolution of a head, and its norm if there is one (then without bias)."""
+    """Return a 3x3 convolution of a head; with ``norm``, without bias and followed by it."""
     conv = Conv2d(
         in_channels, out_channels, 3, stride, dilation, dilation=dilation, bias=norm is None
     )
@@ -72,7 +72,7 @@ def conv3x3(
 
 
 def linear(in_features: int, out_features: int, *, norm: NormMaker | None = None) -> nn.Module:
-    """Return a linear layer of a head, and its norm if there is one (then without bias)."""
+    """Return a linear layer of a head; with ``norm``, without bias and followed by it."""
     layer = nn.Linear(in_features, out_features, bias=norm is None)
     kaiming_uniform(layer)
     return layer if norm is None else nn.Sequential(layer, norm(out_features))

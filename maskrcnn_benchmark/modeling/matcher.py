@@ -5,25 +5,25 @@ from torch import Tensor
 
 from maskrcnn_benchmark.structures.box_ops import box_iou
 
-# IoUs that are computed at a time: 4 MB in float32, which stay in the cache of a CPU
+# number of IoUs computed at once: 4 MB in float32, which fit into the cache of a CPU
 MAX_PAIRS = 1 << 20
 
 
 class Matcher:
-    """Match each prediction with the ground truth of the highest quality (IoU).
+    """Match each prediction with its best ground truth by quality (IoU).
 
-    ``quality >= high_threshold`` is a match, below ``low_threshold`` is background, and what lies
-    between is neither. A quality of NaN, which boxes without area or of diverged numbers have, is
-    never a match.
+    ``quality >= high_threshold`` is a match, ``quality < low_threshold`` is background, and values
+    in between are ignored. A quality of NaN, which occurs for boxes without area or when training
+    has diverged, is never a match.
 
     Args:
-        high_threshold: see above.
-        low_threshold: see above; at most ``high_threshold``.
-        allow_low_quality_matches: also match, for each ground truth, the predictions that tie for
-            its best quality, whatever that is. Such a prediction is given its *own* best ground
-            truth, which need not be the one that forced it (Faster R-CNN section 3.1.2, and the
-            legacy of Detectron). A ground truth that overlaps nothing forces every prediction
-            that it does not overlap.
+        high_threshold: lowest quality of a match.
+        low_threshold: upper bound of background; at most ``high_threshold``.
+        allow_low_quality_matches: whether to also match, for each ground truth, the predictions
+            that tie for its best quality, however low. Such a prediction is assigned its *own*
+            best ground truth, which may differ from the one that caused the match (Faster R-CNN,
+            section 3.1.2, as in Detectron). A ground truth without any overlap has the best
+            quality 0 and so matches every prediction that does not overlap it.
 
     Raises:
         ValueError: ``low_threshold > high_threshold``.
@@ -48,8 +48,8 @@ class Matcher:
             quality: ``[G, N]``, the IoU of each ground truth with each prediction.
 
         Returns:
-            int64 ``[N]``: the index of the ground truth, or one of the two negative constants.
-            Without ground truth everything is background.
+            int64 ``[N]``: the index of the ground truth, ``BELOW_LOW_THRESHOLD`` or
+            ``BETWEEN_THRESHOLDS``. Without ground truth everything is background.
         """
         if quality.shape[0] == 0:
             below = self.BELOW_LOW_THRESHOLD
@@ -69,21 +69,21 @@ class Matcher:
         *,
         max_pairs: int = MAX_PAIRS,
     ) -> Tensor:
-        """Match boxes by their IoU with the ground truth, in bounded memory.
+        """Match boxes by their IoU with the ground truth, with bounded memory.
 
-        The result is that of ``matcher(box_iou(...))``. Where there are more than ``max_pairs``
-        pairs, the boxes are taken in chunks, and twice: the best quality of a ground truth is known
-        only after all of them.
+        The result equals ``matcher(box_iou(...))``. If there are more than ``max_pairs`` pairs, the
+        boxes are processed in chunks and in two passes, because the best quality of a ground truth
+        is known only after all boxes.
 
         Args:
             gt_boxes: corners ``[G, 4]``.
             boxes: corners ``[N, 4]``.
-            pixel_offset: the convention of both (``box_ops``).
-            max_pairs: of ground truths and boxes at a time. A few matrices of that many numbers
-                live at once.
+            pixel_offset: box convention of both (``box_ops``).
+            max_pairs: number of pairs processed at once; a few matrices of this size are in
+                memory at the same time.
 
         Returns:
-            int64 ``[N]`` as above.
+            int64 ``[N]``, as in ``__call__``.
         """
         chunks = boxes.split(max(max_pairs // max(len(gt_boxes), 1), 1))
         if len(chunks) == 1 or len(gt_boxes) == 0:
@@ -105,7 +105,7 @@ class Matcher:
         return torch.cat(matches)
 
     def _by_thresholds(self, best: Tensor, best_gt: Tensor) -> Tensor:
-        """Return the matches ``[N]`` that the best qualities ``[N]`` alone give."""
+        """Return the matches ``[N]`` given by the best qualities ``[N]`` and the thresholds."""
         matches = best_gt.masked_fill(best < self.high_threshold, self.BETWEEN_THRESHOLDS)
         return matches.masked_fill(best < self.low_threshold, self.BELOW_LOW_THRESHOLD)
 
@@ -116,5 +116,5 @@ def _is_best_of_any(quality: Tensor, best_of_gt: Tensor) -> Tensor:
 
 
 def _without_nan(quality: Tensor) -> Tensor:
-    """Return the quality with -inf for NaN, which matches nothing."""
+    """Return the quality with NaN replaced by -inf, which matches nothing."""
     return quality.masked_fill(quality.isnan(), -torch.inf)

@@ -1,4 +1,4 @@
-"""Pool the features of boxes from the level of the pyramid that fits their size."""
+"""Pool box features from the pyramid level that matches the size of each box."""
 
 import math
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 
 
 class LevelMapper:
-    """Tell the level of the pyramid of each box (FPN, eq. 1).
+    """Assign each box to a pyramid level (FPN, eq. 1).
 
     Args:
         k_min: first level.
         k_max: last level.
-        canonical_scale: side in pixels of a box that belongs to ``canonical_level``.
-        canonical_level: see above.
-        eps: added to the ratio inside the logarithm.
+        canonical_scale: side in pixels of a box that is assigned to ``canonical_level``.
+        canonical_level: level of boxes of the canonical scale.
+        eps: added to the argument of the logarithm.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class LevelMapper:
         self.s0, self.lvl0, self.eps = canonical_scale, canonical_level, eps
 
     def __call__(self, boxes: Sequence[BoxList]) -> Tensor:
-        """Return int64 ``[R]``: levels counted from ``k_min``, for the boxes of all images."""
+        """Return the levels of the boxes of all images, int64 ``[R]``, relative to ``k_min``."""
         side = torch.cat([b.area() for b in boxes]).sqrt()
         levels = torch.floor(self.lvl0 + torch.log2(side / self.s0 + self.eps))
         return levels.clamp(self.k_min, self.k_max).long() - self.k_min
@@ -44,9 +44,9 @@ class Pooler(nn.Module):
     """ROIAlign over the levels of a feature pyramid.
 
     Args:
-        output_size: ``(height, width)`` of the result.
-        scales: scale of each level, image to feature; powers of 1/2.
-        sampling_ratio: samples along each side of a cell, 0 to choose by the box.
+        output_size: ``(height, width)`` of the output in bins.
+        scales: ratio of feature map size to image size of each level; powers of 1/2.
+        sampling_ratio: sampling points per bin and axis; 0 to adapt it to the box size.
         aligned: see ``roi_align``.
     """
 
@@ -67,17 +67,17 @@ class Pooler(nn.Module):
 
     @staticmethod
     def to_rois(boxes: Sequence[BoxList]) -> Tensor:
-        """Return ``[R, 5]``: the image's number in the batch, then the box's corners."""
+        """Return ``[R, 5]``: batch index of the image, then the box corners."""
         corners = torch.cat([b.xyxy() for b in boxes])
         numbers = torch.cat([torch.full_like(b.bbox[:, :1], i) for i, b in enumerate(boxes)])
         return torch.cat([numbers, corners], dim=1)
 
     def forward(self, features: Sequence[Tensor], boxes: Sequence[BoxList]) -> Tensor:
-        """Pool the boxes of all images: ``[R, C, *output_size]`` in the order of ``boxes``.
+        """Pool the boxes of all images into ``[R, C, *output_size]`` in the order of ``boxes``.
 
         Args:
-            features: ``[N, C, H, W]`` of each level; levels beyond the scales are not used.
-            boxes: boxes of each of the N images.
+            features: feature maps ``[N, C, H, W]``; levels beyond the scales are unused.
+            boxes: the boxes of each of the N images.
         """
         rois = self.to_rois(boxes)
         if len(self.scales) == 1:
@@ -96,7 +96,7 @@ class Pooler(nn.Module):
 
 
 def make_pooler(options: CfgNode) -> Pooler:
-    """Return the pooler of ``MODEL.ROI_BOX_HEAD`` or ``MODEL.ROI_MASK_HEAD``."""
+    """Return the pooler for the options ``MODEL.ROI_BOX_HEAD`` or ``MODEL.ROI_MASK_HEAD``."""
     side = options.POOLER_RESOLUTION
     return Pooler(
         (side, side),

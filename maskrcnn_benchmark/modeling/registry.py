@@ -1,7 +1,7 @@
-"""What a config can name in the model; docs/EXTENDING.md shows how to add to it.
+"""Registries of the model parts that a config can name; see docs/EXTENDING.md.
 
-Each builder takes the whole config first; the rest of its arguments stands with the registry. An
-entry's ``check`` is where the entry says what it needs of the config.
+Each builder takes the whole config as its first argument; the comment at each registry lists the
+others. The ``check`` of an entry validates the config keys that the entry reads.
 """
 
 from yacs.config import CfgNode
@@ -10,18 +10,19 @@ from maskrcnn_benchmark.config.registry import Registry
 
 # (cfg, paste_masks) -> the detector; see ``build_detection_model``
 META_ARCHITECTURES = Registry("MODEL.META_ARCHITECTURE")
-# (cfg) -> images [N, 3, H, W] to a list of feature maps, with ``out_channels``. ``strides``: those
-# of the maps in pixels, a tuple or a function of the config; several maps are a feature pyramid
+# (cfg) -> module from images [N, 3, H, W] to a list of feature maps, with ``out_channels``.
+# ``strides``: strides of the maps in pixels, a tuple or a function of the config; several maps form
+# a feature pyramid
 BACKBONES = Registry("MODEL.BACKBONE.CONV_BODY", facts=("strides",))
-# (cfg, in_channels, num_anchors) -> feature maps to logits and offsets of each, see ``RPNHead``
+# (cfg, in_channels, num_anchors) -> module from feature maps to logits and offsets, see ``RPNHead``
 RPN_HEADS = Registry("MODEL.RPN.RPN_HEAD")
-# (cfg, in_channels) -> feature maps and boxes to ``(pooled, features)``, with ``out_channels`` and
-# the ``pooler``
+# (cfg, in_channels) -> module from feature maps and boxes to ``(pooled, features)``, with
+# ``out_channels`` and ``pooler``
 ROI_BOX_FEATURE_EXTRACTORS = Registry("MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR")
 ROI_MASK_FEATURE_EXTRACTORS = Registry("MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR")
-# (cfg, in_channels) -> features to logits [R, K] and offsets [R, 4K]
+# (cfg, in_channels) -> module from features to logits [R, K] and offsets [R, 4K]
 ROI_BOX_PREDICTOR = Registry("MODEL.ROI_BOX_HEAD.PREDICTOR")
-# (cfg, in_channels) -> features to mask logits [R, K, M, M]
+# (cfg, in_channels) -> module from features to mask logits [R, K, M, M]
 ROI_MASK_PREDICTOR = Registry("MODEL.ROI_MASK_HEAD.PREDICTOR")
 
 

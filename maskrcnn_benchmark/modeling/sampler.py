@@ -1,4 +1,4 @@
-"""Choose which matched boxes a loss sees."""
+"""Sample the matched boxes that a loss is computed on."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 class BalancedPositiveNegativeSampler:
-    """Draw a fixed number of boxes in each image, at most a given share of them positive.
+    """Sample a fixed number of boxes per image with a maximum fraction of positives.
 
     Args:
-        batch_size_per_image: boxes to draw in an image.
-        positive_fraction: the largest share of positives.
+        batch_size_per_image: number of boxes to sample per image.
+        positive_fraction: maximum fraction of positives.
     """
 
     def __init__(self, batch_size_per_image: int, positive_fraction: float) -> None:
@@ -19,10 +19,10 @@ class BalancedPositiveNegativeSampler:
         self.positive_fraction = positive_fraction
 
     def __call__(self, labels: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Draw from labels ``[N]`` of each image: >= 1 positive, 0 negative, -1 ignored.
+        """Sample from the labels ``[N]`` of each image: >= 1 positive, 0 negative, -1 ignored.
 
         Returns:
-            For each image the drawn positives and the drawn negatives, both bool ``[N]``.
+            The sampled positives and the sampled negatives, each bool ``[N]`` for each image.
         """
         drawn = [self._sample(labels_per_image) for labels_per_image in labels]
         return [positive for positive, _ in drawn], [negative for _, negative in drawn]
@@ -39,7 +39,7 @@ class BalancedPositiveNegativeSampler:
 
 
 def _draw(candidates: Tensor, count: int, length: int) -> Tensor:
-    """Return bool ``[length]`` that is True at ``count`` random entries of ``candidates``."""
+    """Return bool ``[length]``, True at ``count`` indices drawn randomly from ``candidates``."""
     order = torch.randperm(len(candidates), device=candidates.device)[:count]
     drawn = torch.zeros(length, dtype=torch.bool, device=candidates.device)
     drawn[candidates[order]] = True

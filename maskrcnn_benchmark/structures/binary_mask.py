@@ -1,4 +1,4 @@
-"""The mask of one instance as pixels."""
+"""The mask of one instance as a bitmap."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def share_of(inside: int, whole: int) -> float:
 
 
 def _occupied(line: NDArray[Any]) -> slice:
-    """Return the shortest stretch with all that is not 0; an empty one where nothing is."""
+    """Return the shortest slice that contains all nonzero values; empty if there are none."""
     found = np.flatnonzero(line)
     return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
 
 
 class BinaryMask:
-    """A mask of pixels, 0 or 1: what RLE and holes need.
+    """A bitmap mask of 0 and 1, for RLE annotations and masks with holes.
 
-    Kept are the pixels in its bounding box alone: an image may have hundreds of instances, most
-    of them small.
+    Only the pixels inside its bounding box are stored, because an image may have hundreds of
+    instances, most of them small.
 
     Args:
         pixels: ``[h, w]``.
-        corner: ``(left, top)``: where on the canvas they lie. The rest of the canvas is 0.
-        size: ``(width, height)`` of the canvas; by default that of ``pixels``.
+        corner: ``(left, top)``, position of ``pixels`` on the canvas, which is 0 elsewhere.
+        size: ``(width, height)`` of the canvas; by default the size of ``pixels``.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class BinaryMask:
             _occupied(pixels.max(axis=0, initial=0)),
         )
         self.corner = (corner[0] + cols.start, corner[1] + rows.start)
-        self.part = pixels[rows, cols].copy()  # a view would keep all of them
+        self.part = pixels[rows, cols].copy()  # a view would keep the whole array alive
 
     @property
     def pixels(self) -> Bitmap:
@@ -75,7 +75,7 @@ class BinaryMask:
         return BinaryMask(self.part[::-1], (left, self.size[1] - top - height), self.size)
 
     def _sample(self, xs: NDArray[np.floating[Any]], ys: NDArray[np.floating[Any]]) -> BinaryMask:
-        """Read the pixels under a grid of rising points; outside the canvas there is nothing."""
+        """Sample the mask on a grid of increasing coordinates; it is 0 outside the canvas."""
         cols = np.floor(xs).astype(int) - self.corner[0]
         rows = np.floor(ys).astype(int) - self.corner[1]
         height, width = self.part.shape
@@ -85,20 +85,20 @@ class BinaryMask:
         return BinaryMask(picked, (in_cols.start, in_rows.start), (len(xs), len(ys)))
 
     def _stretch(self, box: Box, width: int, height: int) -> BinaryMask:
-        """Sample ``box`` at the centres of ``width x height`` cells."""
+        """Sample ``box`` at the centers of ``width x height`` cells."""
         box_w, box_h = floored_size(box)
         xs = box[0] + (np.arange(width) + 0.5) * (box_w / width)
         ys = box[1] + (np.arange(height) + 0.5) * (box_h / height)
         return self._sample(xs, ys)
 
     def crop(self, box: Box) -> BinaryMask:
-        """Cut out ``box``, at least one pixel of it."""
+        """Crop to ``box``; the result has at least one pixel."""
         width, height = max(int(box[2] - box[0]), 1), max(int(box[3] - box[1]), 1)
         xs, ys = box[0] + np.arange(width) + 0.5, box[1] + np.arange(height) + 0.5
         return self._sample(xs, ys)
 
     def scale(self, ratio_w: float, ratio_h: float) -> BinaryMask:
-        """Resize by the nearest pixel."""
+        """Resize with nearest-neighbor interpolation."""
         width, height = self.size
         new_w, new_h = max(round(width * ratio_w), 1), max(round(height * ratio_h), 1)
         return self._stretch((0, 0, width, height), new_w, new_h)
@@ -113,13 +113,13 @@ class BinaryMask:
         return int(self.part[: max(height - top, 0), : max(width - left, 0)].sum())
 
     def rasterize(self, height: int, width: int) -> Bitmap:
-        """Return the pixels, cut or padded with zeros to ``[height, width]``."""
+        """Return the pixels, cropped or zero-padded to ``[height, width]``."""
         return self._sample(np.arange(width) + 0.5, np.arange(height) + 0.5).pixels
 
     def rasterize_in(self, box: Box, side: int) -> Bitmap:
-        """Return ``[side, side]``: the part in ``box``, stretched to a square.
+        """Return the mask inside ``box``, resized to ``[side, side]``.
 
-        Cells take the pixel under their centre, which is what rasterising polygons does.
+        A cell takes the pixel at its center, as polygon rasterization does.
         """
         return self._stretch(box, side, side).pixels
 
@@ -135,5 +135,5 @@ class BinaryMask:
         return int(np.count_nonzero(ones[tuple(inside)])), int(np.count_nonzero(ones))
 
     def visible_fraction(self, box: Box, size: tuple[int, int]) -> float:
-        """Return the share of the instance's pixels that lies in ``box``; NaN without any."""
+        """Return the fraction of the mask pixels that lie in ``box``; NaN for an empty mask."""
         return share_of(*self.areas_in(box, size))

@@ -1,4 +1,4 @@
-"""``BoxList``: the boxes of one image and what is known of each."""
+"""``BoxList``: the boxes of one image with named per-box fields."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Index = Tensor | slice | int | Sequence[int]
 class BoxList:
     """N boxes of one image with named fields of length N.
 
-    Fields that are not tensors (``SegmentationMask``) have ``resize``, ``crop`` and ``transpose``
-    of their own and follow the boxes.
+    Fields that are not tensors (``SegmentationMask``) implement ``resize``, ``crop`` and
+    ``transpose`` and are transformed with the boxes.
 
     Args:
         bbox: ``[N, 4]``, a tensor or nested sequence; ``x1, y1, x2, y2`` or ``x, y, width, height``
             in pixels.
-        image_size: ``(width, height)`` of the image in whose pixels the boxes are.
+        image_size: ``(width, height)`` of the image.
         mode: ``"xyxy"`` or ``"xywh"``.
-        pixel_offset: what a box is wider than ``x2 - x1``: 1 for inclusive boxes, 0 for continuous
-            ones (``box_ops``). Whatever is made from the list keeps it.
+        pixel_offset: difference between the width of a box and ``x2 - x1``: 1 for inclusive boxes,
+            0 for continuous ones (``box_ops``). Derived lists inherit it.
 
     Raises:
         ValueError: ``bbox`` is not ``[N, 4]`` or ``mode`` is unknown.
@@ -56,7 +56,7 @@ class BoxList:
         self.extra_fields: dict[str, Any] = {}
 
     def add_field(self, name: str, value: Any) -> None:
-        """Set field ``name`` to ``value``, which has one entry a box.
+        """Set field ``name`` to ``value``, which has one entry per box.
 
         Raises:
             ValueError: the lengths differ.
@@ -71,14 +71,14 @@ class BoxList:
         """Return field ``name``.
 
         Raises:
-            KeyError: there is no such field; the message names those that are there.
+            KeyError: there is no such field; the message lists the existing ones.
         """
         if name not in self.extra_fields:
             raise KeyError(f"BoxList: no field {name!r}; it has {sorted(self.extra_fields)}")
         return self.extra_fields[name]
 
     def has_field(self, name: str) -> bool:
-        """Return whether there is a field ``name``."""
+        """Return whether the list has a field ``name``."""
         return name in self.extra_fields
 
     def fields(self) -> list[str]:
@@ -86,18 +86,18 @@ class BoxList:
         return list(self.extra_fields)
 
     def xyxy(self) -> Tensor:
-        """Return the boxes ``[N, 4]`` as corners, whatever the mode."""
+        """Return the boxes ``[N, 4]`` as corners, in either mode."""
         if self.mode == "xyxy":
             return self.bbox
         corner, sizes = self.bbox[:, :2], self.bbox[:, 2:]
         return torch.cat([corner, corner + (sizes - self.pixel_offset).clamp(min=0)], dim=1)
 
     def _like(self, bbox: Tensor, size: tuple[int, int]) -> BoxList:
-        """Return a list of this mode and convention with other boxes and no fields."""
+        """Return a list with the same mode and box convention, but other boxes and no fields."""
         return BoxList(bbox, size, self.mode, pixel_offset=self.pixel_offset)
 
     def _with_boxes(self, corners: Tensor, size: tuple[int, int]) -> BoxList:
-        """Return a list in this list's mode with boxes given as corners and no fields."""
+        """Return a list with the same mode and box convention from corners, without fields."""
         if self.mode == "xywh":
             sizes = corners[:, 2:] - corners[:, :2] + self.pixel_offset
             corners = torch.cat([corners[:, :2], sizes], dim=1)
@@ -113,12 +113,12 @@ class BoxList:
         return boxes
 
     def resize(self, size: tuple[int, int]) -> BoxList:
-        """Scale to an image of ``(width, height)``."""
+        """Scale the boxes to an image of ``(width, height)``."""
         ratio_w, ratio_h = (
             float(new) / float(old) for new, old in zip(size, self.size, strict=True)
         )
         if ratio_w == ratio_h:
-            # legacy: numbers of the current mode are scaled as they are, x2 - x1 + 1 is not
+            # legacy: the coordinates of the current mode are scaled as they are, not x2 - x1 + 1
             boxes = self._like(self.bbox * ratio_w, size)
         else:
             corners = self.xyxy()
@@ -129,13 +129,13 @@ class BoxList:
         return boxes
 
     def transpose(self, method: int) -> BoxList:
-        """Flip the image: ``FLIP_LEFT_RIGHT`` or ``FLIP_TOP_BOTTOM``."""
+        """Flip the boxes with the image: ``FLIP_LEFT_RIGHT`` or ``FLIP_TOP_BOTTOM``."""
         width, height = self.size
         x1, y1, x2, y2 = self.xyxy().unbind(dim=1)
         if method == FLIP_LEFT_RIGHT:
             x1, x2 = width - x2 - self.pixel_offset, width - x1 - self.pixel_offset
         elif method == FLIP_TOP_BOTTOM:
-            # legacy: of inclusive boxes one pixel off from the horizontal rule; recorded, so kept
+            # legacy: one pixel off from the horizontal flip for inclusive boxes, as in the original
             y1, y2 = height - y2, height - y1
         else:
             raise ValueError(f"BoxList: unknown flip {method!r}")
@@ -145,7 +145,7 @@ class BoxList:
         return boxes
 
     def crop(self, box: Sequence[float]) -> BoxList:
-        """Cut out ``box`` (``x1, y1, x2, y2``); boxes left without area stay."""
+        """Crop to ``box`` (``x1, y1, x2, y2``); boxes without area are kept."""
         size = (box[2] - box[0], box[3] - box[1])
         corners = self.xyxy()
         moved = corners - corners.new_tensor([box[0], box[1], box[0], box[1]])
@@ -156,7 +156,7 @@ class BoxList:
         return boxes
 
     def clip_to_image(self, remove_empty: bool = True) -> BoxList:
-        """Move the boxes into the image; drop those with ``x2 <= x1`` or ``y2 <= y1`` if asked."""
+        """Clip the boxes to the image; optionally drop those with ``x2 <= x1`` or ``y2 <= y1``."""
         corners = clip_boxes(self.xyxy(), self.size, self.pixel_offset)
         boxes = self._with_boxes(corners, self.size)
         boxes.extra_fields = dict(self.extra_fields)
@@ -171,7 +171,7 @@ class BoxList:
         return box_area(self.bbox, self.pixel_offset)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> BoxList:
-        """Move boxes and tensor fields to ``device``; masks stay on the host."""
+        """Move boxes and tensor fields to ``device``; masks stay on the CPU."""
         boxes = self._like(self.bbox.to(device, non_blocking=non_blocking), self.size)
         for name, value in self.extra_fields.items():
             can_move = hasattr(value, "to")
@@ -180,14 +180,14 @@ class BoxList:
         return boxes
 
     def pin_memory(self) -> BoxList:
-        """Return boxes and tensor fields in page-locked memory, from where ``to`` needn't block."""
+        """Copy boxes and tensor fields to pinned memory, for non-blocking transfers with ``to``."""
         boxes = self._like(self.bbox.pin_memory(), self.size)
         for name, value in self.extra_fields.items():
             boxes.add_field(name, value.pin_memory() if isinstance(value, Tensor) else value)
         return boxes
 
     def copy_with_fields(self, fields: str | Iterable[str], skip_missing: bool = False) -> BoxList:
-        """Return the same boxes with the named fields alone.
+        """Return the same boxes with only the named fields.
 
         Raises:
             KeyError: a field is missing and ``skip_missing`` is False.

@@ -1,14 +1,13 @@
-"""Geometry of ``[N, 4]`` tensors of boxes ``x1, y1, x2, y2`` in pixels.
+"""Geometry of boxes ``[N, 4]`` given as ``x1, y1, x2, y2`` in pixels.
 
-This is the one home of the box convention: ``pixel_offset`` is what a box is wider than
-``x2 - x1``.
+This module defines the box convention: the width of a box is ``x2 - x1 + pixel_offset``.
 
-* 1, ``PIXEL_OFFSET``, the default: boxes are inclusive, a box of one pixel has ``x1 == x2``
-  (Detectron's legacy, kept since trained weights depend on it).
-* 0: coordinates are continuous, a box of one pixel has ``x2 == x1 + 1``.
+* 1, ``PIXEL_OFFSET``, the default: boxes are inclusive, and a box of one pixel has ``x1 == x2``
+  (inherited from Detectron; trained weights depend on it).
+* 0: coordinates are continuous, and a box of one pixel has ``x2 == x1 + 1``.
 
-A ``BoxList`` and a ``BoxCoder`` carry the number (``MODEL.PIXEL_OFFSET``); the functions here want
-to be told it, so that none falls back to a default unnoticed.
+``BoxList`` and ``BoxCoder`` store the value (``MODEL.PIXEL_OFFSET``); the functions here take it as
+a required argument, so that none silently uses a default.
 """
 
 import torch
@@ -30,8 +29,8 @@ def box_area(boxes: Tensor, pixel_offset: float) -> Tensor:
 
 
 def box_iou(boxes1: Tensor, boxes2: Tensor, pixel_offset: float) -> Tensor:
-    """Return the IoU ``[N, M]`` of each of ``boxes1 [N, 4]`` with each of ``boxes2 [M, 4]``."""
-    # axis by axis: [N, M, 2] would double the memory where hundreds of objects meet all anchors
+    """Return the pairwise IoU ``[N, M]`` of ``boxes1`` ``[N, 4]`` and ``boxes2`` ``[M, 4]``."""
+    # one axis at a time: [N, M, 2] would double the memory for hundreds of objects and all anchors
     overlap = _overlap(boxes1[:, 0::2], boxes2[:, 0::2], pixel_offset).mul_(
         _overlap(boxes1[:, 1::2], boxes2[:, 1::2], pixel_offset)
     )
@@ -40,19 +39,19 @@ def box_iou(boxes1: Tensor, boxes2: Tensor, pixel_offset: float) -> Tensor:
 
 
 def _overlap(ends1: Tensor, ends2: Tensor, pixel_offset: float) -> Tensor:
-    """Return the lengths ``[N, M]`` that intervals ``[N, 2]`` and ``[M, 2]`` have in common."""
+    """Return the overlap lengths ``[N, M]`` of intervals ``[N, 2]`` and ``[M, 2]``."""
     low = torch.maximum(ends1[:, None, 0], ends2[None, :, 0])
     high = torch.minimum(ends1[:, None, 1], ends2[None, :, 1])
     return high.sub_(low).add_(pixel_offset).clamp_(min=0)
 
 
 def clip_boxes(boxes: Tensor, image_size: tuple[int, int], pixel_offset: float) -> Tensor:
-    """Move boxes ``[..., 4]`` into the image: ``x`` between 0 and ``width - pixel_offset``.
+    """Clip boxes ``[..., 4]`` to the image: ``x`` to the range 0 to ``width - pixel_offset``.
 
     Args:
-        boxes: corners in pixels; any leading shape.
+        boxes: corners in pixels, with any leading dimensions.
         image_size: ``(width, height)``.
-        pixel_offset: see the module.
+        pixel_offset: box convention, see the module docstring.
     """
     width, height = image_size
     limits = [width - pixel_offset, height - pixel_offset] * 2

@@ -1,4 +1,4 @@
-"""Operations on one or several ``BoxList``."""
+"""Operations on one or more ``BoxList`` objects."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ from maskrcnn_benchmark.structures.box_ops import box_iou, box_sizes
 def boxlist_nms(
     boxlist: BoxList, nms_thresh: float, max_proposals: int = -1, score_field: str = "scores"
 ) -> BoxList:
-    """Drop boxes that overlap a better one by more than ``nms_thresh``.
+    """Apply non-maximum suppression with IoU threshold ``nms_thresh``.
 
-    The best ``max_proposals`` (all if <= 0) survive, in the order that they had in ``boxlist``.
-    ``nms_thresh <= 0`` disables it.
+    The best ``max_proposals`` boxes (all if <= 0) are kept, in the order of ``boxlist``.
+    ``nms_thresh <= 0`` disables the suppression.
     """
     if nms_thresh <= 0:
         return boxlist
@@ -27,13 +27,13 @@ def boxlist_nms(
 
 
 def remove_small_boxes(boxlist: BoxList, min_size: float) -> BoxList:
-    """Keep the boxes whose width and height (in pixels) are >= ``min_size``."""
+    """Keep the boxes whose width and height are at least ``min_size`` pixels."""
     widths, heights = box_sizes(boxlist.xyxy(), boxlist.pixel_offset)
     return boxlist[(widths >= min_size) & (heights >= min_size)]
 
 
 def boxlist_iou(boxlist1: BoxList, boxlist2: BoxList) -> Tensor:
-    """Return the IoU ``[N, M]`` of two lists over the same image.
+    """Return the pairwise IoU ``[N, M]`` of two lists of boxes in the same image.
 
     Raises:
         ValueError: their image sizes or box conventions differ.
@@ -49,10 +49,10 @@ def boxlist_iou(boxlist1: BoxList, boxlist2: BoxList) -> Tensor:
 
 
 def cat_boxlist(boxlists: Sequence[BoxList]) -> BoxList:
-    """Concatenate lists over the same image that have the same mode and fields.
+    """Concatenate lists of boxes in the same image with the same mode and fields.
 
     Raises:
-        ValueError: sizes, modes, conventions or fields differ, or there is no list.
+        ValueError: image sizes, modes, box conventions or fields differ, or there is no list.
     """
     if not boxlists:
         raise ValueError("cat_boxlist: needs at least one BoxList")
@@ -61,7 +61,7 @@ def cat_boxlist(boxlists: Sequence[BoxList]) -> BoxList:
         same = other.size == first.size and other.mode == first.mode
         same = same and other.pixel_offset == first.pixel_offset
         if not same or set(other.fields()) != set(first.fields()):
-            raise ValueError(f"cat_boxlist: {first} and {other} do not fit together")
+            raise ValueError(f"cat_boxlist: {first} and {other} are incompatible")
     boxes = torch.cat([b.bbox for b in boxlists])
     result = BoxList(boxes, first.size, first.mode, pixel_offset=first.pixel_offset)
     for name in first.fields():

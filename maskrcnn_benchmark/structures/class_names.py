@@ -1,9 +1,9 @@
-"""Names of classes: those of a data set, COCO's, and how two lists of them differ."""
+"""Class names of data sets and of COCO, and their comparison."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-BACKGROUND = "__background__"  # the name of label 0
+BACKGROUND = "__background__"  # name of label 0
 _SHOWN = 20  # classes listed in a message
 
 _NAMES = """
@@ -17,7 +17,7 @@ mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerato
 vase, scissors, teddy bear, hair drier, toothbrush
 """
 
-_LEFT_OUT = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # ids without a class
+_LEFT_OUT = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # unused category ids
 
 COCO_NAMES = [name.strip() for name in _NAMES.replace("\n", " ").split(",")]
 COCO_CATEGORY_IDS = [i for i in range(1, 91) if i not in _LEFT_OUT]
@@ -27,34 +27,34 @@ class Classes(NamedTuple):
     """The classes of a data set in the order of their labels.
 
     Attributes:
-        class_names: name of each label; 0 is ``__background__``.
-        category_ids: id in the annotation file of each label from 1 on.
+        class_names: name of each label; label 0 is ``__background__``.
+        category_ids: category id in the annotation file of each label from 1 on.
     """
 
     class_names: list[str]
     category_ids: list[int]
 
 
-# for weights that do not say what they detect
+# for weights that do not store their class names
 COCO_CLASSES = Classes([BACKGROUND, *COCO_NAMES], list(COCO_CATEGORY_IDS))
 
 
 def difference_of_classes(theirs: Sequence[str] | None, ours: Sequence[str] | None) -> str:
-    """Describe how two lists of classes differ; "" if they agree or one is unknown.
+    """Describe how two lists of class names differ; "" if they agree or one is unknown.
 
     Args:
-        theirs: the name of each label in a checkpoint, including the background.
-        ours: the name of each label in the data.
+        theirs: name of each label in a checkpoint, background included.
+        ours: name of each label in the data.
     """
     if not theirs or not ours or list(theirs) == list(ours):
         return ""
     differing = [f"{a} and {b}" for a, b in zip(theirs, ours, strict=False) if a != b]
-    hint = f"; the first to differ are {differing[0]}" if differing else ""
-    return f"it is of {_listed(theirs)}, the data of {_listed(ours)}{hint}"
+    hint = f"; the first difference is {differing[0]}" if differing else ""
+    return f"it has {_listed(theirs)}, the data has {_listed(ours)}{hint}"
 
 
 def _listed(class_names: Sequence[str]) -> str:
-    """Return ``"3 classes (cat, dog, cow)"``, cut after the first few; 0 is the background."""
+    """Return ``"3 classes (cat, dog, cow)"``, truncated if long; 0 is the background."""
     names = list(class_names)[1:]
     more = ", ..." if len(names) > _SHOWN else ""
     return f"{len(names)} classes ({', '.join(names[:_SHOWN])}{more})"

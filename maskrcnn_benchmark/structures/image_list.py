@@ -12,10 +12,10 @@ from torch import Tensor
 
 @dataclass
 class ImageList:
-    """Images padded with zeros at the right and the bottom.
+    """Images padded with zeros at the right and bottom.
 
     Attributes:
-        tensors: ``[N, C, H, W]``.
+        tensors: the padded images ``[N, C, H, W]``.
         image_sizes: ``(height, width)`` of each image before padding.
     """
 
@@ -23,20 +23,20 @@ class ImageList:
     image_sizes: list[tuple[int, int]]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> ImageList:
-        """Move the pixels to ``device``."""
+        """Move the images to ``device``."""
         return ImageList(self.tensors.to(device, non_blocking=non_blocking), self.image_sizes)
 
     def pin_memory(self) -> ImageList:
-        """Return the images in page-locked memory, from where ``to`` need not block."""
+        """Copy the images to pinned memory, for non-blocking transfers with ``to``."""
         return ImageList(self.tensors.pin_memory(), self.image_sizes)
 
 
 def padded_shape(shapes: Iterable[Sequence[int]], size_divisible: int = 0) -> tuple[int, int]:
-    """Return the ``(height, width)`` to which images of ``(height, width)`` are padded together.
+    """Return the common ``(height, width)`` that images in a batch are padded to.
 
     Args:
-        shapes: of the images, one at least.
-        size_divisible: the result is a multiple of it if it is > 0.
+        shapes: ``(height, width)`` of at least one image.
+        size_divisible: if > 0, height and width are rounded up to multiples of it.
     """
     step = max(size_divisible, 1)
     height, width = (math.ceil(max(sides) / step) * step for sides in zip(*shapes, strict=True))
@@ -46,15 +46,15 @@ def padded_shape(shapes: Iterable[Sequence[int]], size_divisible: int = 0) -> tu
 def to_image_list(
     tensors: ImageList | Tensor | Sequence[Tensor], size_divisible: int = 0
 ) -> ImageList:
-    """Pad images to a common size, a multiple of ``size_divisible`` if it is > 0.
+    """Pad images to a common size and stack them.
 
     Args:
         tensors: an ``ImageList`` (returned as it is), a batch ``[N, C, H, W]``, an image
             ``[C, H, W]`` or a sequence of images.
-        size_divisible: see above; FPN needs 32.
+        size_divisible: if > 0, height and width are padded to multiples of it; FPN needs 32.
 
     Raises:
-        TypeError: ``tensors`` is something else.
+        TypeError: ``tensors`` is of another type.
         ValueError: there is no image.
     """
     if isinstance(tensors, ImageList):

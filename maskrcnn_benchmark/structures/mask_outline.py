@@ -1,4 +1,4 @@
-"""The outline of a mask as polygons of COCO."""
+"""Convert a mask to COCO polygons."""
 
 import cv2
 import numpy as np
@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 def outline_polygons(mask: NDArray[np.bool_]) -> list[list[float]]:
     """Return the outer borders of a mask as COCO polygons.
 
-    Polygons cannot say that a mask has holes: rasterising them fills the holes.
+    Polygons cannot represent holes: rasterizing them fills the holes.
 
     Args:
         mask: bool ``[H, W]``.
 
     Returns:
         Flat lists ``x0, y0, x1, y1, ...`` in continuous pixels (pixel ``i`` covers ``[i, i + 1)``),
-        one for each part; none for an empty mask.
+        one per connected component; none for an empty mask.
     """
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    # OpenCV follows the centres of border pixels; doubling halves the rim that this cuts off
+    # OpenCV traces the centers of border pixels; doubling the size halves the rim that is cut off
     doubled = mask[y : y + height, x : x + width].astype(np.uint8).repeat(2, 0).repeat(2, 1)
     if doubled.size == 0:
         return []

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 Runs = NDArray[np.int64]
-Rle = dict[str, Any]  # ``size`` (height, width) and ``counts``, as in COCO's json
+Rle = dict[str, Any]  # ``size`` (height, width) and ``counts``, as in COCO's JSON
 
-_AT_ONCE = 255  # pycocotools keeps the number of masks in a uint8, which NumPy 2 refuses to wrap
+_AT_ONCE = 255  # pycocotools stores the number of masks in a uint8; NumPy 2 does not wrap it
 _FIRST, _LAST = 48, 48 + 63  # characters of a compressed count: 6 bits each
 _VALUE, _SIGN, _MORE = 0x1F, 0x10, 0x20
-_MOST_DIGITS = 7  # groups of 5 bits in a count: more than 32 bits are no count of pixels
+_MOST_DIGITS = 7  # groups of 5 bits in a count, which has at most 32 bits
 _SHOWN = 40
 
 
@@ -23,7 +23,7 @@ def encode_rle(mask: NDArray[Any]) -> Rle:
 
 
 def _with_text(rle: Rle) -> Rle:
-    """Return what pycocotools made with ``counts`` as str, ready for JSON."""
+    """Return an RLE of pycocotools with ``counts`` as str, ready for JSON."""
     return {"size": rle["size"], "counts": rle["counts"].decode("ascii")}
 
 
@@ -33,7 +33,7 @@ def decode_rle(rle: Mapping[str, Any]) -> NDArray[np.uint8]:
 
 
 def rle_areas(rles: Sequence[Rle]) -> NDArray[np.int64]:
-    """Return the number of pixels of each compressed RLE, ``[N]``, for any N."""
+    """Return the pixel count ``[N]`` of each compressed RLE, for any N."""
     areas = np.zeros(len(rles), dtype=np.int64)
     for start in range(0, len(rles), _AT_ONCE):
         areas[start : start + _AT_ONCE] = coco_mask.area(list(rles[start : start + _AT_ONCE]))
@@ -64,32 +64,32 @@ def read_runs(rle: Mapping[str, Any], height: int, width: int) -> Runs:
 
     Args:
         rle: ``size`` and ``counts``, a list of run lengths or a compressed string.
-        height: of the image, in pixels.
-        width: of the image, in pixels.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
 
     Raises:
-        ValueError: it is not an RLE of an image of this size; the message says why in one line.
+        ValueError: it is not a valid RLE of this size; the message gives the reason in one line.
     """
     counts, size = rle.get("counts"), rle.get("size")
     if size != [height, width] or not all(type(side) is int for side in size):
         raise ValueError(
-            f"RLE needs the size [{height}, {width}] of its image (height, width), got {size!r:.40}"
+            f"RLE size must be [{height}, {width}] as its image (height, width), got {size!r:.40}"
         )
     if isinstance(counts, str):
         runs = _decompress(counts)
     elif isinstance(counts, list):
         if not {*map(type, counts)} <= {int}:
-            raise ValueError(f"RLE counts {counts!r:.{_SHOWN}} are not whole numbers from 0 on")
+            raise ValueError(f"RLE counts {counts!r:.{_SHOWN}} are not non-negative integers")
         if counts and not 0 <= min(counts) <= max(counts) <= height * width:
             raise ValueError(
-                f"RLE counts reach from {min(counts)!r:.20} to {max(counts)!r:.20}, not from 0 to "
-                f"the {height * width} pixels of the image"
+                f"RLE counts range from {min(counts)!r:.20} to {max(counts)!r:.20}, but must lie "
+                f"between 0 and the {height * width} pixels of the image"
             )
         runs = np.array(counts, dtype=np.int64)
     else:
-        raise ValueError(f"RLE counts {counts!r:.{_SHOWN}} are neither a list nor a text")
+        raise ValueError(f"RLE counts {counts!r:.{_SHOWN}} are neither a list nor a string")
     if len(runs) and runs.min() < 0:
-        raise ValueError("RLE counts are broken: a run is negative")
+        raise ValueError("RLE counts are invalid: a run is negative")
     if runs.sum() != height * width:
         raise ValueError(
             f"RLE counts add up to {runs.sum()}, not to the {height * width} pixels of the image"
@@ -100,16 +100,16 @@ def read_runs(rle: Mapping[str, Any], height: int, width: int) -> Runs:
 def _decompress(counts: str) -> Runs:
     """Return the run lengths in a compressed string.
 
-    Numbers are signed and little-endian, in groups of 5 bits; from the fourth on, they are the
-    difference from the second-last number (the format of COCO's mask API).
+    Numbers are signed and little-endian, in groups of 5 bits; from the fourth on, each is stored
+    as the difference from the number two before it (the format of COCO's mask API).
 
     Raises:
         ValueError: there is an invalid character, or a number is truncated or too large.
     """
     if counts[:2] in ("b'", 'b"'):
         raise ValueError(
-            f"RLE counts {counts!r:.{_SHOWN}} are Python's text of bytes: write counts.decode() "
-            "into the json, not str(counts)"
+            f"RLE counts {counts!r:.{_SHOWN}} are the repr of bytes: write counts.decode() "
+            "to the JSON, not str(counts)"
         )
     text = np.frombuffer(counts.encode("utf-8", "replace"), dtype=np.uint8)
     if len(text) == 0:
@@ -120,7 +120,7 @@ def _decompress(counts: str) -> Runs:
     bits = text.astype(np.int64) - _FIRST
     ends = np.flatnonzero(bits & _MORE == 0)
     if len(ends) == 0 or ends[-1] != len(bits) - 1:
-        raise ValueError("RLE counts cannot be read: the last number is cut off")
+        raise ValueError("RLE counts cannot be read: the last number is truncated")
     starts = np.concatenate([[0], ends[:-1] + 1])
     lengths = ends - starts + 1
     if lengths.max() > _MOST_DIGITS:

@@ -16,19 +16,19 @@ from maskrcnn_benchmark.structures.rle import Rle
 
 
 class SegmentationMask:
-    """N instance masks over one image, polygons and bitmaps mixed. They live on the host.
+    """N instance masks of one image on the CPU; polygons and bitmaps may be mixed.
 
-    An instance may lack a mask (``present``): its box is learned, and no mask of it.
+    An instance may lack a mask (``present``); then only its box is learned.
 
     Args:
-        instances: one of the forms of ``make_instance_mask`` for each instance, None for one
-            without a mask.
+        instances: the mask of each instance in any form that ``make_instance_mask`` accepts, None
+            for an instance without a mask.
         size: ``(width, height)`` of the image.
-        pixel_offset: convention of the boxes that the masks go with (``box_ops``): flipped
-            polygons are one pixel off beside inclusive boxes, which is the original's rule.
+        pixel_offset: convention of the corresponding boxes (``box_ops``); with inclusive boxes,
+            flipped polygons are shifted by one pixel, as in the original.
 
     Raises:
-        ValueError: a mask is not usable; the message tells which.
+        ValueError: a mask is invalid; the message has its index.
     """
 
     def __init__(
@@ -48,38 +48,38 @@ class SegmentationMask:
                 raise ValueError(f"SegmentationMask: instance {number}: {error}") from error
 
     def _like(self, instances: Sequence[InstanceMask], size: tuple[int, int]) -> SegmentationMask:
-        """Return other masks of this convention."""
+        """Return a ``SegmentationMask`` of other masks with the same box convention."""
         return SegmentationMask(instances, size, pixel_offset=self.pixel_offset)
 
     def transpose(self, method: int) -> SegmentationMask:
-        """Flip: ``FLIP_LEFT_RIGHT`` or ``FLIP_TOP_BOTTOM``."""
+        """Flip the masks: ``FLIP_LEFT_RIGHT`` or ``FLIP_TOP_BOTTOM``."""
         flipped = [m.transpose(method, self.size, self.pixel_offset) for m in self.instances]
         return self._like(flipped, self.size)
 
     def crop(self, box: Sequence[float]) -> SegmentationMask:
-        """Cut out ``box`` (``x1, y1, x2, y2``). Polygons are moved, their vertices not clipped."""
+        """Crop to ``box`` (``x1, y1, x2, y2``); polygons are shifted but not clipped."""
         size = (box[2] - box[0], box[3] - box[1])
         return self._like([m.crop(box) for m in self.instances], size)  # type: ignore[arg-type]
 
     def resize(self, size: tuple[int, int]) -> SegmentationMask:
-        """Scale to an image of ``(width, height)``; a side of less than a pixel counts as one."""
+        """Scale to an image of ``(width, height)``; sides below one pixel count as one."""
         ratio_w, ratio_h = (
             float(new) / max(float(old), 1) for new, old in zip(size, self.size, strict=True)
         )
         return self._like([m.scale(ratio_w, ratio_h) for m in self.instances], size)
 
     def to(self, *args: Any, **kwargs: Any) -> SegmentationMask:
-        """Return itself: masks stay on the host."""
+        """Return self: masks stay on the CPU."""
         del args, kwargs
         return self
 
     def present(self) -> Tensor:
-        """Return which instances have a mask, bool ``[N]`` on the host."""
+        """Return which instances have a mask, bool ``[N]`` on the CPU."""
         present = [not isinstance(instance, NoMask) for instance in self.instances]
         return torch.tensor(present, dtype=torch.bool)
 
     def decode(self) -> NDArray[np.uint8]:
-        """Return the masks as 0 and 1, ``[N, height, width]``; zeros where there is none."""
+        """Return the masks as 0 and 1, ``[N, height, width]``; a missing mask is all 0."""
         width, height = (int(side) for side in self.size)
         masks = np.zeros((len(self), height, width), dtype=np.uint8)
         for canvas, instance in zip(masks, self.instances, strict=True):
@@ -87,14 +87,14 @@ class SegmentationMask:
         return masks
 
     def areas(self) -> NDArray[np.int64]:
-        """Return the number of pixels of each mask inside the image, ``[N]``; 0 without a mask."""
+        """Return the pixel count ``[N]`` of each mask inside the image; 0 without a mask."""
         width, height = (int(side) for side in self.size)
         return np.array([m.area(height, width) for m in self.instances], dtype=np.int64)
 
     def to_rles(self) -> list[Rle | None]:
         """Return each mask as compressed COCO RLE with ``counts`` as str, ready for JSON.
 
-        None for an instance without a mask, which ``SegmentationMask`` takes back.
+        The entry of an instance without a mask is None. ``SegmentationMask`` accepts the result.
         """
         width, height = (int(side) for side in self.size)
         return [None if isinstance(m, NoMask) else m.to_rle(height, width) for m in self.instances]

@@ -79,7 +79,7 @@ def test_whatever_is_not_an_array_is_refused_by_name(tmp_path, monkeypatch, valu
         value = Call(getattr, "text", "upper")
     written = pickle.dumps({"blobs": {"a": np.zeros(2), "b": value}}, protocol, fix_imports=False)
     (tmp_path / "evil.pkl").write_bytes(written)
-    with pytest.raises(ValueError, match=rf"evil.pkl: .*it names {named}.*refused"):
+    with pytest.raises(ValueError, match=rf"evil.pkl: .*it contains {named}.*refused"):
         read_array_pickle(tmp_path / "evil.pkl")
     assert [path.name for path in tmp_path.iterdir()] == ["evil.pkl"]
 

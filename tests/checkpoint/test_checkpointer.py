@@ -100,7 +100,7 @@ def test_parts_that_come_or_go_are_told(tmp_path, log):
     assert second.load() == {"iteration": 4}  # a stale state is not handed on
     assert second.parts["ema"].value == 1
     assert "model_0000004.pth has no state of the ema: it starts from scratch" in log.text
-    assert "has a state of the scaler, which this run does not use" in log.text
+    assert "has a state of the scaler, which is not used in this run" in log.text
 
 
 def test_starting_from_weights_takes_the_weights_alone(tmp_path):
@@ -138,7 +138,7 @@ def test_averaged_weights_are_what_others_start_from_and_not_what_a_run_resumes(
 def test_weights_for_evaluation_must_be_complete(tmp_path):
     torch.save({"weight": torch.zeros(2, 3)}, tmp_path / "part.pth")
     assert parts(tmp_path).load(tmp_path / "part.pth") == {}
-    with pytest.raises(ValueError, match=r"(?s)part.pth does not hold the whole model.*bias"):
+    with pytest.raises(ValueError, match=r"(?s)part.pth does not contain the whole model.*bias"):
         parts(tmp_path).load(tmp_path / "part.pth", require_all=True)
 
 
@@ -148,7 +148,7 @@ def test_frozen_parts_must_be_in_the_file(tmp_path):
     frozen.model.weight.requires_grad_(False)
     assert frozen.load(tmp_path / "part.pth") == {}
     frozen.model.bias.requires_grad_(False)
-    with pytest.raises(ValueError, match=r"part.pth does not fill what is frozen .*: 1: bias;"):
+    with pytest.raises(ValueError, match=r"part.pth lacks frozen parameters .*: 1: bias;"):
         frozen.load(tmp_path / "part.pth")
 
 
@@ -181,18 +181,18 @@ def test_classes_are_stored_and_compared(tmp_path, caplog):
     cows = of_classes(tmp_path / "b", "cat", "cow")  # as many, but others
     before = {name: tensor.clone() for name, tensor in cows.model.state_dict().items()}
     with pytest.raises(
-        ValueError, match=r"model_final.pth does not fit the data: .*dog.*cow.*dog and cow$"
+        ValueError, match=r"model_final.pth does not match the data: .*dog.*cow.*dog and cow$"
     ):
         cows.load(path, require_all=True)
     with caplog.at_level("INFO"):
         assert cows.load(path) == {}
-    assert "Fine-tuning for other classes: it is of 2 classes (cat, dog)" in caplog.text
+    assert "Fine-tuning for other classes: it has 2 classes (cat, dog)" in caplog.text
     assert "re-initialized: 2: roi_heads.predictor.cls_score.weight" in caplog.text
     for name, tensor in cows.model.state_dict().items():
         expected = before if "cls_score" in name else content["model"]
         assert torch.equal(tensor, expected[name])
 
-    with pytest.raises(ValueError, match=r"cannot resume .*dog.*cow.*MODEL.WEIGHT .* fine-tunes"):
+    with pytest.raises(ValueError, match=r"cannot resume .*dog.*cow.*fine-tune, set MODEL.WEIGHT"):
         of_classes(tmp_path / "a", "cat", "cow").load()
 
 
@@ -220,7 +220,7 @@ def test_a_relative_folder_resumes_from_elsewhere(tmp_path, monkeypatch):
 def test_a_lost_checkpoint_is_an_error_with_the_way_out(tmp_path):
     trained(tmp_path).save("model_0000004", iteration=4)
     (tmp_path / "model_0000004.pth").unlink()
-    with pytest.raises(FileNotFoundError, match="delete .*last_checkpoint to start afresh"):
+    with pytest.raises(FileNotFoundError, match="delete .*last_checkpoint to start from scratch"):
         parts(tmp_path).load()
 
 
@@ -271,7 +271,7 @@ def test_a_damaged_checkpoint_is_named_with_the_others(tmp_path):
         checkpointer.save(f"model_000000{step}", iteration=step)
     whole = (tmp_path / "model_0000004.pth").read_bytes()
     (tmp_path / "model_0000004.pth").write_bytes(whole[: len(whole) // 2])
-    way_out = r"0000004.pth: .*write its path into .*last_checkpoint \(\S*model_0000002.pth\)"
+    way_out = r"0000004.pth: .*write its path to .*last_checkpoint \(\S*model_0000002.pth\)"
     with pytest.raises(ValueError, match=way_out):
         parts(tmp_path).load()
     (tmp_path / "last_checkpoint").write_text(str(tmp_path / "model_0000002.pth"))
@@ -282,7 +282,7 @@ def test_another_optimizer_is_told_apart_from_a_damage(tmp_path):
     trained(tmp_path).save("model_0000004", iteration=4)
     other = parts(tmp_path)
     other.optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
-    with pytest.raises(ValueError, match=r"the optimizer of the checkpoint does not fit.*WEIGHT"):
+    with pytest.raises(ValueError, match=r"the optimizer of the checkpoint does not match.*WEIGHT"):
         other.load()
 
 
@@ -294,8 +294,8 @@ def test_the_log_says_what_happens(tmp_path, log):
     second.metadata["config"] = "SOLVER: {BASE_LR: 0.1, MAX_ITER: 10}"
     second.load("other.pth")
     path = tmp_path / "model_0000004.pth"
-    assert f"other.pth is not read: {tmp_path} has a last checkpoint" in log.messages
-    goes_on = f"Resuming from the checkpoint {path}: optimizer, schedule and iteration go on"
+    assert f"other.pth is ignored: {tmp_path} has a last checkpoint" in log.messages
+    goes_on = f"Resuming from the checkpoint {path} with optimizer, schedule and iteration"
     assert goes_on in log.messages
     assert "Settings changed since the checkpoint: SOLVER.MAX_ITER 9 -> 10." in log.text
     log.clear()
@@ -374,12 +374,12 @@ def test_a_catalog_may_name_a_file_on_this_machine(tmp_path):
 
 def test_an_address_of_another_kind_of_file_is_not_even_fetched(tmp_path):
     with serve() as server:
-        with pytest.raises(ValueError, match=r"page.html: weights must be a file ending in .pth"):
+        with pytest.raises(ValueError, match=r"page.html: a weight file must end in .pth"):
             backbone_config(tmp_path).load(f"{server.url}/page.html")
         assert server.requests == []
 
 
 def test_a_bare_backbone_cannot_be_evaluated(tmp_path):
     (tmp_path / "w.pkl").write_bytes(BLOBS)
-    with pytest.raises(ValueError, match=r"(?s)w.pkl holds the weights of a backbone.*rpn.weight"):
+    with pytest.raises(ValueError, match=r"(?s)contains the weights of a backbone.*rpn.weight"):
         backbone_config(tmp_path).load(tmp_path / "w.pkl", require_all=True)

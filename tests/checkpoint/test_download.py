@@ -44,7 +44,7 @@ def test_broken_connections_are_taken_up_again(server, tmp_path):
 
 def test_a_run_goes_on_where_the_last_one_was_interrupted(server, tmp_path):
     server.cuts = [600, 0]
-    with pytest.raises(ConnectionError, match="600 bytes came of 1024.*Run again to go on"):
+    with pytest.raises(ConnectionError, match="received 600 of 1024 bytes.*Run again to resume"):
         fetch(f"{server.url}/w.pth", tmp_path / "w.pth")
     assert not (tmp_path / "w.pth").exists()
     assert (tmp_path / "w.pth.part").read_bytes() == CONTENT[:600]
@@ -86,7 +86,7 @@ def test_a_server_without_ranges_sends_it_all_again(server, tmp_path):
 def test_a_server_that_always_sends_too_little_is_an_error(server, tmp_path):
     server.ranges = False
     server.cuts = [600] * 9
-    with pytest.raises(ConnectionError, match="600 bytes came of 1024"):
+    with pytest.raises(ConnectionError, match="received 600 of 1024 bytes"):
         fetch(f"{server.url}/w.pth", tmp_path / "w.pth")
     assert len(server.requests) == 2
     assert not (tmp_path / "w.pth").exists()
@@ -108,7 +108,7 @@ def test_the_sha256_of_the_address_is_checked(server, tmp_path, digits):
         fetch(wrong, target)
     assert target.read_bytes() == CONTENT  # it may be the user's own
     target.unlink()
-    with pytest.raises(ValueError, match=rf"file of sha256 {SHA256}; it was deleted"):
+    with pytest.raises(ValueError, match=rf"file with sha256 {SHA256}; it was deleted"):
         fetch(wrong, target)
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".tag"]
 
@@ -116,12 +116,12 @@ def test_the_sha256_of_the_address_is_checked(server, tmp_path, digits):
 def test_without_a_connection_the_message_tells_what_to_fetch_and_where_to_put_it(tmp_path):
     with serve() as server:
         gone = f"{server.url}/w.pth"
-    with pytest.raises(ConnectionError, match=rf"{gone} \(.*refused.*put it at {tmp_path}/w.pth"):
+    with pytest.raises(ConnectionError, match=rf"{gone} \(.*refused.*means to {tmp_path}/w.pth"):
         fetch(gone, tmp_path / "w.pth")
 
 
 def test_a_wrong_address(server, tmp_path):
-    with pytest.raises(ConnectionError, match=r"/missing \(the server answers 404 Not Found\)"):
+    with pytest.raises(ConnectionError, match=r"/missing \(the server responded 404 Not Found\)"):
         fetch(f"{server.url}/missing", tmp_path / "w.pth")
     assert list(tmp_path.iterdir()) == []
 
@@ -145,7 +145,7 @@ def test_addresses_have_paths_of_their_own():
     assert all(p.startswith("example.org/w.") and p.endswith(".pth") for p in paths[3:])
     assert len(set(paths)) == 5
     for url in ("ftp://example.org/w.pth", "file:///etc/passwd", "https://example.org", "s3://x/y"):
-        with pytest.raises(ValueError, match="is not the http:// or https:// address of a file"):
+        with pytest.raises(ValueError, match="is not the http:// or https:// URL of a file"):
             path_for_url(url)
 
 
@@ -156,7 +156,7 @@ def test_hashes_in_addresses():
     assert expected_sha256(f"{pytorch}/resnet50.pth") is None
     assert expected_sha256(f"https://example.org/w.pth#sha256={SHA256}") == SHA256
     for fragment in ("sha256=12", "sha256=" + "0" * 65, "md5=00000000", "sha256=0000000g"):
-        with pytest.raises(ValueError, match="after '#' only sha256="):
+        with pytest.raises(ValueError, match="after '#' must be sha256="):
             expected_sha256(f"https://example.org/w.pth#{fragment}")
 
 

@@ -26,10 +26,10 @@ def ms_rcnn(*options):
         (["MODEL.META_ARCHITECTURE", "RetinaNet"], "GeneralizedRCNN"),
         (
             ["MODEL.BACKBONE.CONV_BODY", "R-50-FPNN"],
-            "is .R-50-FPNN., which is not registered; known are R-50-FPN, ",
+            "is .R-50-FPNN., which is not registered; known: R-50-FPN, ",
         ),
         (["MODEL.BACKBONE.CONV_BODY", "R-50-C4"], "MODEL.RPN.USE_FPN must be False"),
-        (["MODEL.BACKBONE.FREEZE_CONV_BODY_AT", 6], "from 0 to 5"),
+        (["MODEL.BACKBONE.FREEZE_CONV_BODY_AT", 6], "must be 0 to 5"),
         (["MODEL.RESNETS.TRANS_FUNC", "Bottleneck"], "BottleneckWithGN"),
         (["MODEL.RESNETS.STEM_FUNC", "Stem"], "StemWithGN"),
         (["MODEL.GROUP_NORM.DIM_PER_GP", 16], "the other to -1"),
@@ -53,14 +53,14 @@ def ms_rcnn(*options):
         (["MODEL.ROI_BOX_HEAD.NUM_CLASSES", 1], "at least 2"),
         (["MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR", "X"], "MaskRCNNFPNFeatureExtractor"),
         (["MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR", True], "must be False with FPN"),
-        (["MODEL.ROI_MASK_HEAD.RESOLUTION", 27], "have the side 28"),
+        (["MODEL.ROI_MASK_HEAD.RESOLUTION", 27], "predicts masks of size 28"),
         (["INPUT.MIN_SIZE_TRAIN", (800, 2000)], "INPUT.MAX_SIZE_TRAIN, 1333"),
         (["INPUT.MIN_SIZE_TRAIN", ()], "INPUT.MIN_SIZE_TRAIN"),
         (["INPUT.MIN_SIZE_TEST", 0], "INPUT.MIN_SIZE_TEST"),
-        (["INPUT.PIXEL_STD", [1.0, 0.0, 1.0]], "not zero"),
+        (["INPUT.PIXEL_STD", [1.0, 0.0, 1.0]], "nonzero std"),
         (["INPUT.HORIZONTAL_FLIP_PROB_TRAIN", 1.5], "between 0 and 1"),
         (["DATASETS.CUSTOM.a.ANN_FILE", "x"], "DATASETS.CUSTOM.a needs"),
-        (["DATASETS.TRAIN", (1,)], "names of data sets"),
+        (["DATASETS.TRAIN", (1,)], "data set names"),
         (["SOLVER.IMS_PER_BATCH", 0], "SOLVER.IMS_PER_BATCH is 0"),
         (["DATALOADER.NUM_WORKERS", -1], "NUM_WORKERS"),
     ],
@@ -80,14 +80,14 @@ def test_the_masks_of_a_c4_model_follow_its_pooler():
     config.merge_from_list(["MODEL.MASK_ON", True, "MODEL.MASKIOU_ON", True])
     check_whole(config)
     config.MODEL.ROI_MASK_HEAD.RESOLUTION = 28
-    with pytest.raises(ValueError, match=r"ROI_BOX_HEAD.POOLER_RESOLUTION 14.*side 14"):
+    with pytest.raises(ValueError, match=r"ROI_BOX_HEAD.POOLER_RESOLUTION 14.*size 14"):
         check_whole(config)
     config.MODEL.RESNETS.RES5_DILATION = 2  # conv5 keeps the side then
     check_whole(config)
     config.MODEL.RESNETS.RES5_DILATION = 1
     config.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION = 7
     config.MODEL.ROI_MASK_HEAD.RESOLUTION = 8
-    with pytest.raises(ValueError, match="so it must be even on C4"):
+    with pytest.raises(ValueError, match="so on C4 it must be even"):
         check_whole(config)
     config.MODEL.MASKIOU_ON = False
     check_whole(config)

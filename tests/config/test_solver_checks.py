@@ -19,7 +19,7 @@ from tests.config.test_checks import ms_rcnn
         (["SOLVER.STEPS", (2, 1)], "not decrease"),
         (["SOLVER.BASE_LR", 0], "positive"),
         (["SOLVER.ACCUMULATE", 0], "SOLVER.ACCUMULATE is 0"),
-        (["SOLVER.ACCUMULATE", 17], "no more parts than images"),
+        (["SOLVER.ACCUMULATE", 17], "must not exceed the batch size"),
         (["SOLVER.CLIP_GRAD_NORM", -1.0], "SOLVER.CLIP_GRAD_NORM is -1"),
         (["SOLVER.CLIP_GRAD_VALUE", -1.0], "SOLVER.CLIP_GRAD_VALUE is -1"),
         (["SOLVER.TEST_PERIOD", -5], "SOLVER.TEST_PERIOD is -5"),

@@ -215,7 +215,10 @@ def test_a_test_set_has_no_annotations(tmp_path):
         ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "even number"),
         ({"segmentation": [1, 2, 3, 4, 5, 6]}, "annotation id 1: polygon"),
         ({"segmentation": "x"}, "neither a list of polygons nor RLE"),
-        ({"segmentation": {"size": [20, 10], "counts": [200]}}, r"size \[10, 20\] of its image"),
+        (
+            {"segmentation": {"size": [20, 10], "counts": [200]}},
+            r"size must be \[10, 20\]",
+        ),
         ({"segmentation": {"size": [10, 20]}}, "counts"),
     ],
 )

@@ -72,7 +72,7 @@ def test_conventions_do_not_mix():
     inclusive, other = BoxList([[0, 0, 1, 1]], (9, 9)), continuous([[0, 0, 1, 1]], (9, 9))
     with pytest.raises(ValueError, match="pixel_offset 1 and 0"):
         boxlist_iou(inclusive, other)
-    with pytest.raises(ValueError, match="do not fit together"):
+    with pytest.raises(ValueError, match="are incompatible"):
         cat_boxlist([inclusive, other])
 
 

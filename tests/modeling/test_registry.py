@@ -42,7 +42,7 @@ def test_what_is_registered_is_found_built_and_checked():
 
 def test_an_unknown_name_is_told_with_the_nearest():
     heads, _, _ = make_registry()
-    message = "MODEL.RPN.RPN_HEAD is 'DeepRPN', which is not registered; known are DeepRPNHead, "
+    message = "MODEL.RPN.RPN_HEAD is 'DeepRPN', which is not registered; known: DeepRPNHead, "
     with pytest.raises(ValueError, match=message):
         heads["DeepRPN"]
     cfg = make_default_config()
@@ -59,7 +59,9 @@ def test_a_name_has_one_owner_and_an_entry_all_its_facts():
     def build_other(cfg):
         return cfg
 
-    with pytest.raises(ValueError, match=r"'DeepRPNHead' is .*build_deep already: choose another"):
+    with pytest.raises(
+        ValueError, match=r"'DeepRPNHead' is already registered .*build_deep: choose another"
+    ):
         heads.register("DeepRPNHead", size=1)(build_other)
     with pytest.raises(TypeError, match="needs the keyword arguments .'size'., got .."):
         heads.register("OtherHead")

@@ -328,7 +328,7 @@ def test_weights_that_do_not_fit_are_refused(checkpoint, tmp_path):
     content = torch.load(checkpoint, weights_only=True)
     del content["model"]["roi_heads.box.predictor.cls_score.weight"]
     torch.save(content, tmp_path / "part.pth")
-    with pytest.raises(ValueError, match=r"part.pth does not hold the whole model: loaded"):
+    with pytest.raises(ValueError, match=r"part.pth does not contain the whole model: loaded"):
         Predictor.from_checkpoint(tmp_path / "part.pth")
     with pytest.raises(FileNotFoundError, match=r"nowhere.pth"):
         Predictor.from_checkpoint(tmp_path / "nowhere.pth")

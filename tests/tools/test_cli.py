@@ -67,7 +67,7 @@ def test_train_resume_and_test(config):
     out = config.parent / "out"
     code, log, errors = command("train_net.py", "--config-file", config, "--skip-test")
     assert code == 0, log + errors
-    assert "Starting from initial values" in log
+    assert "Starting from random weights" in log
     assert (out / "log.txt").read_text() == log
     figures = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line["iteration"] for line in figures] == [3]
@@ -104,7 +104,7 @@ def test_own_data_by_register_alone(config, tmp_path):
     register = ("--register", "cows", tmp_path / "cows.json", folder)
     code, log, errors = command("test_net.py", "--config-file", config, *register, *options)
     assert code == 2
-    assert "model_final.pth does not fit the data: it is of 2 classes (cat, dog)" in errors
+    assert "model_final.pth does not match the data: it has 2 classes (cat, dog)" in errors
     code, log, errors = command("train_net.py", "--config-file", config, *register, *options)
     assert code == 0, log + errors
     assert "DATASETS.TRAIN is ('cows',), out of --register" in log

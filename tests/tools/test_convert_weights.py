@@ -54,7 +54,7 @@ def test_torchvisions_coco_model(run, tmp_path):
     assert code == 0, errors
     out = tmp_path / "new" / "out.pth"
     assert "It is a Mask R-CNN without mask scores" in output
-    assert "Assumed: style pytorch, told by the file: RGB" in output
+    assert "Assumed: style pytorch, read from the file: RGB" in output
     assert f"msrcnn train --config-file {out.with_suffix('.yaml')} MODEL.WEIGHT {out} " in output
     assert "MODEL.MASKIOU_ON True SOLVER.TRAIN_ONLY maskiou" in output
     content = torch.load(out, weights_only=True)
@@ -82,10 +82,10 @@ def test_a_mask_rcnn_without_maskiou_head_starts_the_training_of_one(run, tmp_pa
     _, checkpointer = load(tmp_path, *options)
     with caplog.at_level("INFO"):
         checkpointer.load(tmp_path / "out.pth")
-    assert "not in the file, left as they are: 19: " in caplog.text
+    assert "not in the file, kept unchanged: 19: " in caplog.text
     bare = {n: t for n, t in content["model"].items() if "mask_fcn" not in n}
     torch.save(bare, tmp_path / "no_mask.pth")
-    with pytest.raises(ValueError, match="does not fill what is frozen .*mask_fcn1"):
+    with pytest.raises(ValueError, match="lacks frozen parameters .*mask_fcn1"):
         checkpointer.load(tmp_path / "no_mask.pth")
 
 
@@ -119,8 +119,8 @@ def test_errors_are_told_in_a_line_and_leave_no_file(run, tmp_path):
     (tmp_path / "names.txt").write_text("cat\n")
     out, names = tmp_path / "out.pth", ("--class-names", tmp_path / "names.txt")
     for arguments, message in (
-        ((tmp_path / "none.pth", out), "no file of weights at"),
-        ((tmp_path / "other.pth", out), "not the weights of a Mask R-CNN"),
+        ((tmp_path / "none.pth", out), "no weight file at"),
+        ((tmp_path / "other.pth", out), "not weights of a Mask R-CNN"),
         ((tmp_path / "in.pth", tmp_path / "out.pkl"), "must end in .pth"),
         ((tmp_path / "in.pth", out, *names), "1 class names for a model of 4 classes"),
     ):

@@ -94,7 +94,7 @@ def test_a_download_that_broke_off_goes_on_and_the_model_is_kept_with_its_config
 ):
     server.cuts = [len(server.content) // 2, 0]
     cache = tmp_path / "cache"
-    with pytest.raises(ConnectionError, match="Run again to go on from what has come"):
+    with pytest.raises(ConnectionError, match="Run again to resume the download"):
         local_weights(WEIGHTS, cache, catalog())
     with caplog.at_level("INFO"):
         path = local_weights(WEIGHTS, cache, catalog())
@@ -104,7 +104,7 @@ def test_a_download_that_broke_off_goes_on_and_the_model_is_kept_with_its_config
         "ms-rcnn_r50-caffe_fpn_1x.pth",
         "ms-rcnn_r50-caffe_fpn_1x.yaml",
     ]
-    assert f"{WEIGHTS}: style caffe, told by the file: BGR of 0 to 255, mean 103.53" in caplog.text
+    assert f"{WEIGHTS}: style caffe, read from the file: BGR of 0 to 255, mean 103" in caplog.text
     read = torch.load(path, weights_only=True)
     assert read["class_names"] == ["__background__", *COCO_NAMES]
     assert read["category_ids"] == COCO_CATEGORY_IDS
@@ -117,7 +117,7 @@ def test_a_download_that_broke_off_goes_on_and_the_model_is_kept_with_its_config
 
 
 def test_a_file_of_another_hash_is_not_used(catalog, tmp_path):
-    with pytest.raises(ValueError, match=r"gave a file of sha256 [0-9a-f]{64}; it was deleted"):
+    with pytest.raises(ValueError, match=r"a file with sha256 [0-9a-f]{64}; it was deleted"):
         local_weights(WEIGHTS, tmp_path / "cache", catalog("0" * 8))
     assert not [name for name in names(tmp_path / "cache") if name.endswith((".pth", ".yaml"))]
 
@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_converted_is_named(server, catalog, tmp_path):
     file = io.BytesIO()
     torch.save({"state_dict": {"a.weight": torch.ones(1)}}, file)
     server.content = file.getvalue()
-    with pytest.raises(ValueError, match=r"61c9355e|[0-9a-f]{8}\.pth: these are not the weights"):
+    with pytest.raises(ValueError, match=r"61c9355e|[0-9a-f]{8}\.pth: these are not weights"):
         local_weights(WEIGHTS, tmp_path / "cache", catalog())
 
 
@@ -205,7 +205,7 @@ def test_the_command_of_a_newcomer(catalog, tmp_path):
     arguments = ["--weights", WEIGHTS, "--input", photo, "--output", tmp_path / "out"]
     more = ["--device", "cpu", "--threshold", 0, "--opts", *cache, *SMALL]
     done = run("predict.py", *arguments, *more)
-    assert "style caffe, told by the file" in done.stderr
+    assert "style caffe, read from the file" in done.stderr
     assert names(tmp_path / "out") == ["photo.png", "predictions.json"]
     tree = json.loads((tmp_path / "out" / "predictions.json").read_text())
     found = tree["annotations"]
@@ -232,7 +232,7 @@ def test_evaluation_and_fine_tuning_by_the_same_name(server, catalog, tmp_path):
     train += ["SOLVER.STEPS", "(2,)", "INPUT.MIN_SIZE_TRAIN", 64, "INPUT.MAX_SIZE_TRAIN", 96]
     arguments = ["--skip-test", "--register", "own", *own, *common, *train]
     done = run("train_net.py", *arguments, "OUTPUT_DIR", tmp_path / "b")
-    assert "Fine-tuning for other classes: it is of 80 classes" in done.stdout
+    assert "Fine-tuning for other classes: it has 80 classes" in done.stdout
     assert len(server.requests) == 1
     trained = torch.load(tmp_path / "b" / "model_final.pth", weights_only=True)
     assert trained["class_names"] == ["__background__", "cell", "nucleus"]
@@ -246,7 +246,7 @@ def test_evaluation_and_fine_tuning_by_the_same_name(server, catalog, tmp_path):
     assert done.returncode == 2
     error = done.stderr.strip().splitlines()[-1]
     assert error.startswith("error: ") and "MODEL.PIXEL_OFFSET 1.0, not 0.0" in error
-    assert f"Take --config-file {yaml_file}" in error
+    assert f"Use --config-file {yaml_file}" in error
 
 
 def test_predictor_and_a_config_that_does_not_fit(catalog, tmp_path):

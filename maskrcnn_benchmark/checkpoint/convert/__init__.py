@@ -1,4 +1,4 @@
-"""Other projects' Mask R-CNNs as models of ours: names, class order, and the config they need."""
+"""Convert Mask R-CNN models of other projects: names, class order, and config."""
 
 from maskrcnn_benchmark.checkpoint.convert.conversion import Conversion, Options, convert_detector
 from maskrcnn_benchmark.checkpoint.convert.output import config_file, convert_file, write_conversion

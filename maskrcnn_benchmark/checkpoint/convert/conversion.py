@@ -29,7 +29,7 @@ from maskrcnn_benchmark.checkpoint.convert.style import (
 )
 from maskrcnn_benchmark.structures.class_names import COCO_CATEGORY_IDS, COCO_NAMES
 
-_BN_EPS = 1e-5  # of batch norms in all three projects
+_BN_EPS = 1e-5  # epsilon of batch norms in all three projects
 
 _CLASS_SCORES = "roi_heads.box.predictor.cls_score."
 _BOX_OFFSETS = "roi_heads.box.predictor.bbox_pred."
@@ -48,12 +48,12 @@ class Conversion:
     """A converted model.
 
     Attributes:
-        source: name of the project that it comes from.
-        state: our names -> float32 tensors; without a MaskIoU head if there was none.
-        settings: the keys of the config that differ from the defaults, as a tree.
-        class_names: without the background; None: not known.
-        is_coco: whether the classes are COCO's 80 in the order of the category ids.
-        assumed: what was taken for granted or read from the file, in a line.
+        source: name of the source project.
+        state: float32 tensors by our names; without a MaskIoU head if the model has none.
+        settings: the config keys that differ from the defaults, as a tree.
+        class_names: class names without the background; None if unknown.
+        is_coco: whether the classes are the 80 of COCO in order of category id.
+        assumed: the settings that were read from the file or assumed, in one line.
     """
 
     source: str
@@ -65,22 +65,25 @@ class Conversion:
 
     @property
     def has_maskiou(self) -> bool:
-        """Whether the model predicts the quality of its masks."""
+        """Whether the model has a MaskIoU head."""
         return bool(self.settings["MODEL"]["MASKIOU_ON"])
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a user, or a table of published models, says of a file.
+    """Facts about a file that the user or the table of published models provides.
 
     Attributes:
         style: ``"pytorch"`` (RGB, stride in the 3x3 convolutions), ``"caffe"`` (BGR, stride in the
             1x1 convolutions) or ``"x101-32x8d"`` (BGR with std, stride in the 3x3 convolutions);
-            None: as the file tells.
-        bn_eps: epsilon of the batch norms, which our FrozenBatchNorm2d has in its variances; None:
-            0 for torchvision's published COCO weights, else 1e-5.
-        class_names: without the background; None: as the file tells, or COCO's if there are 80.
-        legacy_roi_align: pool as detectron2's ``noaug`` models: not aligned, 2 samples a bin.
+            None to read it from the file.
+        bn_eps: epsilon of the batch norms, which is added to the variances because our
+            FrozenBatchNorm2d has none; None for 0 with the published COCO weights of torchvision
+            and 1e-5 otherwise.
+        class_names: class names without the background; None to read them from the file, or use
+            those of COCO if there are 80.
+        legacy_roi_align: whether to pool like the ``noaug`` models of detectron2: not aligned, 2
+            samples per bin and axis.
     """
 
     style: str | None = None
@@ -92,16 +95,16 @@ class Options:
 def convert_detector(
     state: Mapping[str, Tensor], options: Options | None = None, *, meta: Any = None
 ) -> Conversion:
-    """Convert a Mask R-CNN, or Mask Scoring R-CNN, with ResNe(X)t-50 or 101 and FPN.
+    """Convert a Mask R-CNN or Mask Scoring R-CNN with ResNe(X)t-50 or 101 and FPN.
 
     Args:
         state: state dict of torchvision's ``maskrcnn_resnet50_fpn``, of detectron2 or mmdetection.
-        options: what is known beside the file.
-        meta: what a file of mmdetection holds under that name.
+        options: facts that are not in the file.
+        meta: entry ``meta`` of an mmdetection checkpoint.
 
     Raises:
-        ValueError: the weights are of another kind of model, or an option is missing or contradicts
-            the file; the message names what is in the way.
+        ValueError: the model is not supported, or an option is missing or contradicts the file; the
+            message has the reason.
     """
     options = options or Options()
     source = find_source(state)
@@ -137,20 +140,20 @@ def convert_detector(
 def _find_style(
     state: Mapping[str, Tensor], source: Source, options: Options, file: FileConfig
 ) -> tuple[Style, str]:
-    """Return the style and where it is from; see ``choose_style``."""
+    """Return the style and its origin, see ``choose_style``."""
     if source is TORCHVISION:
-        told = STYLES["pytorch"]  # it has no other
+        told = STYLES["pytorch"]  # torchvision has no other style
     else:
         told = style_of_buffers(state) if source is DETECTRON2 else file.style
     return choose_style(options.style, told)
 
 
 def _facts(settings: Mapping[str, Any], is_coco: bool) -> str:
-    """Return in words what a user should look at before relying on a converted model."""
+    """Describe the settings that a user should check before relying on a converted model."""
     model = settings["MODEL"]
     count = model["ROI_BOX_HEAD"]["NUM_CLASSES"] - 1
     limits = lvis_limits(count)
-    kind = " (COCO's)" if is_coco else " (LVIS's by their number)" if limits else ""
+    kind = " (COCO)" if is_coco else " (LVIS, judging by their number)" if limits else ""
     pooler, heads = model["ROI_BOX_HEAD"], model["ROI_HEADS"]
     body, nets = model["BACKBONE"]["CONV_BODY"], model["RESNETS"]
     groups = f" with {nets['NUM_GROUPS']} groups of {nets['WIDTH_PER_GROUP']}"
@@ -163,7 +166,7 @@ def _facts(settings: Mapping[str, Any], is_coco: bool) -> str:
 
 
 def _renamed(state: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
-    """Return copies of the tensors under our names."""
+    """Return copies of the tensors with our names."""
     renamed, unknown = {}, []
     for name, tensor in state.items():
         ours = source.our_name(name)
@@ -173,23 +176,23 @@ def _renamed(state: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
             unknown.append(name)
     if unknown:
         raise ValueError(
-            f"this {source.name} model has parts that a Mask R-CNN with ResNe(X)t-50/101 and FPN "
-            f"does not have, {len(unknown)} tensors: {', '.join(unknown[:5])}"
+            f"this {source.name} model has {len(unknown)} tensors that a Mask R-CNN with "
+            f"ResNe(X)t-50/101 and FPN does not have: {', '.join(unknown[:5])}"
         )
     return renamed
 
 
 def _is_published_torchvision(state: Mapping[str, Tensor], source: Source) -> bool:
-    """Return whether norms are frozen ones, as in torchvision's COCO weights.
+    """Return whether the norms are frozen, as in the COCO weights of torchvision.
 
-    torchvision sets their epsilon to 0 when it loads those. A model that was built with trainable
-    norms counts its batches.
+    torchvision sets their epsilon to 0 when it loads these weights. Models with trainable norms
+    have ``num_batches_tracked``.
     """
     return source is TORCHVISION and not any(n.endswith("num_batches_tracked") for n in state)
 
 
 def _complete_norms(state: dict[str, Tensor], bn_eps: float) -> None:
-    """Add epsilon to the variances; a norm without statistics gets mean 0 and variance 1."""
+    """Add epsilon to the variances, and give norms without statistics mean 0 and variance 1."""
     for name in [n for n in state if _NORM.fullmatch(n)]:
         norm = name.removesuffix("weight")
         if f"{norm}running_var" in state:
@@ -200,15 +203,15 @@ def _complete_norms(state: dict[str, Tensor], bn_eps: float) -> None:
 
 
 def _reordered(name: str, tensor: Tensor, source: Source, *, classes: int, is_coco: bool) -> Tensor:
-    """Return the rows of a tensor in our order of the classes, with background 0.
+    """Reorder the rows of a tensor to our class order, where class 0 is the background.
 
     Args:
         name: name of the tensor.
-        tensor: ``[classes, ...]``, of box offsets ``[classes * 4, ...]``, without the background
-            where nothing is predicted for it.
-        source: project of origin.
-        classes: number of classes that the model scores, including the background.
-        is_coco: whether torchvision's rows are numbered by COCO's category ids.
+        tensor: ``[classes, ...]``, or ``[classes * 4, ...]`` for box offsets, without the
+            background if nothing is predicted for it.
+        source: source project.
+        classes: number of classes that the model scores, background included.
+        is_coco: whether the rows of torchvision are indexed by COCO category id.
     """
     width = 4 if name.startswith(_BOX_OFFSETS) else 1
     scores_alone = source.background_last and not name.startswith(_CLASS_SCORES)
@@ -216,7 +219,7 @@ def _reordered(name: str, tensor: Tensor, source: Source, *, classes: int, is_co
     if len(tensor) != expected:
         raise ValueError(
             f"{name} has {len(tensor)} rows; {expected} are expected for {classes} class scores "
-            "(models whose boxes or masks are the same for all classes cannot be converted)"
+            "(class-agnostic boxes or masks are not supported)"
         )
     rows = tensor.unflatten(0, (-1, width))
     if scores_alone:
@@ -224,6 +227,6 @@ def _reordered(name: str, tensor: Tensor, source: Source, *, classes: int, is_co
     elif source.background_last:
         rows = rows.roll(1, dims=0)
     elif is_coco:
-        # torchvision numbers its COCO classes by category id
+        # torchvision indexes its COCO classes by category id
         rows = rows[[0, *COCO_CATEGORY_IDS]]
     return rows.flatten(0, 1)

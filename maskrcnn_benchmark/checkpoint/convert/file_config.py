@@ -1,7 +1,7 @@
-"""The config that mmdetection stores in its files: parsed, never run.
+"""Parse, without executing it, the config that mmdetection stores in its checkpoints.
 
-mmcv 1.x writes ``meta["config"]``, mmengine ``meta["cfg"]``: a Python file of assignments of
-``dict(...)`` calls and literals, or JSON. Everything else in such a file is left out.
+mmcv 1.x writes ``meta["config"]``, mmengine ``meta["cfg"]``: the text of a Python file that assigns
+``dict(...)`` calls and literals, or JSON. Everything else in such a file is ignored.
 """
 
 import ast
@@ -13,19 +13,19 @@ from typing import Any
 
 from maskrcnn_benchmark.checkpoint.convert.style import UNKNOWN, Pixels, Style
 
-_FILE_NAME = re.compile(r"^\S+\.(py|json|ya?ml)\s*$", re.MULTILINE)  # mmcv puts it before the text
-_OTHER = object()  # whatever is no literal
+_FILE_NAME = re.compile(r"^\S+\.(py|json|ya?ml)\s*$", re.MULTILINE)  # mmcv puts it in front
+_OTHER = object()  # anything that is not a literal
 _Tree = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class FileConfig:
-    """What a file tells of its model.
+    """The settings that a file contains.
 
     Attributes:
-        style: see there.
-        class_names: without the background; None: not told.
-        settings: keys of our config in the form ``"MODEL.RPN.NMS_THRESH"``.
+        style: image preparation and stride of the ResNet.
+        class_names: class names without the background; None if unknown.
+        settings: values by key of our config, such as ``"MODEL.RPN.NMS_THRESH"``.
     """
 
     style: Style
@@ -34,10 +34,10 @@ class FileConfig:
 
 
 def read_file_config(meta: Any) -> FileConfig:
-    """Return what the ``meta`` of a file of mmdetection tells.
+    """Read the ``meta`` entry of an mmdetection checkpoint.
 
     Args:
-        meta: the value of that name in the file; None or anything else tells nothing.
+        meta: the value of the entry; None, or a value of another form, gives no settings.
     """
     if not isinstance(meta, Mapping):
         return FileConfig(UNKNOWN, None, {})
@@ -51,7 +51,7 @@ def read_file_config(meta: Any) -> FileConfig:
 
 
 def parse_config(text: str) -> dict[str, Any]:
-    """Return the assignments of a config as plain values; a text of another form gives ``{}``."""
+    """Return the assignments of a config as plain values; ``{}`` if the text has another form."""
     try:
         if text.lstrip().startswith("{"):
             tree = json.loads(text)
@@ -68,14 +68,14 @@ def parse_config(text: str) -> dict[str, Any]:
 
 
 def _merged(old: Any, new: Any) -> Any:
-    """Return ``new`` over ``old``: a config that builds on another repeats what differs."""
+    """Merge ``new`` over ``old``: a config that extends another repeats only the differences."""
     if not isinstance(old, dict) or not isinstance(new, dict) or new.get("_delete_"):
         return new
     return old | {key: _merged(old.get(key), value) for key, value in new.items()}
 
 
 def _value(node: ast.expr, names: _Tree) -> Any:
-    """Return the value of an expression of literals, ``dict(...)`` and earlier names."""
+    """Evaluate an expression of literals, ``dict(...)`` and names assigned before."""
     if isinstance(node, ast.Name):
         return names.get(node.id, _OTHER)
     if isinstance(node, ast.List | ast.Tuple):
@@ -93,7 +93,7 @@ def _value(node: ast.expr, names: _Tree) -> Any:
 
 
 def _dict(pairs: Any, names: _Tree) -> dict[str, Any]:
-    """Return the dict of pairs of nodes; a key of None stands before ``**``."""
+    """Evaluate the key and value nodes of a dict; the key None marks a ``**`` argument."""
     made: dict[str, Any] = {}
     for key, node in pairs:
         value = _value(node, names)
@@ -105,7 +105,7 @@ def _dict(pairs: Any, names: _Tree) -> dict[str, Any]:
 
 
 def _at(tree: Any, *paths: str) -> Any:
-    """Return the value at the first of several dotted paths that there is, else None."""
+    """Return the value at the first dotted path that exists, or None."""
     for path in paths:
         node = tree
         for name in path.split("."):
@@ -125,7 +125,7 @@ def _dicts(node: Any) -> Iterator[_Tree]:
 
 
 def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    """Return a list of so many numbers as floats, None for anything else."""
+    """Return a list of ``count`` numbers as floats, or None for anything else."""
     is_list = isinstance(value, list | tuple) and len(value) == count
     if not is_list or not all(type(item) in (int, float) for item in value):
         return None
@@ -135,13 +135,13 @@ def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
 def _style(tree: _Tree) -> Style:
     backbone = _at(tree, "model.backbone")
     stride = None
-    if isinstance(backbone, Mapping):  # without a word the stride is in the 3x3 convolutions
+    if isinstance(backbone, Mapping):  # by default the stride is in the 3x3 convolutions
         stride = backbone.get("style", "pytorch") == "caffe"
     found = set()
     for node in _dicts(tree):
         mean, std = _numbers(node.get("mean"), 3), _numbers(node.get("std"), 3)
         if mean is not None and std is not None:
-            # the transform of a pipeline swaps unless told not to, the model's own does not
+            # the pipeline transform converts to RGB by default, the data preprocessor does not
             to_rgb = node.get("to_rgb", node.get("bgr_to_rgb", node.get("type") == "Normalize"))
             found.add(Pixels(not to_rgb, mean, std))
     return Style(found.pop() if len(found) == 1 else None, stride)
@@ -162,7 +162,7 @@ def _weights(value: Any) -> list[float] | None:
 
 _RCNN, _RPN = ("model.test_cfg.rcnn", "test_cfg.rcnn"), ("model.test_cfg.rpn", "test_cfg.rpn")
 _HEADS = {"BOX": "bbox", "MASK": "mask"}
-# our key -> where theirs may stand, and how it is read
+# our key -> possible paths of theirs, and how to read the value
 _KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Callable[[Any], Any]]] = {
     "MODEL.ROI_HEADS.SCORE_THRESH": (_RCNN, ("score_thr",), _number),
     "MODEL.ROI_HEADS.DETECTIONS_PER_IMG": (_RCNN, ("max_per_img",), _number),
@@ -193,7 +193,7 @@ _KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Callable[[Any], Any]]] 
 
 
 def _settings(tree: _Tree) -> dict[str, Any]:
-    """Return what the file says of thresholds, numbers and sampling, under our keys."""
+    """Return the thresholds, numbers and sampling options of the file by our keys."""
     found = {}
     for key, (sections, names, read) in _KEYS.items():
         value = read(_at(tree, *(f"{section}.{name}" for section in sections for name in names)))

@@ -1,4 +1,4 @@
-"""A conversion as files: a checkpoint of ours, and its config as YAML beside it."""
+"""Write a conversion to files: a checkpoint, and its config as YAML next to it."""
 
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from maskrcnn_benchmark.utils.atomic_file import write_atomically
 
 
 def convert_file(path: Path, options: Options | None = None) -> Conversion:
-    """Convert a file of another project; see ``convert_detector``.
+    """Convert a file of another project, see ``convert_detector``.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it cannot be read or converted; the message names it.
+        ValueError: the file cannot be read or converted; the message has its path.
     """
     content = read_weights(path)
     try:
@@ -27,17 +27,17 @@ def convert_file(path: Path, options: Options | None = None) -> Conversion:
 
 
 def config_file(checkpoint: Path) -> Path:
-    """Return where the config of a converted checkpoint stands."""
+    """Return the path of the config of a converted checkpoint."""
     return checkpoint.with_suffix(".yaml")
 
 
 def write_conversion(found: Conversion, target: Path, *, origin: str) -> None:
-    """Write a conversion; the checkpoint comes last, so that where it is everything is.
+    """Write a conversion, the checkpoint last, so that its existence implies that of the config.
 
     Args:
-        found: to write.
-        target: the checkpoint; its folder is made.
-        origin: the file that it was converted from, for a comment.
+        found: the conversion.
+        target: path of the checkpoint; its folder is created.
+        origin: the source file, for a comment.
     """
     text = f"# Converted from {found.source}'s {origin}\n# {found.assumed}\n"
     text += yaml.safe_dump(found.settings, sort_keys=False, default_flow_style=None)

@@ -1,4 +1,4 @@
-"""Published models of other projects by their ``catalog://`` names: fetched, converted, kept."""
+"""Download, convert and cache published models of other projects by ``catalog://`` name."""
 
 import json
 import logging
@@ -28,14 +28,14 @@ class PublishedModel:
 
     Attributes:
         project: mmdetection, detectron2 or torchvision.
-        name: of the model there.
+        name: name of the model.
         family: ms_rcnn or mask_rcnn.
-        backbone: such as R-50.
+        backbone: name of the backbone, such as R-50.
         style: see ``Options``.
-        url: of the file.
-        box_ap: as its authors published it, on COCO val2017.
-        mask_ap: likewise.
-        sha256_prefix: first digits of the file's sha256; "" if they are not published.
+        url: URL of the file.
+        box_ap: published box AP on COCO val2017.
+        mask_ap: published mask AP on COCO val2017.
+        sha256_prefix: first digits of the sha256 of the file; "" if not published.
         legacy_roi_align: see ``Options``.
     """
 
@@ -52,32 +52,32 @@ class PublishedModel:
 
 
 def published_models() -> dict[str, PublishedModel]:
-    """Return the published models by their names ``<project>/<name>``."""
+    """Return the published models by name, ``<project>/<name>``."""
     table = json.loads(_TABLE.read_text(encoding="utf-8"))
     models = [PublishedModel(**row) for row in table["models"]]
     return {f"{model.project}/{model.name}": model for model in models}
 
 
 def is_published(weights: str) -> bool:
-    """Return whether a value of ``MODEL.WEIGHT`` is the ``catalog://`` name of such a model."""
+    """Return whether a ``MODEL.WEIGHT`` is the ``catalog://`` name of a published model."""
     return weights.startswith(CATALOG) and weights.removeprefix(CATALOG) in published_models()
 
 
 def local_weights(name: str, folder: str | Path, catalog_file: str | Path) -> Path:
-    """Return the file that a path, an address or a ``catalog://`` name stands for.
+    """Return the local file for a path, URL or ``catalog://`` name.
 
-    What is not there yet is downloaded, and a published model of another project converted to a
-    checkpoint of ours with its config beside it. In a job of several processes the main one does
-    that while the others wait; all of them must call this.
+    Missing files are downloaded, and published models of other projects are converted to a
+    checkpoint with its config next to it. In a distributed job rank 0 does this while the others
+    wait, so all ranks must call this function.
 
     Args:
         name: as in ``MODEL.WEIGHT``.
         folder: ``MODEL.PRETRAINED_MODELS``.
-        catalog_file: ``PATHS_CATALOG``; its ``ModelCatalog`` tells the addresses.
+        catalog_file: ``PATHS_CATALOG``, whose ``ModelCatalog`` has the URLs.
 
     Raises:
-        OSError: a file cannot be had.
-        ValueError: the name is unknown, or the file is not the right one.
+        OSError: a file is missing or could not be downloaded.
+        ValueError: the name is unknown, or the file has the wrong sha256 or cannot be converted.
     """
     folder = Path(folder)
     if not is_url(name):
@@ -96,12 +96,12 @@ def local_weights(name: str, folder: str | Path, catalog_file: str | Path) -> Pa
     target = folder / f"{entry}.pth"
     once_per_job(lambda: _make(model, location, folder, target), target)
     assumed = config_file(target).read_text(encoding="utf-8").splitlines()[1].removeprefix("# ")
-    logging.getLogger(__name__).info(f"{name}: {assumed}. It is at {target}, beside its config")
+    logging.getLogger(__name__).info(f"{name}: {assumed}. Saved with its config to {target}")
     return target
 
 
 def _make(model: PublishedModel, location: str, folder: Path, target: Path) -> None:
-    """Write the converted model and its config unless they are there."""
+    """Write the converted model and its config if they do not exist."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(target.parent):
         if target.is_file() and config_file(target).is_file():

@@ -1,4 +1,4 @@
-"""The config that a converted model needs: what its project computes, and its sizes."""
+"""Derive the config of a converted model from its project and its tensor shapes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,9 @@ from maskrcnn_benchmark.checkpoint.convert.style import Style
 
 _STRIDES = [4, 8, 16, 32, 64]
 _SCALES = [1 / stride for stride in _STRIDES[:4]]
-_LVIS = (1203, 1230)  # classes of its versions 1 and 0.5
-_DEPTHS = {(3, 4, 6, 3): "R-50", (3, 4, 23, 3): "R-101"}  # blocks of the stages
-# The original's rate and decay; the schedule suits SOLVER.TRAIN_ONLY "maskiou" and is a guess
+_LVIS = (1203, 1230)  # number of classes of LVIS v1 and v0.5
+_DEPTHS = {(3, 4, 6, 3): "R-50", (3, 4, 23, 3): "R-101"}  # blocks per stage
+# Learning rate and decay of the original; the schedule is a guess for SOLVER.TRAIN_ONLY "maskiou"
 _SOLVER = {
     "BASE_LR": 0.02,
     "WEIGHT_DECAY": 0.0001,
@@ -25,16 +25,16 @@ _SOLVER = {
 def make_settings(
     state: Mapping[str, Tensor], source: Source, style: Style, *, is_coco: bool
 ) -> dict[str, Any]:
-    """Return the keys that differ from the defaults, as a tree of plain values.
+    """Return the config keys that differ from the defaults, as a tree of plain values.
 
     Args:
-        state: the converted tensors under our names; they tell the sizes.
-        source: the project, whose conventions are chosen.
-        style: known in all its parts.
-        is_coco: name COCO's data sets.
+        state: the converted tensors with our names, which determine the sizes.
+        source: the source project, which determines the conventions.
+        style: the style, with all attributes known.
+        is_coco: whether to set the COCO data sets.
 
     Raises:
-        ValueError: the backbone is not one of ours, or a tensor is missing.
+        ValueError: the backbone is not supported, or a tensor is missing.
     """
     assert style.pixels is not None
     is_torchvision = source is TORCHVISION
@@ -49,7 +49,7 @@ def make_settings(
             **_heads(state, source),
         }
     except KeyError as error:
-        raise ValueError(f"the model lacks what is called {error} here") from error
+        raise ValueError(f"the model lacks the tensor that we call {error}") from error
     inputs = {**style.pixels.settings(), "SIZE_ROUNDING": "down" if is_torchvision else "nearest"}
     settings = {"MODEL": model, "INPUT": inputs, "SOLVER": dict(_SOLVER)}
     settings["DATALOADER"] = {"SIZE_DIVISIBILITY": 32}
@@ -69,7 +69,7 @@ def change_settings(settings: dict[str, Any], changes: Mapping[str, Any]) -> Non
 
 
 def legacy_roi_align() -> dict[str, Any]:
-    """Return the keys of detectron2's first RoIAlign: not aligned, 2 samples a bin and axis."""
+    """Return the keys for detectron2's legacy ROIAlign: not aligned, 2 samples per bin and axis."""
     return {
         f"MODEL.ROI_{head}_HEAD.{key}": value
         for head in ("BOX", "MASK")
@@ -78,7 +78,7 @@ def legacy_roi_align() -> dict[str, Any]:
 
 
 def lvis_limits(classes: int) -> dict[str, Any]:
-    """Return the keys of a model of LVIS, which a number of classes tells, else none."""
+    """Return the test limits of LVIS if the number of classes is that of LVIS, else nothing."""
     if classes not in _LVIS:
         return {}
     return {"MODEL.ROI_HEADS.SCORE_THRESH": 1e-4, "MODEL.ROI_HEADS.DETECTIONS_PER_IMG": 300}
@@ -94,8 +94,8 @@ def _backbone(state: Mapping[str, Tensor], *, stride_in_1x1: bool) -> dict[str, 
     groups = width // state[f"{body}.layer1.0.conv2.weight"].shape[1]
     if blocks not in _DEPTHS or f"{body}.layer1.0.conv3.weight" not in state:
         raise ValueError(
-            f"the backbone has stages of {blocks} blocks; ResNets and ResNeXts of 50 and 101 "
-            "layers can be converted"
+            f"the backbone has stages of {blocks} blocks; only ResNets and ResNeXts with 50 or 101 "
+            "layers are supported"
         )
     return {
         "BACKBONE": {
@@ -120,7 +120,7 @@ def _proposals(source: Source) -> dict[str, Any]:
             "ANCHOR_STRIDE": _STRIDES,
             "ANCHOR_RULE": "torchvision" if is_torchvision else "centred",
             "STRADDLE_THRESH": -1,
-            # the others keep every side above 0
+            # the other projects keep every side above 0
             "MIN_SIZE": 1e-3 if is_torchvision else 1e-6,
             "PRE_NMS_TOP_N_TRAIN": 2000,
             "PRE_NMS_TOP_N_TEST": 1000,

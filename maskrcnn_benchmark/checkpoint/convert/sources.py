@@ -1,4 +1,4 @@
-"""How torchvision, detectron2 and mmdetection name the parts of a Mask R-CNN with FPN."""
+"""Parameter names of Mask R-CNN with FPN in torchvision, detectron2 and mmdetection."""
 
 import re
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ _BOX, _MASK, _IOU = "roi_heads.box", "roi_heads.mask", "roi_heads.maskiou"
 
 @dataclass(frozen=True)
 class Rule:
-    """Their name of a module -> ours.
+    """A rule that renames a module.
 
     Attributes:
-        pattern: matches their name without its last part.
-        template: our name; ``{0}``, ``{1}``, ... are the pattern's groups.
+        pattern: matches the source name without its last component.
+        template: our name; ``{0}``, ``{1}``, ... are the groups of the pattern.
         shift: added to the number in the first group.
     """
 
@@ -25,7 +25,7 @@ class Rule:
     shift: int = 0
 
     def apply(self, name: str) -> str | None:
-        """Return our name of the tensor; None if the rule does not apply."""
+        """Return our name for a tensor; None if the rule does not apply."""
         match = re.fullmatch(self.pattern + _ENDING, name)
         if match is None:
             return None
@@ -40,13 +40,13 @@ class Source:
     """A project whose models can be converted.
 
     Attributes:
-        name: of the project.
-        marker: a name present in every state dict of its Mask R-CNNs.
+        name: name of the project.
+        marker: a name present in every state dict of its Mask R-CNN models.
         rules: renaming rules; the first match wins.
-        dropped: pattern of the names that have no place in our models.
-        background_last: whether the background's class score is the last, and nothing but class
-            scores is predicted for it; otherwise it is class 0 everywhere, as with us.
-        coco_classes: number of classes of its COCO models, including the background.
+        dropped: pattern of names without a counterpart in our models.
+        background_last: whether the background is the last class, for which only class scores are
+            predicted; otherwise it is class 0 everywhere, as in our models.
+        coco_classes: number of classes of its COCO models, background included.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Source:
     coco_classes: int
 
     def our_name(self, name: str) -> str | None:
-        """Return our name of a tensor; None if no rule of this project applies."""
+        """Return our name for a tensor; None if no rule applies."""
         return next((ours for rule in self.rules if (ours := rule.apply(name))), None)
 
 
@@ -67,7 +67,7 @@ TORCHVISION = Source(
     rules=(
         Rule(r"backbone\.body\.(conv1|bn1)", f"{_BODY}.stem.{{0}}"),
         Rule(rf"backbone\.body\.({_BLOCK})", f"{_BODY}.{{0}}"),
-        # files from before torchvision 0.13 lack the last .0 here and have mask_fcnN
+        # files from before torchvision 0.13 lack the last .0 and have mask_fcnN
         Rule(r"backbone\.fpn\.inner_blocks\.(\d)(?:\.0)?", "backbone.fpn.fpn_inner{0}", 1),
         Rule(r"backbone\.fpn\.layer_blocks\.(\d)(?:\.0)?", "backbone.fpn.fpn_layer{0}", 1),
         Rule(r"rpn\.head\.conv(?:\.0\.0)?", "rpn.head.conv"),
@@ -152,7 +152,7 @@ def find_source(names: Iterable[str]) -> Source:
     """Return the project that a state dict comes from.
 
     Raises:
-        ValueError: none of them, or not a model with masks.
+        ValueError: the project is unknown, or the model has no mask head.
     """
     names = list(names)
     found = next((source for source in SOURCES if source.marker in names), None)
@@ -160,8 +160,8 @@ def find_source(names: Iterable[str]) -> Source:
         return found
     known = ", ".join(source.name for source in SOURCES)
     if f"{_MASK}.predictor.mask_fcn_logits.weight" in names:
-        raise ValueError("these weights have this project's names already: nothing to convert")
+        raise ValueError("these weights already have our names: there is nothing to convert")
     raise ValueError(
-        f"these are not the weights of a Mask R-CNN with FPN of {known} (2.0 or later for "
+        f"these are not weights of a Mask R-CNN with FPN from {known} (2.0 or later for "
         f"mmdetection); the file has {len(names)} tensors: {', '.join(names[:5])}, ..."
     )

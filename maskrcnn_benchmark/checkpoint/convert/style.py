@@ -1,4 +1,4 @@
-"""How a model's images were prepared, and where its ResNet has its stride."""
+"""Styles of models: image preparation, and position of the stride in the ResNet."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Pixels:
-    """The preparation of an image.
+    """Image normalization.
 
     Attributes:
-        bgr: order of the channels, BGR or RGB.
-        mean: subtracted from the channels in that order, of 0 to 255.
-        std: they are divided by it.
+        bgr: whether the channel order is BGR instead of RGB.
+        mean: mean of each channel in that order, for pixels in [0, 255].
+        std: standard deviation of each channel.
     """
 
     bgr: bool
@@ -24,7 +24,7 @@ class Pixels:
     std: tuple[float, ...]
 
     def settings(self) -> dict[str, Any]:
-        """Return the section ``INPUT`` of the config; RGB has values of 0 to 1 there."""
+        """Return the config section ``INPUT``, where RGB values are in [0, 1]."""
         scale = 1 if self.bgr else 255
         return {
             "PIXEL_MEAN": [round(value / scale, 9) for value in self.mean],
@@ -39,18 +39,19 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Style:
-    """Preparation of the images and stride of the ResNet; None: not known.
+    """Image normalization and position of the stride in the ResNet; None if unknown.
 
     Attributes:
-        pixels: see there.
-        stride_in_1x1: whether the stride is in the first 1x1 convolution of a block or in the 3x3.
+        pixels: image normalization.
+        stride_in_1x1: whether the stride is in the first 1x1 convolution of a block instead of the
+            3x3 convolution.
     """
 
     pixels: Pixels | None
     stride_in_1x1: bool | None
 
     def contradicts(self, other: Style) -> bool:
-        """Return whether both know something and differ in it."""
+        """Return whether an attribute is known in both styles and differs."""
         pairs = ((self.pixels, other.pixels), (self.stride_in_1x1, other.stride_in_1x1))
         return any(None not in pair and pair[0] != pair[1] for pair in pairs)
 
@@ -70,10 +71,10 @@ STYLES = {
 
 
 def style_of_buffers(state: Mapping[str, Tensor]) -> Style:
-    """Return the style that detectron2's ``pixel_mean`` and ``pixel_std`` tell, if they are there.
+    """Derive the style from the buffers ``pixel_mean`` and ``pixel_std`` of detectron2, if present.
 
-    The mean of blue is the smallest in every project; and only MSRA's ResNets, whose stride is in
-    the 1x1 convolutions, do without std.
+    Blue has the smallest mean in every project, and only the ResNets of MSRA, with their stride in
+    the 1x1 convolutions, have std 1.
     """
     if not {"pixel_mean", "pixel_std"} <= state.keys():
         return UNKNOWN
@@ -87,27 +88,27 @@ def style_of_buffers(state: Mapping[str, Tensor]) -> Style:
 
 
 def choose_style(named: str | None, told: Style) -> tuple[Style, str]:
-    """Return the style of a model, and in a word where it is from.
+    """Return the style of a model and a description of its origin.
 
     Args:
-        named: by the user, a key of ``STYLES``; None: none.
-        told: what the file tells.
+        named: key of ``STYLES`` given by the user, or None.
+        told: the style read from the file.
 
     Raises:
-        ValueError: the name is unknown, contradicts the file, or is needed.
+        ValueError: the name is unknown, contradicts the file, or is missing but required.
     """
     if named is not None and named not in STYLES:
-        raise ValueError(f"style {named!r} is unknown; it is one of {', '.join(STYLES)}")
+        raise ValueError(f"style {named!r} is unknown; it must be one of {', '.join(STYLES)}")
     if named is not None and STYLES[named].contradicts(told):
         raise ValueError(
             f"style {named!r} ({STYLES[named]}) contradicts the file, which has {told}"
         )
     name = next((name for name, style in STYLES.items() if style == told), "its own")
     if told.pixels is not None and told.stride_in_1x1 is not None:
-        return told, f"style {name}, told by the file"
+        return told, f"style {name}, read from the file"
     if named is None:
         raise ValueError(
-            f"the file does not tell how its images were prepared: give --style, one of "
-            f"{', '.join(STYLES)} (`msrcnn convert --help` says what they are)"
+            f"the file does not state how its images were normalized: pass --style, one of "
+            f"{', '.join(STYLES)} (`msrcnn convert --help` explains them)"
         )
     return STYLES[named], f"style {named}, as given"

@@ -15,7 +15,7 @@ __all__ = [
 
 
 def build_backbone(cfg: CfgNode) -> Backbone:
-    """Build ``MODEL.BACKBONE``: what is registered in ``BACKBONES`` as its ``CONV_BODY``.
+    """Build the backbone that ``MODEL.BACKBONE.CONV_BODY`` names in ``BACKBONES``.
 
     Raises:
         ValueError: the name is unknown.

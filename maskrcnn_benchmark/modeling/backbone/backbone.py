@@ -1,4 +1,4 @@
-"""A backbone: the body, and the feature pyramid behind it if there is one."""
+"""Backbone: a body, optionally followed by a feature pyramid."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from maskrcnn_benchmark.modeling.make_layers import make_group_norm
 
 
 class Backbone(nn.Sequential):
-    """Body and, if there is one, FPN: images ``[N, 3, H, W]`` to a list of feature maps.
+    """Map images ``[N, 3, H, W]`` to a list of feature maps with a body and an optional FPN.
 
     Args:
-        modules: ``body`` and ``fpn``.
-        out_channels: channels of each feature map.
+        modules: ``body`` and, if present, ``fpn``.
+        out_channels: number of channels of each feature map.
     """
 
     def __init__(self, modules: OrderedDict[str, nn.Module], out_channels: int) -> None:
@@ -24,13 +24,13 @@ class Backbone(nn.Sequential):
 
 
 def build_fpn_backbone(cfg: CfgNode, body: nn.Module, channels: Sequence[int]) -> Backbone:
-    """Put ``MODEL.FPN`` of ``MODEL.BACKBONE.OUT_CHANNELS`` behind a body.
+    """Add the FPN of ``MODEL.FPN`` with ``MODEL.BACKBONE.OUT_CHANNELS`` channels to a body.
 
     Args:
         cfg: the config.
-        body: images ``[N, 3, H, W]`` to feature maps, finest first, each half as large as the one
-            before; the pyramid adds one level.
-        channels: those of the feature maps.
+        body: maps images ``[N, 3, H, W]`` to feature maps, finest first, each half the size of the
+            previous one; the pyramid adds one level.
+        channels: number of channels of each feature map.
     """
     out_channels = cfg.MODEL.BACKBONE.OUT_CHANNELS
     fpn = FPN(

@@ -1,4 +1,4 @@
-"""From the config to a ResNet, and what a ResNet needs of the config."""
+"""Build a ResNet from the config, and check the keys that it reads."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ STEM_FUNCS = ("StemWithFixedBatchNorm", "StemWithGN")
 
 
 def ends_before_conv5(body: str) -> bool:
-    """Return whether a body of this name ends before the last stage, which the heads bring."""
+    """Return whether a body ends before the last stage, which the ROI heads then add."""
     return body in CONV_BODIES and body.endswith("-C4")
 
 
@@ -39,18 +39,18 @@ def make_resnet_strides(cfg: CfgNode) -> tuple[int, ...]:
 
 
 def check_resnet(cfg: CfgNode) -> Iterator[str]:
-    """Yield what is wrong with ``MODEL.RESNETS``, or with how much of it is frozen."""
+    """Yield the problems of ``MODEL.RESNETS`` and of the number of frozen stages."""
     options, freeze = cfg.MODEL.RESNETS, cfg.MODEL.BACKBONE.FREEZE_CONV_BODY_AT
     for key, known in (("TRANS_FUNC", TRANS_FUNCS), ("STEM_FUNC", STEM_FUNCS)):
         if options[key] not in known:
             yield (f"MODEL.RESNETS.{key} is {options[key]!r}; it must be one of {', '.join(known)}")
     if len(options.STAGE_WITH_DCN) != 4:
-        yield f"MODEL.RESNETS.STAGE_WITH_DCN is {options.STAGE_WITH_DCN}; it needs four switches"
+        yield f"MODEL.RESNETS.STAGE_WITH_DCN is {options.STAGE_WITH_DCN}; it needs 4 values"
     for key in ("RES5_DILATION", "NUM_GROUPS", "WIDTH_PER_GROUP"):
         if options[key] < 1:
             yield f"MODEL.RESNETS.{key} is {options[key]}; it must be at least 1"
     if not 0 <= freeze <= 5:
-        yield f"MODEL.BACKBONE.FREEZE_CONV_BODY_AT is {freeze}; it counts stages, from 0 to 5"
+        yield f"MODEL.BACKBONE.FREEZE_CONV_BODY_AT is {freeze}; it must be 0 to 5 (stages)"
     depth = cfg.MODEL.BACKBONE.CONV_BODY.rpartition("-")[0]
     if depth not in BASIC_BLOCKS:
         return
@@ -63,7 +63,7 @@ def check_resnet(cfg: CfgNode) -> Iterator[str]:
 
 
 def make_norm(cfg: CfgNode, function: str) -> NormMaker:
-    """Return the norm that a ``TRANS_FUNC`` or ``STEM_FUNC`` names.
+    """Return the normalization layer that a ``TRANS_FUNC`` or ``STEM_FUNC`` names.
 
     Raises:
         ValueError: the name is unknown.
@@ -78,7 +78,7 @@ def make_norm(cfg: CfgNode, function: str) -> NormMaker:
 
 
 def make_block_spec(cfg: CfgNode) -> BlockSpec:
-    """Return what all blocks have in common."""
+    """Return the options shared by all blocks."""
     options = cfg.MODEL.RESNETS
     return BlockSpec(
         num_groups=options.NUM_GROUPS,
@@ -90,7 +90,7 @@ def make_block_spec(cfg: CfgNode) -> BlockSpec:
 
 
 def make_last_stage(cfg: CfgNode) -> tuple[nn.Sequential, int]:
-    """Return ``layer4`` of the body's depth, for a head behind a C4 body, and its channels."""
+    """Return ``layer4`` for a head on a C4 body, and its number of output channels."""
     depth = cfg.MODEL.BACKBONE.CONV_BODY.partition("-C")[0]
     stage = make_stage_spec(cfg, 4, BLOCK_COUNTS[depth][3])
     layer4 = make_stage(stage, make_block_spec(cfg), basic=depth in BASIC_BLOCKS)
@@ -98,7 +98,7 @@ def make_last_stage(cfg: CfgNode) -> tuple[nn.Sequential, int]:
 
 
 def make_stage_spec(cfg: CfgNode, number: int, count: int) -> StageSpec:
-    """Return stage ``number`` (1 to 4) of ``count`` blocks; each stage doubles the channels."""
+    """Return stage ``number`` (1 to 4) with ``count`` blocks; each stage doubles the channels."""
     options = cfg.MODEL.RESNETS
     factor = 2 ** (number - 1)
     dilation = options.RES5_DILATION if number == 4 else 1

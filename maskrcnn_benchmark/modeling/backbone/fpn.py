@@ -23,16 +23,15 @@ def _conv(
 
 
 class FPN(nn.Module):
-    """Lateral 1x1 convolutions, a top-down path by nearest upsampling, 3x3 convolutions.
+    """Lateral 1x1 convolutions, a top-down path with nearest upsampling, and 3x3 convolutions.
 
-    A last level is added by taking every second cell of the coarsest one, for the RPN's largest
-    anchors.
+    The coarsest level is subsampled by 2 to add one more level, for the largest anchors of the RPN.
 
     Args:
-        in_channels_list: channels of the body's levels, finest first.
-        out_channels: channels of all levels of the pyramid.
-        norm: norm after each convolution, if any.
-        relu: ReLU after each convolution.
+        in_channels_list: number of channels of each input level, finest first.
+        out_channels: number of channels of every output level.
+        norm: normalization layer after each convolution, if any.
+        relu: whether a ReLU follows each convolution.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class FPN(nn.Module):
             self.add_module(f"fpn_layer{level}", _conv(out_channels, out_channels, 3, norm, relu))
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Map levels ``[N, C_i, H_i, W_i]``, finest first, to one level more of equal channels."""
+        """Map levels ``[N, C_i, H_i, W_i]``, finest first, to the pyramid with one more level."""
         levels: list[Tensor] = []
         top_down: Tensor | None = None
         for number in range(self.num_levels, 0, -1):

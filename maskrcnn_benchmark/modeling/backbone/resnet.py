@@ -1,4 +1,4 @@
-"""ResNet (He et al., CVPR 2016) and ResNeXt without the classifier."""
+"""ResNet (He et al., CVPR 2016) and ResNeXt (Xie et al., CVPR 2017), without the classifier."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def conv_norm(conv: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class BlockSpec:
-    """What the blocks of all stages have in common."""
+    """Options shared by the blocks of all stages."""
 
     num_groups: int
     stride_in_1x1: bool
@@ -62,7 +62,7 @@ def _conv(
 
 
 class Stem(nn.Module):
-    """7x7 convolution and max-pooling: a fourth of the image's size."""
+    """7x7 convolution and max pooling, with a total stride of 4."""
 
     def __init__(self, out_channels: int, norm: NormMaker) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def _shortcut(downsample: nn.Sequential | None, x: Tensor) -> Tensor:
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolution beside a shortcut."""
+    """Residual block of 1x1, 3x3 and 1x1 convolutions."""
 
     def __init__(
         self,
@@ -156,12 +156,12 @@ class StageSpec:
 
     Attributes:
         count: number of blocks.
-        in_channels: before the stage.
-        out_channels: after it.
-        width: channels of the 3x3 convolutions of its bottlenecks.
-        stride: of the first block.
-        dilation: of the 3x3 convolutions.
-        deformable: whether the 3x3 convolutions of its bottlenecks are deformable.
+        in_channels: number of input channels.
+        out_channels: number of output channels.
+        width: number of channels of the 3x3 convolutions in bottlenecks.
+        stride: stride of the first block.
+        dilation: dilation of the 3x3 convolutions.
+        deformable: whether the 3x3 convolutions in bottlenecks are deformable.
     """
 
     count: int
@@ -174,7 +174,7 @@ class StageSpec:
 
 
 def make_stage(stage: StageSpec, spec: BlockSpec, *, basic: bool = False) -> nn.Sequential:
-    """Build the blocks of a stage, basic blocks or bottlenecks."""
+    """Build a stage of bottlenecks or, with ``basic``, of basic blocks."""
     blocks: list[nn.Module] = []
     for block in range(stage.count):
         in_channels = stage.in_channels if block == 0 else stage.out_channels
@@ -200,11 +200,11 @@ class ResNet(nn.Module):
     """Stem and stages ``layer1`` to ``layerN``.
 
     Args:
-        stages: what to build.
-        spec: what the blocks have in common.
-        stem_norm: the norm of the stem, whose channels are those before the first stage.
-        basic: basic blocks instead of bottlenecks.
-        return_stages: numbers (1 based) of the stages whose output is returned.
+        stages: the stages to build.
+        spec: options shared by all blocks.
+        stem_norm: normalization layer of the stem.
+        basic: whether to use basic blocks instead of bottlenecks.
+        return_stages: 1-based numbers of the stages whose output is returned.
     """
 
     def __init__(
@@ -225,7 +225,7 @@ class ResNet(nn.Module):
             self.add_module(name, make_stage(stage, spec, basic=basic))
 
     def freeze(self, freeze_at: int) -> None:
-        """Stop training the stem (>= 1) and the stages before number ``freeze_at``."""
+        """Freeze the first ``freeze_at`` parts, where the stem is the first; 0 freezes nothing."""
         for name in ["stem", *self.stages][:freeze_at]:
             self.get_submodule(name).requires_grad_(False)
 

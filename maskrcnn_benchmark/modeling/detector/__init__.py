@@ -17,10 +17,10 @@ __all__ = [
 
 
 def check_model(cfg: CfgNode) -> list[str]:
-    """Return what is wrong with the config for the model that it names, a line each.
+    """Return the problems of a model config, one line each.
 
-    Every part is asked that the config names and a registry knows (``modeling/registry.py``).
-    ``check_config(cfg, check_model(cfg))`` refuses it together with all else that is wrong.
+    Runs the check of every registered part that the config names (``modeling/registry.py``).
+    ``check_config(cfg, check_model(cfg))`` raises one error with these and all other problems.
     """
     return list(META_ARCHITECTURES.check(cfg))
 
@@ -28,17 +28,16 @@ def check_model(cfg: CfgNode) -> list[str]:
 def build_detection_model(cfg: CfgNode, *, paste_masks: bool = True) -> nn.Module:
     """Build the model that ``cfg.MODEL`` describes, on the CPU, with initial weights.
 
-    Its convolutions are in the channels_last memory format: on the CPU their gradients take half
-    the time.
+    Convolutions use the channels_last memory format, which halves the time of their gradients on
+    the CPU.
 
     Args:
-        cfg: the whole config; what follows from the body and is not set is set here, as by
-            ``derive_settings``.
-        paste_masks: whether ``MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS`` holds. False for callers that
-            paste the masks themselves, as the evaluation does: it needs ``[N, 1, M, M]``.
+        cfg: the whole config. Unset keys that depend on the body are set by ``derive_settings``.
+        paste_masks: whether to respect ``MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS``. Pass False to
+            always get masks ``[N, 1, M, M]`` and paste them later, as the evaluation does.
 
     Raises:
-        ValueError: a name or a size in the config is wrong; the message has its key.
+        ValueError: a name or a size in the config is invalid; the message names the key.
     """
     derive_settings(cfg)
     problems = check_model(cfg)

@@ -1,4 +1,4 @@
-"""From the config to a GeneralizedRCNN, and what one needs of the config."""
+"""Build a GeneralizedRCNN from the config, and check the keys that it reads."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from maskrcnn_benchmark.modeling.rpn.rpn import build_rpn, check_rpn
 
 
 def check_generalized_rcnn(cfg: CfgNode) -> Iterator[str]:
-    """Yield what is wrong with the parts, or with how they fit together."""
+    """Yield the problems of the parts and of their combination."""
     model = cfg.MODEL
     problems = list(BACKBONES.check(cfg))
     yield from problems
@@ -30,7 +30,7 @@ def check_generalized_rcnn(cfg: CfgNode) -> Iterator[str]:
 
 
 def check_levels(cfg: CfgNode) -> Iterator[str]:
-    """Check that the places that enable FPN and know the strides agree with the backbone."""
+    """Check that the keys that enable FPN and give strides agree with the backbone."""
     model, body, expected = cfg.MODEL, cfg.MODEL.BACKBONE.CONV_BODY, make_strides(cfg)
     is_pyramid = len(expected) > 1
     for section in ("RPN",) if model.RPN_ONLY else ("RPN", "ROI_HEADS"):
@@ -47,7 +47,7 @@ def check_levels(cfg: CfgNode) -> Iterator[str]:
     strides = model.RPN.ANCHOR_STRIDE
     if strides != expected:
         yield (
-            f"MODEL.RPN.ANCHOR_STRIDE is {strides}; the feature maps of {body} have the strides "
+            f"MODEL.RPN.ANCHOR_STRIDE is {strides}; the feature maps of {body} have strides "
             f"{expected}"
         )
     heads = [] if model.RPN_ONLY else ["ROI_BOX_HEAD"]
@@ -63,7 +63,7 @@ def check_levels(cfg: CfgNode) -> Iterator[str]:
 
 @META_ARCHITECTURES.register("GeneralizedRCNN", check=check_generalized_rcnn)
 def build_generalized_rcnn(cfg: CfgNode, paste_masks: bool) -> GeneralizedRCNN:
-    """Build Faster, Mask or Mask Scoring R-CNN, or an RPN alone."""
+    """Build Faster, Mask or Mask Scoring R-CNN, or only an RPN."""
     backbone = build_backbone(cfg)
     return GeneralizedRCNN(
         backbone,

@@ -1,4 +1,4 @@
-"""What follows from the body: feature pyramid or not, strides, scales, and the heads that suit."""
+"""Derive FPN switches, strides, scales and matching heads from the backbone body."""
 
 from typing import Any
 
@@ -11,26 +11,26 @@ from maskrcnn_benchmark.modeling.roi_heads.mask_head import make_mask_side
 
 _BODY = "MODEL.BACKBONE.CONV_BODY"
 _EXTRACTOR = "MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR"
-FPN_DIVISIBILITY = 32  # each level of the body must be twice as large as the next
-_POOLED_LEVELS = 4  # of a pyramid; coarser ones are for the anchors alone
+FPN_DIVISIBILITY = 32  # each level must be exactly twice as large as the next
+_POOLED_LEVELS = 4  # levels that ROIs are pooled from; coarser ones serve the RPN only
 
 
 def derive_settings(cfg: CfgNode) -> list[str]:
-    """Set what follows from ``MODEL.BACKBONE.CONV_BODY`` where the user set the body and not that.
+    """Set the keys that depend on ``MODEL.BACKBONE.CONV_BODY`` if the user set only the body.
 
-    The defaults, and those of a published model, suit their own body and stay with it. A config
-    that says itself how its body is used (``MODEL.RPN.USE_FPN``, ``FEATURE_EXTRACTOR``) keeps the
-    default widths too. What is derived does not count as set, so that it follows the body if that
-    is changed again.
+    The defaults, and the settings of a published model, match their own body and stay unchanged. A
+    config that states how its body is used (``MODEL.RPN.USE_FPN``, ``FEATURE_EXTRACTOR``) also
+    keeps the default widths. Derived keys do not count as set, so they follow the body if it is
+    changed again.
 
     Args:
         cfg: the whole tree; changed in place.
 
     Returns:
-        One line that says what was derived, or an empty list.
+        One line that lists the derived settings, or an empty list.
 
     Raises:
-        ValueError: the config is frozen, and something would have to be derived.
+        ValueError: the config is frozen but a key needs to be derived.
     """
     body = cfg.MODEL.BACKBONE.CONV_BODY
     if not cfg.is_set(_BODY) or not BACKBONES.has(body):
@@ -49,7 +49,7 @@ def derive_settings(cfg: CfgNode) -> list[str]:
             cfg.set_default(key, value)
     if not changed:
         return []
-    return [f"{_BODY} is {body}, so {', '.join(changed)}; what is set stays as it is"]
+    return [f"{_BODY} is {body}, so {', '.join(changed)}; explicit settings are kept"]
 
 
 def _make_value(cfg: CfgNode, key: str) -> Any:

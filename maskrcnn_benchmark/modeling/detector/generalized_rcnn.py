@@ -14,14 +14,14 @@ from maskrcnn_benchmark.structures.image_list import ImageList, to_image_list
 
 
 class GeneralizedRCNN(nn.Module):
-    """Faster, Mask or Mask Scoring R-CNN, or an RPN alone.
+    """Faster, Mask or Mask Scoring R-CNN, or only an RPN.
 
     Args:
-        backbone: images to feature maps.
-        rpn: feature maps to proposals.
-        roi_heads: proposals to detections; None for an RPN alone.
-        dtype: arithmetic of the convolutions and linear layers: float16 and bfloat16 are mixed
-            precision by ``torch.autocast``; with float32 a caller's autocast holds.
+        backbone: maps images to feature maps.
+        rpn: maps feature maps to proposals.
+        roi_heads: maps proposals to detections; None for an RPN-only model.
+        dtype: float16 or bfloat16 for mixed precision with ``torch.autocast``; with float32 the
+            autocast state of the caller applies.
     """
 
     def __init__(
@@ -43,16 +43,16 @@ class GeneralizedRCNN(nn.Module):
         images: ImageList | Sequence[Tensor] | Tensor,
         targets: Sequence[BoxList] | None = None,
     ) -> dict[str, Tensor] | list[BoxList]:
-        """Return the losses in training, the detections of each image otherwise.
+        """Return the losses in training mode and the detections of each image in evaluation mode.
 
         Args:
-            images: normalised images, BGR 0-255 minus the mean by default (``INPUT``), padded to a
-                multiple of ``DATALOADER.SIZE_DIVISIBILITY``.
-            targets: ground truth of each image, in the pixels of ``images``; needed in training.
+            images: normalized images, by default BGR in [0, 255] minus the mean (``INPUT``), padded
+                to a multiple of ``DATALOADER.SIZE_DIVISIBILITY``.
+            targets: ground truth of each image, in pixels of ``images``; required in training.
 
         Raises:
-            ValueError: targets are missing in training, not one for each image, or in another box
-                convention than the model's.
+            ValueError: in training, targets are missing, their number differs from that of the
+                images, or they use another box convention than the model.
         """
         images = to_image_list(images)
         with self._precision(images.tensors.device):
@@ -61,7 +61,7 @@ class GeneralizedRCNN(nn.Module):
             return self.losses(images, self._check_targets(images, targets))
 
     def _precision(self, device: torch.device) -> contextlib.AbstractContextManager[None]:
-        """Return the context in which the model computes; its one home, for every caller."""
+        """Return the autocast context of the forward pass."""
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(device.type, dtype=self.dtype)
@@ -69,7 +69,7 @@ class GeneralizedRCNN(nn.Module):
     def _check_targets(
         self, images: ImageList, targets: Sequence[BoxList] | None
     ) -> Sequence[BoxList]:
-        """Return the targets if they fit the images and the model."""
+        """Return the targets if they match the images and the model."""
         if targets is None or len(targets) != len(images.image_sizes):
             given = "none" if targets is None else len(targets)
             raise ValueError(
@@ -96,7 +96,7 @@ class GeneralizedRCNN(nn.Module):
         return losses
 
     def predict(self, images: ImageList) -> list[BoxList]:
-        """Return the detections of each image, or of an RPN alone the proposals by objectness."""
+        """Return the detections of each image, or for an RPN-only model the sorted proposals."""
         features = self.backbone(images.tensors)
         proposals = self.rpn.predict(images, self.rpn(features))
         if self.roi_heads is not None:

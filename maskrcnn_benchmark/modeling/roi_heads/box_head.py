@@ -1,6 +1,6 @@
 """Box head: the class and the refined box of each ROI (Fast R-CNN, FPN).
 
-Letters: R ROIs of the batch, K classes with background, C channels, P pooled side.
+Shapes: R ROIs of the batch, K classes with background, C channels, P pooled size.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 
 
 class FPN2MLPFeatureExtractor(nn.Module):
-    """Pooling and two linear layers."""
+    """Pool the boxes and apply two linear layers."""
 
     def __init__(
         self, in_channels: int, pooler: Pooler, out_channels: int, *, norm: NormMaker | None = None
@@ -59,7 +59,7 @@ class FPN2MLPFeatureExtractor(nn.Module):
 
 
 class FPNXconv1fcFeatureExtractor(nn.Module):
-    """Pooling, convolutions and one linear layer (Group Normalization, section 4.2)."""
+    """Pool the boxes, apply convolutions and a linear layer (Group Normalization, section 4.2)."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class FPNXconv1fcFeatureExtractor(nn.Module):
             layers += [*(block if isinstance(block, nn.Sequential) else [block]), nn.ReLU(True)]
             in_channels = dim
         for layer in layers:
-            if isinstance(layer, nn.Conv2d):  # this head's own initial weights, as upstream
+            if isinstance(layer, nn.Conv2d):  # initialized as upstream, unlike other heads
                 nn.init.normal_(layer.weight, std=0.01)
         self.xconvs = nn.Sequential(*layers)
         height, width = pooler.output_size
@@ -96,7 +96,7 @@ class FPNXconv1fcFeatureExtractor(nn.Module):
 
 
 class FPNPredictor(nn.Module):
-    """Class logits and, for each class, box offsets."""
+    """Predict class logits and class-specific box offsets."""
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class FPNPredictor(nn.Module):
 
 
 class FastRCNNPredictor(FPNPredictor):
-    """The same on feature maps, which it averages over their cells."""
+    """Predict the same from feature maps, with global average pooling."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits ``[R, K]`` and offsets ``[R, 4K]`` of features ``[R, C, P, P]``."""
@@ -126,9 +126,9 @@ class BoxOutput:
 
     Attributes:
         logits: ``[R, K]``.
-        deltas: ``[R, 4K]``, offsets for each class.
-        pooled: ``[R, C, P, P]``, the pooled features.
-        features: ``[R, ...]``, those of the feature extractor.
+        deltas: class-specific offsets ``[R, 4K]``.
+        pooled: pooled features ``[R, C, P, P]``.
+        features: output of the feature extractor, ``[R, ...]``.
     """
 
     logits: Tensor
@@ -142,14 +142,14 @@ def box_losses(
 ) -> tuple[Tensor, Tensor]:
     """Return the classification loss and the box loss.
 
-    Cross-entropy, and smooth L1 (beta 1) of the offsets at the label of the positive ROIs; both
-    are sums divided by the number of ROIs (Fast R-CNN, eq. 1).
+    Cross-entropy over all ROIs, and smooth L1 (beta 1) of the labeled class's offsets over the
+    positive ROIs; both are sums divided by the number of all ROIs (Fast R-CNN, eq. 1).
 
     Args:
-        logits: ``[R, K]``.
-        deltas: ``[R, 4K]``, offsets for each class.
+        logits: class logits ``[R, K]``.
+        deltas: class-specific offsets ``[R, 4K]``.
         labels: int64 ``[R]``, 0 for background.
-        regression_targets: ``[R, 4]``.
+        regression_targets: target offsets ``[R, 4]``.
     """
     count = max(len(labels), 1)
     loss_classifier = F.cross_entropy(logits, labels, reduction="sum") / count
@@ -160,13 +160,13 @@ def box_losses(
 
 
 class ROIBoxHead(nn.Module):
-    """Features, prediction, losses and detections.
+    """Box head: feature extractor, predictor, losses and detections.
 
     Args:
-        feature_extractor: pools boxes into features, see ``ROI_BOX_FEATURE_EXTRACTORS``.
-        predictor: features to class logits and offsets.
+        feature_extractor: maps boxes to features, see ``ROI_BOX_FEATURE_EXTRACTORS``.
+        predictor: maps features to class logits and offsets.
         box_coder: encodes and decodes offsets.
-        limits: which boxes become detections.
+        limits: criteria for detections.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class ROIBoxHead(nn.Module):
         return {"loss_classifier": loss_classifier, "loss_box_reg": loss_box}
 
     def detections(self, output: BoxOutput, boxes: Sequence[BoxList]) -> list[BoxList]:
-        """Return the detections of each image (``select_detections``)."""
+        """Return the detections of each image, see ``select_detections``."""
         scores = output.logits.softmax(dim=1)
         decoded = self.box_coder.decode(output.deltas, torch.cat([b.bbox for b in boxes]))
         decoded = decoded.unflatten(1, (-1, 4))
@@ -228,7 +228,7 @@ _check_conv5 = make_conv5_check(_EXTRACTOR, brings_conv5=False)
 
 @ROI_BOX_FEATURE_EXTRACTORS.register("FPN2MLPFeatureExtractor", check=_check_conv5)
 def build_fpn_2mlp(cfg: CfgNode, in_channels: int) -> FPN2MLPFeatureExtractor:
-    """Build two linear layers over feature maps of ``in_channels``."""
+    """Build the two-layer perceptron for feature maps with ``in_channels`` channels."""
     options = cfg.MODEL.ROI_BOX_HEAD
     norm = make_group_norm(cfg) if options.USE_GN else None
     return FPN2MLPFeatureExtractor(
@@ -238,7 +238,7 @@ def build_fpn_2mlp(cfg: CfgNode, in_channels: int) -> FPN2MLPFeatureExtractor:
 
 @ROI_BOX_FEATURE_EXTRACTORS.register("FPNXconv1fcFeatureExtractor", check=_check_conv5)
 def build_fpn_xconv1fc(cfg: CfgNode, in_channels: int) -> FPNXconv1fcFeatureExtractor:
-    """Build convolutions and a linear layer over feature maps of ``in_channels``."""
+    """Build convolutions and a linear layer for feature maps with ``in_channels`` channels."""
     options = cfg.MODEL.ROI_BOX_HEAD
     return FPNXconv1fcFeatureExtractor(
         in_channels,
@@ -254,12 +254,12 @@ def build_fpn_xconv1fc(cfg: CfgNode, in_channels: int) -> FPNXconv1fcFeatureExtr
     CONV5_EXTRACTOR, check=make_conv5_check(_EXTRACTOR, brings_conv5=True)
 )
 def build_conv5_box_features(cfg: CfgNode, in_channels: int) -> ResNet50Conv5ROIFeatureExtractor:
-    """Build the last stage of the body, whose ``in_channels`` its config tells too."""
+    """Build the last stage of the body; ``in_channels`` follows from the config."""
     return build_conv5_feature_extractor(cfg, cfg.MODEL.ROI_BOX_HEAD)
 
 
 def check_predictor(cfg: CfgNode) -> Iterator[str]:
-    """Require the predictor that suits our extractors: features with cells, or without."""
+    """Check that the predictor takes the kind of features that the extractor returns."""
     extractor, predictor = (cfg.MODEL.ROI_BOX_HEAD[k] for k in ("FEATURE_EXTRACTOR", "PREDICTOR"))
     wanted = _PREDICTORS.get(extractor, predictor)
     if predictor != wanted:
@@ -268,26 +268,26 @@ def check_predictor(cfg: CfgNode) -> Iterator[str]:
 
 @ROI_BOX_PREDICTOR.register("FPNPredictor", check=check_predictor)
 def build_fpn_predictor(cfg: CfgNode, in_channels: int) -> FPNPredictor:
-    """Build the predictor over features ``[R, in_channels]``."""
+    """Build the predictor for features ``[R, in_channels]``."""
     return FPNPredictor(in_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES)
 
 
 @ROI_BOX_PREDICTOR.register("FastRCNNPredictor", check=check_predictor)
 def build_fast_rcnn_predictor(cfg: CfgNode, in_channels: int) -> FastRCNNPredictor:
-    """Build the predictor over features ``[R, in_channels, P, P]``."""
+    """Build the predictor for features ``[R, in_channels, P, P]``."""
     return FastRCNNPredictor(in_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES)
 
 
 def check_box_head(cfg: CfgNode) -> Iterator[str]:
-    """Yield what is wrong with ``MODEL.ROI_BOX_HEAD``."""
+    """Yield the problems of ``MODEL.ROI_BOX_HEAD``."""
     yield from ROI_BOX_FEATURE_EXTRACTORS.check(cfg)
     yield from ROI_BOX_PREDICTOR.check(cfg)
     if cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES < 2:
-        yield "MODEL.ROI_BOX_HEAD.NUM_CLASSES counts the background too: it must be at least 2"
+        yield "MODEL.ROI_BOX_HEAD.NUM_CLASSES includes the background: it must be at least 2"
 
 
 def build_box_head(cfg: CfgNode, in_channels: int) -> ROIBoxHead:
-    """Build ``MODEL.ROI_BOX_HEAD`` over feature maps of ``in_channels``."""
+    """Build ``MODEL.ROI_BOX_HEAD`` for feature maps with ``in_channels`` channels."""
     extractor = ROI_BOX_FEATURE_EXTRACTORS.build(cfg, in_channels)
     return ROIBoxHead(
         extractor,

@@ -1,6 +1,6 @@
-"""The feature extractor that the box head and the mask head have in common: ResNet's last stage.
+"""Feature extractor of C4 models, for the box head and the mask head: the last ResNet stage.
 
-Letters: R ROIs of the batch, C channels, P pooled side.
+Shapes: R ROIs of the batch, C channels, P pooled size.
 """
 
 from collections import OrderedDict
@@ -18,11 +18,11 @@ CONV5_EXTRACTOR = "ResNet50Conv5ROIFeatureExtractor"
 
 
 def make_conv5_check(key: str, *, brings_conv5: bool) -> Check:
-    """Return the check of an extractor of ROI features: does it suit a body that ends early (C4)?
+    """Return a check that an ROI feature extractor fits the body, which may lack conv5 (C4).
 
     Args:
-        key: of the config, that names the extractor.
-        brings_conv5: whether it brings the last stage of such a body, as only the one here does.
+        key: config key that names the extractor.
+        brings_conv5: whether the extractor contains the last stage of a C4 body.
     """
 
     def check(cfg: CfgNode) -> Iterator[str]:
@@ -34,7 +34,7 @@ def make_conv5_check(key: str, *, brings_conv5: bool) -> Check:
             )
         elif brings_conv5 and not ends_before_conv5(body):
             yield (
-                f"{key} is {CONV5_EXTRACTOR}, which brings the last stage of a body that ends "
+                f"{key} is {CONV5_EXTRACTOR}, which adds the last stage to a body that ends "
                 f"before it (C4); MODEL.BACKBONE.CONV_BODY is {body}: choose another extractor"
             )
 
@@ -42,12 +42,12 @@ def make_conv5_check(key: str, *, brings_conv5: bool) -> Check:
 
 
 class ResNet50Conv5ROIFeatureExtractor(nn.Module):
-    """Pooling and the ResNet's last stage, for a backbone that ends before it (C4).
+    """Pool the boxes and apply the last ResNet stage, for a backbone that ends before it (C4).
 
     Args:
         pooler: pools the boxes.
-        layer4: the stage.
-        out_channels: channels after it.
+        layer4: the last stage.
+        out_channels: its number of output channels.
     """
 
     def __init__(self, pooler: Pooler, layer4: nn.Module, out_channels: int) -> None:
@@ -59,7 +59,7 @@ class ResNet50Conv5ROIFeatureExtractor(nn.Module):
     def forward(
         self, features: Sequence[Tensor], boxes: Sequence[BoxList]
     ) -> tuple[Tensor, Tensor]:
-        """Return the pooled features ``[R, C, P, P]`` and the stage's ``[R, C', P', P']``."""
+        """Return the features ``[R, C, P, P]`` before and ``[R, C', P', P']`` after the stage."""
         pooled = self.pooler(features, boxes)
         return pooled, self.head(pooled)
 
@@ -67,5 +67,5 @@ class ResNet50Conv5ROIFeatureExtractor(nn.Module):
 def build_conv5_feature_extractor(
     cfg: CfgNode, options: CfgNode
 ) -> ResNet50Conv5ROIFeatureExtractor:
-    """Build ``layer4`` of the body's depth behind the pooler of ``options``."""
+    """Build the pooler of ``options`` followed by ``layer4`` for the depth of the body."""
     return ResNet50Conv5ROIFeatureExtractor(make_pooler(options), *make_last_stage(cfg))

@@ -1,6 +1,6 @@
-"""Which of the classified boxes are the detections of an image.
+"""Select the detections of an image from the classified boxes.
 
-Letters: R ROIs of the image, K classes with background.
+Shapes: R ROIs of the image, K classes with background.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from maskrcnn_benchmark.structures.fields import LABELS, SCORES
 
 @dataclass(frozen=True)
 class DetectionLimits:
-    """Which boxes become detections: ``MODEL.ROI_HEADS``.
+    """Criteria for detections, see ``MODEL.ROI_HEADS``.
 
     Attributes:
-        score_thresh: class scores must be above it.
-        nms: boxes of one class that overlap by more are suppressed.
-        detections_per_img: the best of an image that stay; 0 for all.
-        min_size: boxes (clipped to the image) with a smaller side in pixels are dropped.
-        soft_nms: lowers the scores of boxes of one class that overlap, instead of NMS.
+        score_thresh: boxes with a class score at or below it are dropped.
+        nms: IoU threshold of the NMS within a class.
+        detections_per_img: maximum number of detections per image; 0 for no limit.
+        min_size: boxes with a smaller side in pixels, after clipping to the image, are dropped.
+        soft_nms: Soft-NMS to use instead of NMS; None for NMS.
     """
 
     score_thresh: float
@@ -44,15 +44,16 @@ def select_detections(
     """Return the detections of one image, grouped by class, with ``scores`` and ``labels``.
 
     Args:
-        boxes: corners ``[R, K, 4]`` of each ROI for each class.
+        boxes: corners ``[R, K, 4]``, one box per ROI and class.
         scores: probabilities ``[R, K]``; class 0 is background.
         image_size: ``(width, height)``; boxes are clipped to it.
-        limits: see ``DetectionLimits``. Boxes that tie with the last one allowed stay too. With
-            Soft-NMS ``scores`` are the lowered ones, and the best of an image are chosen by them.
-        pixel_offset: convention of the boxes (``box_ops``).
+        limits: see ``DetectionLimits``. Boxes that tie with the last one within the limit are kept
+            as well. With Soft-NMS, ``scores`` are the lowered scores, which also decide which
+            detections are kept.
+        pixel_offset: box convention (``box_ops``).
     """
     boxes = clip_boxes(boxes, image_size, pixel_offset)
-    # NaN is not above the threshold, and no box: diverged numbers detect nothing
+    # NaN scores and boxes fail these comparisons, so a diverged model detects nothing
     wanted = (limits.score_thresh < scores[:, 1:]) & ~boxes[:, 1:].isnan().any(dim=2)
     if limits.min_size > 0:
         widths, heights = box_sizes(boxes[:, 1:], pixel_offset)
@@ -79,7 +80,7 @@ def select_detections(
 
 
 def make_soft_nms(cfg: CfgNode) -> SoftNMS | None:
-    """Return the rule of ``MODEL.ROI_HEADS.SOFT_NMS``, None where it is off."""
+    """Return the Soft-NMS of ``MODEL.ROI_HEADS.SOFT_NMS``, or None if it is off."""
     options = cfg.MODEL.ROI_HEADS.SOFT_NMS
     if not options.ENABLED:
         return None

@@ -1,6 +1,6 @@
-"""Mask head: a mask of each ROI for each class (Mask R-CNN, section 3).
+"""Mask head: one mask per ROI and class (Mask R-CNN, section 3).
 
-Letters: R ROIs of the batch, K classes with background, C channels, P pooled side, M mask side.
+Shapes: R ROIs of the batch, K classes with background, C channels, P pooled size, M mask size.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ from maskrcnn_benchmark.structures.mask_targets import instance_targets
 
 
 class MaskRCNNFPNFeatureExtractor(nn.Module):
-    """Pooling and 3x3 convolutions ``mask_fcn1``, ``mask_fcn2``, ..."""
+    """Pool the boxes and apply 3x3 convolutions ``mask_fcn1``, ``mask_fcn2``, ..."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class MaskRCNNFPNFeatureExtractor(nn.Module):
 
 
 class MaskRCNNC4Predictor(nn.Module):
-    """Double the size, then a mask for each class."""
+    """Upsample by 2 and predict a mask for each class."""
 
     def __init__(self, in_channels: int, hidden_channels: int, num_classes: int) -> None:
         super().__init__()
@@ -87,9 +87,9 @@ class MaskOutput:
     """Output of the mask head for R ROIs.
 
     Attributes:
-        logits: ``[R, K, M, M]``.
-        roi_features: ``[R, C, P, P]``, the pooled features before the mask convolutions, which the
-            MaskIoU head takes.
+        logits: mask logits ``[R, K, M, M]``.
+        roi_features: pooled features ``[R, C, P, P]`` before the mask convolutions, the input of
+            the MaskIoU head.
     """
 
     logits: Tensor
@@ -97,18 +97,18 @@ class MaskOutput:
 
 
 def select_class(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the masks ``[R, M, M]`` of the labels ``[R]`` among ``[R, K, M, M]``."""
+    """Select the mask of class ``labels[r]`` of each ROI: ``[R, K, M, M]`` to ``[R, M, M]``."""
     return logits[torch.arange(len(labels), device=labels.device), labels]
 
 
 @dataclass(frozen=True)
 class MaskTargets:
-    """Ground truth of R positive ROIs, on their device.
+    """Mask targets of R positive ROIs, on the device of the ROIs.
 
     Attributes:
-        masks: float ``[R, M, M]`` of 0 and 1: the instance inside the ROI.
-        visible_fraction: float ``[R]``: the share of the instance's area that lies inside the ROI,
-            at the resolution of the image; NaN for an instance without area.
+        masks: float ``[R, M, M]`` of 0 and 1, the instance cropped to the ROI.
+        visible_fraction: float ``[R]``, the fraction of the instance area inside the ROI, at the
+            resolution of the image; NaN for an instance without area.
     """
 
     masks: Tensor
@@ -116,9 +116,9 @@ class MaskTargets:
 
 
 def has_mask_target(sampled: SampledProposals) -> list[Tensor]:
-    """Return which ROIs the mask heads learn from, bool ``[R_i]`` of each image.
+    """Return which ROIs train the mask heads, bool ``[R_i]`` for each image.
 
-    They are the positive ones that are matched with an instance of which there is a mask.
+    These are the positive ROIs whose matched instance has a mask.
     """
     chosen = []
     for labels, matched, gt in zip(
@@ -135,11 +135,11 @@ def has_mask_target(sampled: SampledProposals) -> list[Tensor]:
 def build_mask_targets(positives: SampledProposals, size: int) -> MaskTargets:
     """Rasterize the matched instance of each positive ROI.
 
-    Masks live on the host: the ROIs are read once, and the result is moved once.
+    Masks are stored on the CPU: the ROIs are copied there once, and the result is copied back once.
 
     Args:
-        positives: positive ROIs of each image, whose ground truth has the field ``masks``.
-        size: side M of the masks.
+        positives: positive ROIs of each image; their ground truth has the field ``masks``.
+        size: mask size M.
     """
     device = positives.boxes[0].bbox.device
     counts = [len(boxes) for boxes in positives.boxes]
@@ -156,24 +156,24 @@ def build_mask_targets(positives: SampledProposals, size: int) -> MaskTargets:
 
 
 def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean binary cross-entropy over ``[R, M, M]``; 0, with a gradient, if R is 0.
+    """Return the mean binary cross-entropy; 0, with a zero gradient, if R is 0.
 
     Args:
-        logits: of the class of each ROI (Mask R-CNN: masks of other classes do not contribute).
-        targets: 0 or 1.
+        logits: ``[R, M, M]``, the mask of each ROI's class; other classes do not contribute.
+        targets: ``[R, M, M]`` of 0 and 1.
     """
     total = F.binary_cross_entropy_with_logits(logits, targets.to(logits), reduction="sum")
     return total / max(logits.numel(), 1)
 
 
 class ROIMaskHead(nn.Module):
-    """Pooled features and masks of boxes.
+    """Mask head: feature extractor and predictor.
 
     Args:
-        feature_extractor: pools boxes and refines the features (``ROI_MASK_FEATURE_EXTRACTORS``).
-        predictor: mask features to logits.
-        shares_box_features: whether the extractor is that of the box head, whose features then
-            serve in training (``MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR``).
+        feature_extractor: maps boxes to mask features, see ``ROI_MASK_FEATURE_EXTRACTORS``.
+        predictor: maps mask features to logits.
+        shares_box_features: whether the extractor is shared with the box head, so that training
+            reuses its features (``MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR``).
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class ROIMaskHead(nn.Module):
 
     @property
     def roi_side(self) -> int:
-        """Side P of the pooled features, which may be the box head's."""
+        """The size P of the pooled features."""
         pooler = self.feature_extractor.pooler
         assert isinstance(pooler, Pooler)
         return pooler.output_size[0]
@@ -200,7 +200,7 @@ class ROIMaskHead(nn.Module):
         return self.predict(*self.feature_extractor(features, boxes))
 
     def predict(self, pooled: Tensor, x: Tensor) -> MaskOutput:
-        """Predict the masks from the extractor's pooled features and its own."""
+        """Predict the masks from the two outputs of the feature extractor."""
         return MaskOutput(logits=full_precision(self.predictor(x)), roi_features=pooled)
 
 
@@ -211,7 +211,7 @@ _EXTRACTOR = "MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR"
     "MaskRCNNFPNFeatureExtractor", check=make_conv5_check(_EXTRACTOR, brings_conv5=False)
 )
 def build_mask_rcnn_fpn(cfg: CfgNode, in_channels: int) -> MaskRCNNFPNFeatureExtractor:
-    """Build 3x3 convolutions over feature maps of ``in_channels``."""
+    """Build 3x3 convolutions for feature maps with ``in_channels`` channels."""
     options = cfg.MODEL.ROI_MASK_HEAD
     return MaskRCNNFPNFeatureExtractor(
         in_channels,
@@ -226,46 +226,46 @@ def build_mask_rcnn_fpn(cfg: CfgNode, in_channels: int) -> MaskRCNNFPNFeatureExt
     CONV5_EXTRACTOR, check=make_conv5_check(_EXTRACTOR, brings_conv5=True)
 )
 def build_conv5_mask_features(cfg: CfgNode, in_channels: int) -> ResNet50Conv5ROIFeatureExtractor:
-    """Build the last stage of the body, whose ``in_channels`` its config tells too."""
+    """Build the last stage of the body; ``in_channels`` follows from the config."""
     return build_conv5_feature_extractor(cfg, cfg.MODEL.ROI_MASK_HEAD)
 
 
 def make_mask_side(cfg: CfgNode) -> tuple[int, str, int]:
-    """Return the side of the pooled features, the key that it is of, and the side of the masks."""
+    """Return the pooled size P, the config key that sets it, and the mask size M."""
     shares = cfg.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR
     section = "ROI_BOX_HEAD" if shares else "ROI_MASK_HEAD"
     pooled = side = cfg.MODEL[section].POOLER_RESOLUTION
-    # conv5 halves the side, rounding up, unless it is dilated; the predictor doubles it
+    # conv5 halves the size, rounding up, unless it is dilated; the predictor doubles it
     if ends_before_conv5(cfg.MODEL.BACKBONE.CONV_BODY) and cfg.MODEL.RESNETS.RES5_DILATION == 1:
         side = -(-pooled // 2)
     return pooled, f"MODEL.{section}.POOLER_RESOLUTION", 2 * side
 
 
 def check_mask_side(cfg: CfgNode) -> Iterator[str]:
-    """Require ``RESOLUTION`` to be the side of the masks, and the MaskIoU head to cope with it."""
+    """Check that ``RESOLUTION`` is the mask size, and that the MaskIoU head supports it."""
     pooled, source, side = make_mask_side(cfg)
     resolution = cfg.MODEL.ROI_MASK_HEAD.RESOLUTION
     if side != resolution:
         yield (
             f"MODEL.ROI_MASK_HEAD.RESOLUTION is {resolution}; with {source} {pooled} the "
-            f"head's masks have the side {side}"
+            f"mask head predicts masks of size {side}"
         )
     elif cfg.MODEL.MASKIOU_ON and side % pooled:
         yield (
-            f"{source} is {pooled}; the masks' side {side} must be a multiple of it for "
-            "MODEL.MASKIOU_ON, so it must be even on C4"
+            f"{source} is {pooled}; with MODEL.MASKIOU_ON the mask size {side} must be a "
+            "multiple of it, so on C4 it must be even"
         )
 
 
 @ROI_MASK_PREDICTOR.register("MaskRCNNC4Predictor", check=check_mask_side)
 def build_mask_rcnn_c4_predictor(cfg: CfgNode, in_channels: int) -> MaskRCNNC4Predictor:
-    """Build the predictor over features ``[R, in_channels, P, P]``."""
+    """Build the predictor for features ``[R, in_channels, P, P]``."""
     hidden, classes = cfg.MODEL.ROI_MASK_HEAD.CONV_LAYERS[-1], cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES
     return MaskRCNNC4Predictor(in_channels, hidden, classes)
 
 
 def check_mask_head(cfg: CfgNode) -> Iterator[str]:
-    """Yield what is wrong with ``MODEL.ROI_MASK_HEAD``."""
+    """Yield the problems of ``MODEL.ROI_MASK_HEAD``."""
     yield from ROI_MASK_FEATURE_EXTRACTORS.check(cfg)
     extractor = cfg.MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR
     if cfg.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR and extractor != CONV5_EXTRACTOR:
@@ -280,12 +280,12 @@ def check_mask_head(cfg: CfgNode) -> Iterator[str]:
 def build_mask_head(
     cfg: CfgNode, in_channels: int, box_feature_extractor: nn.Module
 ) -> ROIMaskHead:
-    """Build ``MODEL.ROI_MASK_HEAD`` over feature maps of ``in_channels``.
+    """Build ``MODEL.ROI_MASK_HEAD``.
 
     Args:
         cfg: the config.
-        in_channels: see above.
-        box_feature_extractor: that of the box head, which the mask head may share.
+        in_channels: number of channels of the feature maps.
+        box_feature_extractor: feature extractor of the box head, which the mask head may share.
     """
     shares = cfg.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR
     extractor = box_feature_extractor

@@ -1,11 +1,11 @@
-"""MaskIoU head: how good each predicted mask is (Mask Scoring R-CNN, sections 3.2 and 3.3).
+"""MaskIoU head: the quality of each predicted mask (Mask Scoring R-CNN, sections 3.2 and 3.3).
 
 Section 3.2, the network and the score: ``s_mask = s_cls * s_iou``, where the head regresses
 ``s_iou`` from the features of the ROI and its predicted mask (``ROIMaskIoUHead``, ``select_iou``,
-``mask_score``). Section 3.3, the training: the target is the IoU of that mask, binarized, with the
-whole instance (``mask_iou_target``), the loss is L2 (``mask_iou_loss``).
+``mask_score``). Section 3.3, training: the target is the IoU of the binarized mask with the whole
+instance (``mask_iou_target``), and the loss is L2 (``mask_iou_loss``).
 
-Letters: R ROIs of the batch, K classes with background, C channels, P pooled side, M mask side.
+Shapes: R ROIs of the batch, K classes with background, C channels, P pooled size, M mask size.
 """
 
 import torch
@@ -22,13 +22,14 @@ FC_CHANNELS = 1024
 
 
 class MaskIoUFeatureExtractor(nn.Module):
-    """Four convolutions, the last with stride 2, and two linear layers.
+    """Apply four convolutions, the last with stride 2, and two linear layers.
 
     Args:
-        in_channels: C of the ROI features.
-        roi_side: P of the ROI features.
-        norm: norm of each convolution, if any. The linear layers have none: normalised features
-            are so long that the regression of the IoU swings at usual learning rates.
+        in_channels: number of channels C of the ROI features.
+        roi_side: size P of the ROI features.
+        norm: normalization layer of each convolution, if any. The linear layers have none:
+            normalized features have so large a norm that the IoU regression oscillates at usual
+            learning rates.
     """
 
     def __init__(self, in_channels: int, roi_side: int, *, norm: NormMaker | None = None) -> None:
@@ -42,9 +43,9 @@ class MaskIoUFeatureExtractor(nn.Module):
         self.out_channels = FC_CHANNELS
 
     def forward(self, roi_features: Tensor, masks: Tensor) -> Tensor:
-        """Return the features ``[R, 1024]`` of masks ``[R, M, M]`` on ``[R, C, P, P]``.
+        """Return features ``[R, 1024]`` of ROI features ``[R, C, P, P]`` and masks ``[R, M, M]``.
 
-        The soft masks are max-pooled to the size of the ROI features, M / P at a time.
+        The soft masks are max-pooled to P with kernel size and stride M / P.
         """
         pooling = masks.shape[-1] // roi_features.shape[-1]
         pooled = F.max_pool2d(masks[:, None], kernel_size=pooling, stride=pooling)
@@ -56,7 +57,7 @@ class MaskIoUFeatureExtractor(nn.Module):
 
 
 class MaskIoUPredictor(nn.Module):
-    """The predicted IoU for each class: a linear output, not clamped."""
+    """Predict the IoU for each class, without clamping it to [0, 1]."""
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()
@@ -70,7 +71,7 @@ class MaskIoUPredictor(nn.Module):
 
 
 class ROIMaskIoUHead(nn.Module):
-    """Predicts the IoU of a mask with the instance that it stands for."""
+    """Predict the IoU of each mask with its ground-truth instance."""
 
     def __init__(self, feature_extractor: nn.Module, predictor: nn.Module) -> None:
         super().__init__()
@@ -81,18 +82,18 @@ class ROIMaskIoUHead(nn.Module):
         """Return the predicted IoU ``[R, K]`` for each class.
 
         Args:
-            roi_features: ``[R, C, P, P]`` of the mask head's pooler.
-            masks: probabilities ``[R, M, M]`` of the class of each ROI.
+            roi_features: output ``[R, C, P, P]`` of the mask head's pooler.
+            masks: probabilities ``[R, M, M]``, the mask of each ROI's class.
         """
         return full_precision(self.predictor(self.feature_extractor(roi_features, masks)))
 
 
 def select_iou(pred_ious: Tensor, labels: Tensor) -> Tensor:
-    """Return ``s_iou`` ``[R]``: of the predictions ``[R, K]`` those of the labels (section 3.2).
+    """Return ``s_iou`` ``[R]``, the predicted IoU of each ROI's class (section 3.2).
 
     Args:
         pred_ious: ``[R, K]``, output of the head.
-        labels: int64 ``[R]``: class of the ground truth in training, predicted class in inference.
+        labels: int64 ``[R]``, the ground-truth class in training, the predicted class at inference.
     """
     return pred_ious.gather(1, labels[:, None])[:, 0]
 
@@ -101,8 +102,8 @@ def mask_score(scores: Tensor, mask_ious: Tensor) -> Tensor:
     """Return the mask score ``s_mask = s_cls * s_iou`` (section 3.2).
 
     Args:
-        scores: ``s_cls`` ``[R]``, class scores of the box head.
-        mask_ious: ``s_iou`` ``[R]``, predicted IoUs of the same classes (``select_iou``).
+        scores: ``s_cls`` ``[R]``, the class scores of the box head.
+        mask_ious: ``s_iou`` ``[R]``, the predicted IoUs of the same classes (``select_iou``).
     """
     return scores * mask_ious
 
@@ -113,13 +114,13 @@ def mask_iou_target(logits: Tensor, gt: MaskTargets) -> Tensor:
 
     ``target = overlap / (|prediction| + whole - overlap)``, ``whole = |gt| / visible fraction``.
 
-    The overlap is counted inside the ROI. The instance's area is that inside the ROI divided by
-    the visible fraction, so what lies outside of the ROI counts against the mask. An instance
-    without area gets 0, which the loss leaves out.
+    The overlap is counted inside the ROI. The area of the whole instance is its area inside the
+    ROI divided by the visible fraction, so the part outside the ROI lowers the IoU. The target of
+    an instance without area is 0, which the loss ignores.
 
     Args:
-        logits: ``[R, M, M]`` of the class of each ROI.
-        gt: the targets of the same ROIs.
+        logits: ``[R, M, M]``, the mask of each ROI's class.
+        gt: the mask targets of the same ROIs.
     """
     predicted = (logits > 0).float()  # probability > 0.5
     overlap = (predicted * gt.masks).sum(dim=(1, 2))
@@ -131,12 +132,12 @@ def mask_iou_target(logits: Tensor, gt: MaskTargets) -> Tensor:
 def mask_iou_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """Return the mean of ``0.5 * (s_iou - target)^2`` where the target is above 0 (section 3.3).
 
-    A mask that misses its object entirely (target 0) is left out, as in the original. Without any
-    sample left the loss is 0, with a gradient of 0.
+    As in the original, masks that miss their object entirely (target 0) are ignored. If no sample
+    is left, the loss is 0 with a zero gradient.
 
     Args:
-        prediction: ``[R]``, predicted IoU of the class of the ground truth (``select_iou``).
-        target: ``[R]``, true IoU (``mask_iou_target``).
+        prediction: predicted IoU ``[R]`` of the ground-truth class (``select_iou``).
+        target: true IoU ``[R]`` (``mask_iou_target``).
 
     Raises:
         ValueError: the shapes differ.
@@ -151,7 +152,7 @@ def mask_iou_loss(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def build_maskiou_head(cfg: CfgNode, in_channels: int, roi_side: int) -> ROIMaskIoUHead:
-    """Build the MaskIoU head over ROI features ``[R, in_channels, roi_side, roi_side]``."""
+    """Build the MaskIoU head for ROI features ``[R, in_channels, roi_side, roi_side]``."""
     norm = make_group_norm(cfg) if cfg.MODEL.ROI_MASK_HEAD.USE_GN else None
     extractor = MaskIoUFeatureExtractor(in_channels, roi_side, norm=norm)
     predictor = MaskIoUPredictor(extractor.out_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES)

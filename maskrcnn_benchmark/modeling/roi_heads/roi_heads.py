@@ -1,4 +1,4 @@
-"""The ROI heads together: boxes, masks, and the quality of the masks."""
+"""The combined ROI heads: boxes, masks and mask quality."""
 
 from collections.abc import Sequence
 
@@ -39,15 +39,15 @@ from maskrcnn_benchmark.structures.mask_paste import Masker, make_masker
 
 
 class CombinedROIHeads(nn.Module):
-    """Box head, and if the model has them mask head and MaskIoU head.
+    """Box head with optional mask head and MaskIoU head.
 
     Args:
-        box: classes and boxes.
-        mask: masks, if the model predicts any.
-        maskiou: quality of the masks; needs ``mask``.
-        sampler: draws the proposals to train on.
-        maskiou_loss_weight: factor of ``loss_maskiou``.
-        masker: pastes the predicted masks into the image, if the model is to do that.
+        box: the box head.
+        mask: the mask head, if any.
+        maskiou: the MaskIoU head, if any; requires ``mask``.
+        sampler: samples the proposals for training.
+        maskiou_loss_weight: weight of ``loss_maskiou``.
+        masker: pastes the predicted masks into the image; None to return them unpasted.
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class CombinedROIHeads(nn.Module):
         """Return the losses of all heads.
 
         Args:
-            features: ``[N, C, H, W]`` of each level.
-            proposals: of each of the N images.
-            targets: ground truth of each image, with ``labels`` and, for masks, ``masks``;
-                instances without a mask are left out of the losses of masks.
+            features: feature map ``[N, C, H, W]`` of each level.
+            proposals: proposals of each of the N images.
+            targets: ground truth of each image, with ``labels`` and, for the mask losses,
+                ``masks``; these losses ignore instances without a mask.
         """
         sampled = self.sampler(proposals, targets)
         box_output = self.box(features, sampled.boxes)
@@ -102,8 +102,8 @@ class CombinedROIHeads(nn.Module):
         gt = build_mask_targets(positives, logits.shape[-1])
         losses = {"loss_mask": mask_loss(logits, gt.masks)}
         if self.maskiou is not None:
-            # neither the masks nor the features are detached: the quality of a mask teaches the
-            # mask head and the backbone too, as in the original
+            # neither masks nor features are detached: the MaskIoU loss also trains the mask head
+            # and the backbone, as in the original
             pred_ious = self.maskiou(output.roi_features, logits.sigmoid())
             target = mask_iou_target(logits.detach(), gt)
             loss = mask_iou_loss(select_iou(pred_ious, labels), target)
@@ -113,8 +113,8 @@ class CombinedROIHeads(nn.Module):
     def predict(self, features: Sequence[Tensor], proposals: Sequence[BoxList]) -> list[BoxList]:
         """Return the detections of each image.
 
-        They have ``scores`` and ``labels``; with a mask head ``mask``, the probabilities
-        ``[N, 1, M, M]`` (``[N, 1, H, W]`` where the model pastes them); with a MaskIoU head
+        Their fields are ``scores`` and ``labels``; with a mask head ``mask``, the probabilities
+        ``[N, 1, M, M]`` (``[N, 1, H, W]`` if the model pastes them); with a MaskIoU head also
         ``mask_ious`` and ``mask_scores = scores * mask_ious``.
         """
         detections = self.box.detections(self.box(features, proposals), proposals)
@@ -140,11 +140,11 @@ class CombinedROIHeads(nn.Module):
 
 
 def build_roi_heads(cfg: CfgNode, in_channels: int, paste_masks: bool) -> CombinedROIHeads:
-    """Build the heads that the config asks for over feature maps of ``in_channels``.
+    """Build the ROI heads that the config enables.
 
     Args:
         cfg: the config.
-        in_channels: see above.
+        in_channels: number of channels of the feature maps.
         paste_masks: see ``build_detection_model``.
     """
     options = cfg.MODEL.ROI_HEADS

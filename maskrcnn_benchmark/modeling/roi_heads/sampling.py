@@ -1,4 +1,4 @@
-"""Match proposals with ground truth, once, and draw those that the ROI heads are trained on."""
+"""Match proposals with ground truth and sample those that train the ROI heads."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ Sampler = Callable[[Sequence[Tensor]], tuple[list[Tensor], list[Tensor]]]
 
 @dataclass(frozen=True)
 class SampledProposals:
-    """Proposals of N images with what they were matched with.
+    """Proposals of N images with their matched ground truth.
 
     Attributes:
-        boxes: proposals of each image, R_i boxes without fields.
-        labels: int64 ``[R_i]`` of each image: class of the ground truth, 0 for background.
-        matched_gt: int64 ``[R_i]`` of each image: index into its ground truth, 0 for background.
-        ground_truth: of each image, G_i instances with all their fields (``labels``, ``masks``).
+        boxes: R_i proposals of each image, without fields.
+        labels: int64 ``[R_i]`` for each image, the matched class, 0 for background.
+        matched_gt: int64 ``[R_i]`` for each image, the index of the matched ground truth, 0 for
+            background.
+        ground_truth: G_i instances of each image with all fields (``labels``, ``masks``).
     """
 
     boxes: list[BoxList]
@@ -33,7 +34,7 @@ class SampledProposals:
 
     @property
     def gt_boxes(self) -> list[Tensor]:
-        """Corners ``[R_i, 4]`` of the matched boxes; in an image without any, the proposals."""
+        """Return the matched boxes ``[R_i, 4]`` of each image; without any, its proposals."""
         return [
             gt.bbox[matched] if len(gt) else boxes.bbox
             for boxes, matched, gt in zip(
@@ -42,7 +43,7 @@ class SampledProposals:
         ]
 
     def __getitem__(self, chosen: Sequence[Tensor]) -> SampledProposals:
-        """Return the chosen rows (indices or bool) of each image."""
+        """Select proposals of each image by indices or a bool mask."""
         return SampledProposals(
             [b[c] for b, c in zip(self.boxes, chosen, strict=True)],
             [label[c] for label, c in zip(self.labels, chosen, strict=True)],
@@ -56,7 +57,7 @@ class SampledProposals:
 
 
 def append_gt_boxes(proposals: Sequence[BoxList], targets: Sequence[BoxList]) -> list[BoxList]:
-    """Add the ground truth to the proposals, so that there are positives from the start on."""
+    """Append the ground truth to the proposals, so that there are positives from the start."""
     return [
         BoxList(torch.cat([p.bbox, t.bbox.to(p.bbox.dtype)]), p.size, pixel_offset=p.pixel_offset)
         for p, t in zip(proposals, targets, strict=True)
@@ -64,11 +65,11 @@ def append_gt_boxes(proposals: Sequence[BoxList], targets: Sequence[BoxList]) ->
 
 
 class ProposalSampler:
-    """Append the ground truth, match, sample.
+    """Append the ground truth to the proposals, match them, and sample a subset.
 
     Args:
         matcher: matches proposals with ground truth by IoU.
-        sampler: draws positives and negatives; an argument so that a fixed draw can be put in.
+        sampler: draws positives and negatives.
     """
 
     def __init__(self, matcher: Matcher, sampler: Sampler) -> None:
@@ -76,7 +77,7 @@ class ProposalSampler:
         self.sampler = sampler
 
     def match(self, proposals: Sequence[BoxList], targets: Sequence[BoxList]) -> SampledProposals:
-        """Match all proposals; the labels of those between the thresholds are -1."""
+        """Match all proposals; those between the thresholds get the label -1."""
         labels, matched_gt = [], []
         for boxes, target in zip(proposals, targets, strict=True):
             matches = self.matcher.match_boxes(target.bbox, boxes.bbox, boxes.pixel_offset)
@@ -94,7 +95,7 @@ class ProposalSampler:
     def __call__(
         self, proposals: Sequence[BoxList], targets: Sequence[BoxList]
     ) -> SampledProposals:
-        """Return the drawn proposals, positive and negative mixed, in the proposals' order."""
+        """Return the sampled proposals, positive and negative, in their original order."""
         matched = self.match(append_gt_boxes(proposals, targets), targets)
         positives, negatives = self.sampler(matched.labels)
         return matched[

@@ -1,4 +1,4 @@
-"""Anchors: the boxes that the RPN scores and refines."""
+"""Anchors, the boxes that the RPN scores and refines."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,20 +7,21 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-# Where the anchors of a cell lie and what they are made of:
-# legacy: inclusive boxes about the cell's centre, sides rounded at the size of the stride;
-# centred: continuous boxes about the cell's corner, not rounded (detectron2, mmdetection);
-# torchvision: the same with whole-pixel corners, a level's stride being that of its feature map
+# Position and rounding of the anchors of a cell:
+# legacy: inclusive boxes around the cell center, with sides rounded at the size of the stride;
+# centred: continuous boxes around the cell corner, not rounded (detectron2, mmdetection);
+# torchvision: as centred, with integer corners and the stride computed from the feature map size
 ANCHOR_RULES = ("legacy", "centred", "torchvision")
 
 
 def generate_cell_anchors(
     stride: int, sizes: Sequence[float], aspect_ratios: Sequence[float]
 ) -> Tensor:
-    """Return the anchors ``[A, 4]`` of the cell at the origin, aspect ratio slowest, size fastest.
+    """Return the anchors ``[A, 4]`` of the cell at the origin, ordered by aspect ratio, then size.
 
-    A square of the stride is given each ratio height / width with whole-pixel sides, which are
-    then scaled: trained weights depend on that rounding (the legacy of Faster R-CNN).
+    A square with the side of the stride is reshaped to each ratio height / width, its sides are
+    rounded to integers, and then scaled. Trained weights depend on this rounding, which comes from
+    the original Faster R-CNN.
     """
     ratios = np.asarray(aspect_ratios, dtype=np.float64)
     widths = np.round(np.sqrt(stride * stride / ratios))
@@ -33,9 +34,9 @@ def generate_cell_anchors(
 
 
 def generate_centred_anchors(sizes: Sequence[float], aspect_ratios: Sequence[float]) -> Tensor:
-    """Return the anchors ``[A, 4]`` about the origin, aspect ratio slowest, size fastest.
+    """Return the anchors ``[A, 4]`` around the origin, ordered by aspect ratio, then size.
 
-    Boxes are continuous; an anchor of any ratio has the area ``size ** 2``.
+    Boxes are continuous; the area is ``size ** 2`` for every aspect ratio.
     """
     ratios = torch.tensor(aspect_ratios, dtype=torch.float32)[:, None]
     sides = torch.tensor(sizes, dtype=torch.float32)[None]
@@ -44,7 +45,7 @@ def generate_centred_anchors(sizes: Sequence[float], aspect_ratios: Sequence[flo
 
 
 class _BufferList(nn.Module):
-    """Buffers numbered from 0; the names belong to the format of checkpoints."""
+    """Buffers named 0, 1, ...; the names are part of the checkpoint format."""
 
     def __init__(self, buffers: Sequence[Tensor]) -> None:
         super().__init__()
@@ -56,18 +57,18 @@ class _BufferList(nn.Module):
 
 
 class AnchorGenerator(nn.Module):
-    """Anchors of all levels.
+    """Generate the anchors of all levels.
 
     Args:
-        sizes: anchor sides in pixels: one a level, or all of them on a single level.
-        aspect_ratios: heights / widths.
+        sizes: anchor sizes in pixels, one per level or all for a single level.
+        aspect_ratios: ratios height / width.
         anchor_strides: stride in pixels of each level.
-        straddle_thresh: pixels by which an anchor may reach out of the image and still be trained;
-            below 0 there is no limit.
+        straddle_thresh: pixels by which an anchor may extend beyond the image and still be trained;
+            no limit if it is negative.
         rule: one of ``ANCHOR_RULES``.
 
     Raises:
-        ValueError: the numbers of sizes and strides do not fit, or the rule is unknown.
+        ValueError: the numbers of sizes and strides differ, or the rule is unknown.
     """
 
     def __init__(
@@ -108,11 +109,11 @@ class AnchorGenerator(nn.Module):
         return anchors.round() if self.rule == "torchvision" else anchors
 
     def num_anchors_per_location(self) -> list[int]:
-        """Return the number of anchors of a cell, for each level."""
+        """Return the number of anchors per cell of each level."""
         return [len(cell) for cell in self.cell_anchors]
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return the anchors ``[H * W * A, 4]`` of each level ``[N, C, H, W]``: y, x, anchor."""
+        """Return the anchors ``[H * W * A, 4]`` of each level ``[N, C, H, W]``, ordered y, x, A."""
         if len(features) != len(self.strides):
             raise ValueError(
                 f"MODEL.RPN: {len(self.strides)} ANCHOR_STRIDE for {len(features)} feature maps"
@@ -125,10 +126,10 @@ class AnchorGenerator(nn.Module):
         ]
 
     def _steps(self, feature: Tensor, stride: int, image_size: tuple[int, int]) -> tuple[int, int]:
-        """Return the pixels between two rows and between two columns of anchors."""
+        """Return the vertical and the horizontal distance between anchors in pixels."""
         if self.rule != "torchvision":
             return stride, stride
-        # the level that is added to the pyramid rounds its size up, so its steps are below 64
+        # the size of the level that FPN adds is rounded up, so its steps may be below 64
         return image_size[0] // feature.shape[-2], image_size[1] // feature.shape[-1]
 
     @staticmethod
@@ -142,7 +143,7 @@ class AnchorGenerator(nn.Module):
         return (shifts + cell).reshape(-1, 4)
 
     def visibility(self, anchors: Tensor, image_size: tuple[int, int]) -> Tensor:
-        """Tell (bool ``[K]``) which anchors ``[K, 4]`` are trained in an image.
+        """Return which anchors ``[K, 4]`` are trained in an image, bool ``[K]``.
 
         Args:
             anchors: corners in pixels.
@@ -157,7 +158,7 @@ class AnchorGenerator(nn.Module):
 
 
 def make_anchor_generator(cfg: CfgNode) -> AnchorGenerator:
-    """Build the anchors of ``MODEL.RPN``."""
+    """Build the anchor generator of ``MODEL.RPN``."""
     options = cfg.MODEL.RPN
     return AnchorGenerator(
         options.ANCHOR_SIZES,

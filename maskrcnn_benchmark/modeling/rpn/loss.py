@@ -14,18 +14,18 @@ from maskrcnn_benchmark.modeling.matcher import Matcher
 def anchor_targets(
     anchors: Tensor, visible: Tensor, gt_boxes: Tensor, *, matcher: Matcher, box_coder: BoxCoder
 ) -> tuple[Tensor, Tensor]:
-    """Return what the RPN should say of each anchor of one image.
+    """Return the RPN targets of one image.
 
     Args:
         anchors: corners ``[K, 4]``.
-        visible: bool ``[K]``; the others are not trained.
-        gt_boxes: corners ``[G, 4]``, G may be 0.
+        visible: bool ``[K]``, the anchors to train; the others are ignored.
+        gt_boxes: corners ``[G, 4]``; G may be 0.
         matcher: matches anchors with ground truth.
-        box_coder: encodes the offsets; anchors and ground truth are in its convention.
+        box_coder: encodes the offsets; anchors and ground truth use its box convention.
 
     Returns:
-        Labels ``[K]`` (1 object, 0 background, -1 ignored) and offsets ``[K, 4]``, which mean
-        something where the label is 1.
+        Labels ``[K]`` (1 object, 0 background, -1 ignored) and offsets ``[K, 4]``, which are
+        meaningful only for label 1.
     """
     matches = matcher.match_boxes(gt_boxes, anchors, box_coder.pixel_offset)
     labels = (matches >= 0).float()
@@ -42,17 +42,17 @@ def rpn_losses(
     targets: Tensor,
     sampled: tuple[Sequence[Tensor], Sequence[Tensor]],
 ) -> tuple[Tensor, Tensor]:
-    """Return the losses of objectness and of the boxes.
+    """Return the objectness loss and the box loss.
 
-    Both are sums over the sampled anchors of the batch divided by their number: binary
-    cross-entropy, and smooth L1 with beta 1/9 over the positive ones.
+    These are binary cross-entropy over the sampled anchors, and smooth L1 (beta 1/9) over the
+    positive ones; both are sums divided by the number of sampled anchors in the batch.
 
     Args:
         objectness: logits ``[N * K]``.
         deltas: offsets ``[N * K, 4]``.
-        labels: ``[N * K]``.
-        targets: offsets ``[N * K, 4]``.
-        sampled: drawn positives and drawn negatives of each image, bool ``[K]``.
+        labels: labels ``[N * K]`` of ``anchor_targets``.
+        targets: target offsets ``[N * K, 4]``.
+        sampled: the sampled positives and the sampled negatives, bool ``[K]`` for each image.
     """
     positive = torch.cat(list(sampled[0])).nonzero().flatten()
     drawn = torch.cat([positive, torch.cat(list(sampled[1])).nonzero().flatten()])

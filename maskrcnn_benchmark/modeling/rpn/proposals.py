@@ -1,6 +1,6 @@
-"""From the RPN's output to proposals.
+"""Select proposals from the output of the RPN.
 
-Letters: N images, L levels, A anchors of a cell, K anchors of a level or of all levels.
+Shapes: N images, L levels, A anchors per cell, K anchors of one level or of all levels.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.box_ops import box_sizes, clip_boxes
 from maskrcnn_benchmark.structures.fields import OBJECTNESS
 
-_NO_SCORE = -1.0  # of an anchor whose objectness is NaN
+_NO_SCORE = -1.0  # score of an anchor whose objectness is NaN
 
 
 @dataclass(frozen=True)
 class RPNOutput:
-    """What the RPN says of each anchor.
+    """Output of the RPN for each anchor.
 
     Attributes:
         objectness: logits ``[N, A, H, W]`` of each level.
-        deltas: offsets ``[N, 4A, H, W]`` of each level, channel ``4 a + k``.
-        anchors: corners ``[H * W * A, 4]`` of each level, the same for all images.
+        deltas: offsets ``[N, 4A, H, W]`` of each level; offset k of anchor a is channel ``4a + k``.
+        anchors: corners ``[H * W * A, 4]`` of each level, shared by all images.
     """
 
     objectness: list[Tensor]
@@ -33,24 +33,24 @@ class RPNOutput:
     anchors: list[Tensor]
 
     def flat_objectness(self) -> list[Tensor]:
-        """Return logits ``[N, H * W * A]`` of each level in the order of the anchors."""
+        """Return the logits ``[N, H * W * A]`` of each level in anchor order."""
         return [o.permute(0, 2, 3, 1).flatten(1) for o in self.objectness]
 
     def flat_deltas(self) -> list[Tensor]:
-        """Return offsets ``[N, H * W * A, 4]`` of each level in the order of the anchors."""
+        """Return the offsets ``[N, H * W * A, 4]`` of each level in anchor order."""
         return [d.unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2).flatten(1, 3) for d in self.deltas]
 
 
 @dataclass(frozen=True)
 class ProposalLimits:
-    """How many proposals survive.
+    """Limits on the number of proposals.
 
     Attributes:
-        pre_nms_top_n: the best of each level and image that enter NMS.
-        post_nms_top_n: the best of each level and image that leave it.
-        fpn_post_nms_top_n: the best over all levels (not applied to a single level).
-        per_batch: whether the last number counts over the whole batch, as the original's training
-            does, or for each image.
+        pre_nms_top_n: maximum number per level and image before NMS.
+        post_nms_top_n: maximum number per level and image after NMS.
+        fpn_post_nms_top_n: maximum number over all levels; unused if there is one level.
+        per_batch: whether ``fpn_post_nms_top_n`` applies to the whole batch, as in the training of
+            the original, or to each image.
     """
 
     pre_nms_top_n: int
@@ -69,19 +69,19 @@ def select_proposals(
     nms_thresh: float,
     min_size: float,
 ) -> list[BoxList]:
-    """Decode the best anchors, drop small and overlapping boxes, keep the best of all levels.
+    """Decode the best anchors, drop small and overlapping boxes, and keep the best of all levels.
 
     Args:
         output: see ``RPNOutput``.
         image_sizes: ``(height, width)`` of each image before padding.
         limits: see ``ProposalLimits``.
-        box_coder: decodes the offsets; anchors and proposals are in its convention.
-        nms_thresh: boxes of one level that overlap by more are suppressed.
-        min_size: boxes (clipped to the image) with a smaller side in pixels are dropped.
+        box_coder: decodes the offsets; anchors and proposals use its box convention.
+        nms_thresh: IoU threshold of the NMS within a level.
+        min_size: boxes with a smaller side in pixels, after clipping to the image, are dropped.
 
     Returns:
-        Proposals of each image with field ``objectness``: by score at inference over several
-        levels, else level by level.
+        Proposals of each image with the field ``objectness``; sorted by score if the limit over
+        several levels applies to each image, else grouped by level.
     """
     levels = list(zip(output.flat_objectness(), output.flat_deltas(), output.anchors, strict=True))
     candidates = [_decode_best(*level, limits.pre_nms_top_n, box_coder) for level in levels]
@@ -92,7 +92,7 @@ def select_proposals(
     clipped = [clip_boxes(b, size, offset) for b, size in zip(decoded, sizes, strict=True)]
     boxes = torch.stack(clipped)
     widths, heights = box_sizes(boxes, offset)
-    large = (widths >= min_size) & (heights >= min_size)  # boxes of NaN are not
+    large = (widths >= min_size) & (heights >= min_size)  # False for NaN
     large = (large & (scores > _NO_SCORE)).flatten().nonzero().flatten()
     groups = _groups([s.shape[1] for _, s in candidates], len(sizes), device=boxes.device)
     per_image = boxes.shape[1]
@@ -123,8 +123,8 @@ def select_proposals(
 def _decode_best(
     objectness: Tensor, deltas: Tensor, anchors: Tensor, top_n: int, box_coder: BoxCoder
 ) -> tuple[Tensor, Tensor]:
-    """Return boxes ``[N, k, 4]`` and scores ``[N, k]`` of the best k anchors, by score."""
-    scores = objectness.sigmoid().nan_to_num(nan=_NO_SCORE)  # NaN would come first
+    """Return boxes ``[N, k, 4]`` and scores ``[N, k]`` of the k best anchors, sorted by score."""
+    scores = objectness.sigmoid().nan_to_num(nan=_NO_SCORE)  # NaN would sort first
     scores, order = scores.topk(min(top_n, objectness.shape[1]), dim=1)
     chosen = deltas.gather(1, order[..., None].expand(-1, -1, 4))
     boxes = box_coder.decode(chosen.reshape(-1, 4), anchors[order].reshape(-1, 4))
@@ -132,7 +132,7 @@ def _decode_best(
 
 
 def _groups(counts: list[int], num_images: int, *, device: torch.device) -> Tensor:
-    """Return a number [N * K] for each level of each image, whose levels have ``counts`` boxes."""
+    """Return the group index ``[N * K]`` of each box; ``counts`` are the boxes per level."""
     sizes = torch.tensor(counts * num_images, device=device)
     return torch.arange(len(sizes), device=device).repeat_interleave(
         sizes, output_size=sum(counts) * num_images
@@ -140,7 +140,7 @@ def _groups(counts: list[int], num_images: int, *, device: torch.device) -> Tens
 
 
 def _best_of_batch(proposals: list[BoxList], top_n: int) -> list[BoxList]:
-    """Keep the best ``top_n`` over all images, in their order."""
+    """Keep the ``top_n`` best proposals of the batch, in their original order."""
     counts = [len(p) for p in proposals]
     scores = torch.cat([p.get_field(OBJECTNESS) for p in proposals])
     best = scores.topk(min(top_n, len(scores))).indices
@@ -150,6 +150,6 @@ def _best_of_batch(proposals: list[BoxList], top_n: int) -> list[BoxList]:
 
 
 def _best_of_image(proposals: BoxList, top_n: int) -> BoxList:
-    """Keep the best ``top_n``, by score."""
+    """Keep the ``top_n`` best proposals, sorted by score."""
     scores = proposals.get_field(OBJECTNESS)
     return proposals[scores.topk(min(top_n, len(scores))).indices]

@@ -26,7 +26,7 @@ Sampler = Callable[[Sequence[Tensor]], tuple[list[Tensor], list[Tensor]]]
 
 
 class RPNHead(nn.Module):
-    """A 3x3 convolution, then objectness and box offsets by 1x1, the same on all levels."""
+    """Apply a 3x3 convolution and 1x1 convolutions for objectness and offsets to all levels."""
 
     def __init__(self, in_channels: int, num_anchors: int) -> None:
         super().__init__()
@@ -38,24 +38,24 @@ class RPNHead(nn.Module):
             nn.init.zeros_(layer.get_parameter("bias"))
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Return logits ``[N, A, H, W]`` and offsets ``[N, 4A, H, W]`` of each level."""
+        """Return the logits ``[N, A, H, W]`` and offsets ``[N, 4A, H, W]`` of each level."""
         hidden = [F.relu(self.conv(feature)) for feature in features]
         return [self.cls_logits(h) for h in hidden], [self.bbox_pred(h) for h in hidden]
 
 
 class RPN(nn.Module):
-    """Scores anchors and selects proposals.
+    """Score anchors and select proposals.
 
     Args:
         head: see ``RPNHead``.
-        anchor_generator: makes the anchors.
+        anchor_generator: generates the anchors.
         matcher: matches anchors with ground truth for the losses.
-        sampler: draws the anchors that the losses see.
-        train_limits: numbers of proposals in training.
-        test_limits: numbers of proposals at inference.
+        sampler: samples the anchors for the losses.
+        train_limits: limits on the proposals in training.
+        test_limits: limits on the proposals at inference.
         nms_thresh: see ``select_proposals``.
         min_size: see ``select_proposals``.
-        box_coder: encodes and decodes offsets, in the convention of the boxes (``box_ops``).
+        box_coder: encodes and decodes offsets in the box convention of the model (``box_ops``).
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class RPN(nn.Module):
         self.min_size = min_size
 
     def forward(self, features: Sequence[Tensor]) -> RPNOutput:
-        """Score the anchors of the levels ``[N, C, H, W]``."""
+        """Score the anchors of feature maps ``[N, C, H, W]``, one per level."""
         objectness, deltas = self.head(features)
         return RPNOutput(
             [full_precision(o) for o in objectness],
@@ -104,17 +104,17 @@ class RPN(nn.Module):
         )
 
     def train_proposals(self, images: ImageList, output: RPNOutput) -> list[BoxList]:
-        """Return the proposals of each image in the numbers of training."""
+        """Return the proposals of each image under the limits of training."""
         return self._select(output, images.image_sizes, self.train_limits)
 
     def predict(self, images: ImageList, output: RPNOutput) -> list[BoxList]:
-        """Return the proposals of each image in the numbers of inference."""
+        """Return the proposals of each image under the limits of inference."""
         return self._select(output, images.image_sizes, self.test_limits)
 
     def losses(
         self, images: ImageList, output: RPNOutput, targets: Sequence[BoxList]
     ) -> dict[str, Tensor]:
-        """Return ``loss_objectness`` and ``loss_rpn_box_reg`` (``rpn_losses``)."""
+        """Return ``loss_objectness`` and ``loss_rpn_box_reg``, see ``rpn_losses``."""
         anchors = torch.cat(output.anchors)
         labels, offsets = [], []
         for image_size, target in zip(images.image_sizes, targets, strict=True):
@@ -139,13 +139,13 @@ class RPN(nn.Module):
 
 @RPN_HEADS.register("SingleConvRPNHead")
 def build_rpn_head(cfg: CfgNode, in_channels: int, num_anchors: int) -> RPNHead:
-    """Build the head over feature maps of ``in_channels``."""
+    """Build the head for feature maps with ``in_channels`` channels."""
     del cfg
     return RPNHead(in_channels, num_anchors)
 
 
 def check_rpn(cfg: CfgNode) -> Iterator[str]:
-    """Yield what is wrong with ``MODEL.RPN``."""
+    """Yield the problems of ``MODEL.RPN``."""
     rpn = cfg.MODEL.RPN
     yield from RPN_HEADS.check(cfg)
     if rpn.ANCHOR_RULE not in ANCHOR_RULES:
@@ -159,7 +159,7 @@ def check_rpn(cfg: CfgNode) -> Iterator[str]:
     if rpn.USE_FPN and len(strides) != len(sizes):
         yield (
             f"MODEL.RPN.ANCHOR_STRIDE has {len(strides)} levels and MODEL.RPN.ANCHOR_SIZES "
-            f"{len(sizes)}; FPN needs one size for each stride, as (4, 8, 16, 32, 64) and "
+            f"{len(sizes)}; FPN needs one size per stride, such as (4, 8, 16, 32, 64) and "
             "(32, 64, 128, 256, 512)"
         )
     if min(strides, default=0) <= 0 or min(sizes, default=0) <= 0:
@@ -167,7 +167,7 @@ def check_rpn(cfg: CfgNode) -> Iterator[str]:
 
 
 def build_rpn(cfg: CfgNode, in_channels: int) -> RPN:
-    """Build ``MODEL.RPN`` over feature maps of ``in_channels``."""
+    """Build ``MODEL.RPN`` for feature maps with ``in_channels`` channels."""
     options = cfg.MODEL.RPN
     anchors = make_anchor_generator(cfg)
     counts = set(anchors.num_anchors_per_location())

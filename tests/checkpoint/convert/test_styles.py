@@ -111,7 +111,9 @@ def test_own_statistics_and_swapped_channels():
     assert not inputs["TO_BGR255"]
     assert inputs["PIXEL_MEAN"] == pytest.approx([90 / 255, 116.28 / 255, 123.675 / 255])
     assert inputs["PIXEL_STD"] == pytest.approx([57.375 / 255, 57.12 / 255, 58.395 / 255])
-    assert conversion.assumed.startswith("style its own, told by the file: RGB of 0 to 255, mean 9")
+    assert conversion.assumed.startswith(
+        "style its own, read from the file: RGB of 0 to 255, mean 9"
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_own_statistics_and_swapped_channels():
 )
 def test_where_the_file_does_not_tell_the_style_has_to_be_given(meta):
     state, _ = synthetic("mmdetection", 50)
-    with pytest.raises(ValueError, match="does not tell how its images .* give --style, one of"):
+    with pytest.raises(ValueError, match="does not state how its images .* pass --style, one of"):
         convert_detector(state, meta=meta)
     found = convert_detector(state, Options("pytorch"), meta=meta)
     assert found.assumed.startswith("style pytorch, as given: RGB of 0 to 255, mean 123.675, ")
@@ -149,7 +151,7 @@ def test_detectron2s_buffers_tell_the_style():
             "pixel_std": torch.tensor(style.pixels.std)[:, None, None],
         }
         conversion = convert_detector(state | buffers)
-        assert conversion.assumed.startswith(f"style {name}, told by the file: {style}; R-50-FPN")
+        assert conversion.assumed.startswith(f"style {name}, read from the file: {style}; R-50-FPN")
         assert conversion.settings["MODEL"]["RESNETS"]["STRIDE_IN_1X1"] is style.stride_in_1x1
 
 

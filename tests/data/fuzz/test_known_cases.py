@@ -159,11 +159,11 @@ REFUSED = {
     ),
     "text of bytes": (
         set_first(segmentation={"size": [40, 60], "counts": f"b'{RLE['counts']}'"}),
-        "id 1: .*Python's text of bytes",
+        "id 1: .*the repr of bytes",
     ),
     "a crowd of swapped size": (
         set_first(iscrowd=1, segmentation={"size": [60, 40], "counts": [0, 2400]}),
-        r"id 1: RLE needs the size \[40, 60\]",
+        r"id 1: RLE size must be \[40, 60\]",
     ),
     "a vertex far outside": (
         set_first(segmentation=[[208543216.0, 352186880.0, 4, 5, 6, 7]]),

@@ -65,9 +65,9 @@ def test_thin_widths():
 
 
 def test_errors_name_the_key():
-    with pytest.raises(ValueError, match="CONV_BODY is 'R-49-FPN', .* known are R-"):
+    with pytest.raises(ValueError, match="CONV_BODY is 'R-49-FPN', .* known: R-"):
         build_detection_model(
             load_config("e2e_ms_rcnn_R_50_FPN_1x.yaml", ["MODEL.BACKBONE.CONV_BODY", "R-49-FPN"])
         )
-    with pytest.raises(ValueError, match="GROUP_NORM: 48 channels do not divide"):
+    with pytest.raises(ValueError, match="GROUP_NORM: 48 channels are not divisible"):
         group_norm(48, num_groups=32)

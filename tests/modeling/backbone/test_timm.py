@@ -121,10 +121,10 @@ def test_the_probe_of_what_to_freeze_leaves_the_norms_alone():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("vit_tiny_patch16_224", r"gives feature maps of the strides \[16\]; .* needs \(4, 8, 16"),
-        ("hiera_tiny_224", "hiera_tiny_224 does not take images of any size"),
-        ("maxvit_rmlp_pico_rw_256", "does not take images of any size .*divisible by window"),
-        ("resnet_18_d", "is no model of timm .*Unknown model"),
+        ("vit_tiny_patch16_224", r"has feature maps with strides \[16\]; .* needs \(4, 8, 16"),
+        ("hiera_tiny_224", "hiera_tiny_224 does not accept images of any size"),
+        ("maxvit_rmlp_pico_rw_256", "does not accept images of any size .*divisible by window"),
+        ("resnet_18_d", "is not a model of timm .*Unknown model"),
     ],
 )
 def test_a_model_that_does_not_fit_is_refused_in_a_line(name, message):
@@ -141,7 +141,7 @@ def test_a_stem_alone_is_not_frozen():
     config = config_with({BODY: "timm:resnet18d", FREEZE: 1})
     derive_settings(config)
     (problem,) = check_model(config)
-    assert "FREEZE_CONV_BODY_AT is 1; with timm:resnet18d it is 0, or n from 2 to 5" in problem
+    assert "FREEZE_CONV_BODY_AT is 1; with timm:resnet18d it must be 0, or n from 2 to 5" in problem
 
 
 def test_without_timm_a_line_says_what_to_install(monkeypatch):
