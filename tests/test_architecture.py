@@ -12,7 +12,7 @@ PACKAGE = ROOT / "maskrcnn_benchmark"
 NAME = "maskrcnn_benchmark"
 
 ALLOWED = {
-    "cli.py": set(),  # it imports the command that is asked for, by name
+    "cli.py": set(),  # it imports the requested command by name
     "tools": set(),
     "config": set(),
     "utils": set(),

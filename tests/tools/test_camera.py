@@ -159,7 +159,7 @@ def test_images_are_not_shown(weights, tmp_path, capsys):
     Image.fromarray(SEEN).save(tmp_path / "a.png")
     options = ["--weights", weights, "--input", tmp_path / "a.png"]
     for more, message in (
-        (["--show"], "error: --show shows cameras and videos; for images give --output FOLDER"),
+        (["--show"], "error: --show shows cameras and videos; for images, specify --output FOLDER"),
         ([], "--output FOLDER, --show, or both"),
     ):
         with pytest.raises(SystemExit, match="2"):

@@ -107,7 +107,7 @@ def test_own_data_by_register_alone(config, tmp_path):
     assert "model_final.pth does not fit the data: it is of 2 classes (cat, dog)" in errors
     code, log, errors = command("train_net.py", "--config-file", config, *register, *options)
     assert code == 0, log + errors
-    assert "DATASETS.TRAIN is ('cows',), out of --register" in log
+    assert "DATASETS.TRAIN is ('cows',), from --register" in log
     assert "re-initialized: 8: roi_heads.box.predictor.cls_score.weight" in log
     content = torch.load(tmp_path / "model_final.pth", weights_only=True)
     assert content["class_names"] == ["__background__", "cat", "cow"]

@@ -223,7 +223,7 @@ def test_evaluation_and_fine_tuning_by_the_same_name(server, catalog, tmp_path):
     common += ["MODEL.PRETRAINED_MODELS", tmp_path / "cache", "DATALOADER.NUM_WORKERS", 0, *SMALL]
     done = run("test_net.py", "--register", "tiny", *coco, *common, "OUTPUT_DIR", tmp_path / "a")
     yaml_file = tmp_path / "cache" / f"{NAME}.yaml"
-    assert f"No --config-file: the settings begin with {yaml_file}" in done.stdout
+    assert f"No --config-file: using {yaml_file} as the base config" in done.stdout
     results = json.loads((tmp_path / "a/inference/tiny/results.json").read_text())["results"]
     assert {"bbox", "segm", "segm_by_class_score"} <= set(results)
 

@@ -125,7 +125,7 @@ def test_what_is_wrong_is_an_exception_and_no_exit(datasets, tmp_path):
         "unknown key SOLVER.BASE_LRR; did you mean SOLVER.BASE_LR?": {
             "settings": {"SOLVER.BASE_LRR": 1}
         },
-        "'a.b': a name must not be empty or hold a dot": {"datasets": {"a.b": ("a", "b")}},
+        "'a.b': a name must not be empty or contain a dot": {"datasets": {"a.b": ("a", "b")}},
     }
     for message, options in wrong.items():
         for run in (maskrcnn_benchmark.train, maskrcnn_benchmark.test):

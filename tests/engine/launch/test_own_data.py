@@ -64,10 +64,12 @@ def test_a_yaml_that_names_the_registered_set_decides(config):
 
 def test_bad_registrations_are_named(config):
     for name in ("a.b", ""):
-        with pytest.raises(ValueError, match=f"'{name}': a name must not be empty or hold a dot"):
+        with pytest.raises(
+            ValueError, match=f"'{name}': a name must not be empty or contain a dot"
+        ):
             register_datasets(config, entries([name]), BOTH, [])
     for files in ("a.json", ("a.json",), ("a.json", "a/", "b/")):
-        with pytest.raises(ValueError, match="'a': .* is not .annotation file, folder of"):
+        with pytest.raises(ValueError, match="'a': .* is not .annotation file, image folder"):
             register_datasets(config, {"a": files}, BOTH, [])
     config.DATASETS.TEST = ("a",)
     with pytest.raises(ValueError, match="no data set is left to train on"):

@@ -28,7 +28,7 @@ def test_with_a_gpu_it_is_taken_unless_the_user_wants_the_cpu(gpus):
     assert choose_device("cuda") == torch.device("cuda", 0)
     assert choose_device("cuda:2", is_set=True) == torch.device("cuda", 2)
     assert choose_device("cpu", is_set=True) == torch.device("cpu")
-    with pytest.raises(ValueError, match="GPU 3 is asked for, and torch finds 3 here"):
+    with pytest.raises(ValueError, match="GPU 3 is requested, but only 3"):
         choose_device("cuda:3", is_set=True)
     with pytest.raises(ValueError, match="MODEL.DEVICE is 'gpu'; it must be cuda, cuda:N or cpu"):
         choose_device("gpu", is_set=True)
@@ -37,7 +37,7 @@ def test_with_a_gpu_it_is_taken_unless_the_user_wants_the_cpu(gpus):
 def test_every_process_of_a_job_takes_its_own_gpu(gpus):
     chosen = [choose_device("cuda", local_rank=rank) for rank in range(3)]
     assert chosen == [torch.device("cuda", rank) for rank in range(3)]
-    with pytest.raises(ValueError, match="GPU 3 is asked for, and torch finds 3 here"):
+    with pytest.raises(ValueError, match="GPU 3 is requested, but only 3"):
         choose_device("cuda", local_rank=3)
     with pytest.raises(ValueError, match=r"MODEL.DEVICE is 'cuda:1', .*CUDA_VISIBLE_DEVICES"):
         choose_device("cuda:1", is_set=True, local_rank=0)
