@@ -238,7 +238,7 @@ def test_models_without_mask_scores_or_masks(switches, known, paths, tmp_path):
     assert (prediction.masks() is not None) == bool(known)
     best = prediction.select()
     np.testing.assert_array_equal(best.scores, -np.sort(-prediction.scores))
-    with pytest.raises(ValueError, match="no mask_iou; take the score key 'score'"):
+    with pytest.raises(ValueError, match="no mask_iou; use the score key 'score'"):
         prediction.select("mask_iou")
     assert np.asarray(draw(paths[0], prediction)).std() > 0
     file = ResultsFile(*predictor.classes)
@@ -304,7 +304,7 @@ def test_old_weights_need_a_config_and_get_names(checkpoint, paths, tmp_path):
     yaml = tmp_path / "config.yaml"
     yaml.write_text(json.dumps(tiny_tree()))  # JSON is YAML
     for path in (old, converted):
-        with pytest.raises(ValueError, match=r"does not hold its config: give the config file"):
+        with pytest.raises(ValueError, match="does not contain its config: specify the"):
             Predictor.from_checkpoint(path)
         predictor = Predictor.from_checkpoint(path, config_file=yaml)
         assert predictor.classes.class_names == ["__background__", "class 1", "class 2"]
@@ -336,7 +336,7 @@ def test_weights_that_do_not_fit_are_refused(checkpoint, tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_told(checkpoint):
-    with pytest.raises(ValueError, match="cuda:1, but torch finds no GPU here: use cpu"):
+    with pytest.raises(ValueError, match="cuda:1, but no GPU is available: use cpu"):
         Predictor.from_checkpoint(checkpoint, device="cuda:1")
 
 

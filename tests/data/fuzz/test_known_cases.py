@@ -228,5 +228,5 @@ def test_what_is_left_out_is_logged(folder, caplog):
     evaluated(folder, content)
     assert (
         "6 of 8 instances are evaluated; ignored: 1 (box without area), 1 (crowd); "
-        "1 have no mask and are ignored where masks are evaluated" in caplog.text
+        "1 have no mask and are ignored in mask evaluation" in caplog.text
     )
