@@ -130,7 +130,7 @@ def test_rpn_and_roi_heads_meet_only_in_the_detector() -> None:
                 assert not met, file
 
 
-def test_no_circles_between_modules() -> None:
+def test_no_import_cycles() -> None:
     modules = {f"{NAME}.{f[:-3].replace('/', '.')}".removesuffix(".__init__"): f for f in FILES}
     edges = {m: {n for n in _imported(f) if n in modules and n != m} for m, f in modules.items()}
     # a package may gather the names of its own modules
@@ -226,7 +226,7 @@ def test_the_typical_file_and_function_are_small() -> None:
     assert functions[round(0.9 * (len(functions) - 1))] <= P90_FUNCTION
 
 
-def test_utils_is_no_drawer() -> None:
+def test_utils_is_small() -> None:
     files = [file for file in FILES if file.startswith("utils/")]
     lines = sum(len((PACKAGE / file).read_text(encoding="utf-8").splitlines()) for file in files)
     assert lines <= MAX_UTILS, f"utils/ has {lines} lines"
@@ -245,7 +245,7 @@ def test_few_positional_arguments() -> None:
 
 
 @pytest.mark.parametrize("file", [f for f in SCRIPTS if not f.startswith("benchmarks/")])
-def test_every_program_tells_the_users_errors_in_a_line(file: str) -> None:
+def test_every_program_reports_user_errors_in_one_line(file: str) -> None:
     for function in _functions(ROOT / file):
         if function.name == "main":
             decorators = [ast.unparse(decorator) for decorator in function.decorator_list]
@@ -324,7 +324,7 @@ def test_text_files_have_an_encoding(file: str) -> None:
         ("os.open(path, flags)", False),
     ],
 )
-def test_a_text_file_without_encoding_would_be_found(code: str, wrong: bool) -> None:
+def test_a_missing_encoding_is_detected(code: str, wrong: bool) -> None:
     call = ast.parse(code, mode="eval").body
     assert isinstance(call, ast.Call)
     assert _is_text_without_encoding(call) == wrong

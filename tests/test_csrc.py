@@ -56,7 +56,7 @@ def test_common_includes_no_operator() -> None:
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_a_kernel_knows_no_torch(name: str) -> None:
+def test_kernels_do_not_depend_on_torch(name: str) -> None:
     """The arithmetic is pointers and numbers, through every header that it includes."""
     waiting, seen = [CSRC / name / "kernel.h"], set()
     while waiting:

@@ -92,7 +92,7 @@ def test_torchvision_names_become_ours_and_epsilon_goes_into_the_variance(tmp_pa
     assert gone == []
 
 
-def test_other_files_are_refused_in_words(tmp_path):
+def test_other_files_are_refused_with_a_clear_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file of weights at .*none.pth"):
         read_weights(tmp_path / "none.pth")
     with pytest.raises(ValueError, match=r"w\.txt.*\.pth, \.pt, \.pkl, \.safetensors, \.npz"):
@@ -117,7 +117,7 @@ class Evil:
         return (print, ("executed",))
 
 
-def test_a_file_with_code_in_it_is_not_run(tmp_path, capsys):
+def test_code_in_a_file_is_not_executed(tmp_path, capsys):
     with (tmp_path / "evil.pth").open("wb") as file:
         pickle.dump({"model": Evil()}, file, protocol=2)
     with pytest.raises(ValueError, match="evil.pth"):

@@ -76,7 +76,7 @@ def mmengine_like(module):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_what_is_plain_is_read_and_the_rest_is_left_out(
+def test_plain_values_are_read_and_others_are_dropped(
     foreign, tmp_path, monkeypatch, caplog, zipped
 ):
     content = mmengine_like(foreign)
@@ -201,7 +201,7 @@ def test_hand_written_opcodes(tmp_path, monkeypatch, code):
     assert after == before
 
 
-def test_deep_and_endless_content_is_an_error_in_words(tmp_path):
+def test_deep_and_recursive_content_is_a_clear_error(tmp_path):
     deep = b"]" * 3000 + b"a" * 2999 + b"."
     with pytest.raises(ValueError, match="cannot be read safely"):
         read_foreign_checkpoint(_archive(tmp_path, b"\x80\x02" + deep))
@@ -216,7 +216,7 @@ def test_a_pickled_module_is_refused_by_name(tmp_path):
         read_weights(tmp_path / "net.pth")
 
 
-def test_a_message_of_torch_is_a_line_of_plain_text(tmp_path):
+def test_messages_from_torch_are_one_line_of_plain_text(tmp_path):
     assert one_line(RuntimeError("\n\x1b[1mnot\x1b[0m read\nmore")) == "not read"
     assert one_line(EOFError()) == "EOFError"
     with zipfile.ZipFile(tmp_path / "script.pth", "w") as archive:  # as TorchScript's files
@@ -227,7 +227,7 @@ def test_a_message_of_torch_is_a_line_of_plain_text(tmp_path):
     assert "\x1b" not in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_messages_hold_no_terminal_codes(tmp_path):
+def test_messages_contain_no_terminal_codes(tmp_path):
     for number, content in enumerate((b"not a checkpoint", pickle.dumps({"a": os.system}), b"")):
         path = tmp_path / f"{number}.pth"
         path.write_bytes(content)

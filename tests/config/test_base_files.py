@@ -86,7 +86,7 @@ def test_mistakes_name_the_file_they_are_in(config, tmp_path):
         config.merge_from_file(path)
 
 
-def test_a_missing_base_names_who_wants_it(config, tmp_path):
+def test_a_missing_base_names_the_file_that_refers_to_it(config, tmp_path):
     path = write(tmp_path, middle="_BASE_: sub/gone.yaml", top="_BASE_: middle.yaml")
     with pytest.raises(FileNotFoundError, match="does not exist") as caught:
         config.merge_from_file(path)

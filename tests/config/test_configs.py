@@ -64,7 +64,7 @@ OURS = {  # a recorded file, and all that ours changes in it
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_our_yaml_changes_a_recorded_one_in_what_it_is_for(name):
+def test_our_yaml_differs_from_a_recorded_one_only_as_intended(name):
     recorded_name, changes = OURS[name]
     wanted = recorded(FORK[recorded_name])
     wanted.merge_from_list([part for pair in changes.items() for part in pair])
@@ -122,7 +122,7 @@ def test_yaml_passes_the_checks(name):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_yaml_begins_with_what_to_expect(name):
+def test_yaml_header_states_expected_results(name):
     text = (CONFIGS / name).read_text()
     lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
     head = "\n".join(line[1:].strip() for line in lines).replace("\\\n", "").replace("\n", " ")

@@ -316,6 +316,6 @@ def test_a_probability_is_a_share(folder, monkeypatch):
     np.testing.assert_allclose((across / 200, down / 200), (0.8, 0.3), atol=0.08)
 
 
-def test_no_key_is_left_out():
+def test_every_key_has_a_case():
     keys = [key for key in all_keys() if not key.startswith(("MODEL.", "SOLVER."))]
     assert_complete(keys, CASES, without_case={})

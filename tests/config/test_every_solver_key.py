@@ -272,5 +272,5 @@ def test_a_changed_key_changes_what_it_says(case, folder, monkeypatch):
     case.check({**DATA, **SCHEDULE})
 
 
-def test_no_key_is_left_out():
+def test_every_key_has_a_case():
     assert_complete([key for key in all_keys() if key.startswith("SOLVER.")], CASES, {})

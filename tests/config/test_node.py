@@ -72,7 +72,7 @@ def test_mistakes_are_named(config, key, raw, message):
     assert config == before  # nothing is merged when something is wrong
 
 
-def test_all_problems_of_a_file_are_told(config, tmp_path):
+def test_all_problems_of_a_file_are_reported(config, tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text("MODEL:\n  WEIGTH: x\nSOLVER:\n  MAX_ITER: many\n")
     with pytest.raises(ValueError, match=r"(?s)bad.yaml.*MODEL.WEIGHT\?.*SOLVER.MAX_ITER"):
@@ -105,7 +105,7 @@ def test_odd_options(config):
         config.merge_from_list(["SOLVER.BASE_LR=0.1"])
 
 
-def test_what_the_user_set_is_remembered(config):
+def test_explicitly_set_keys_are_remembered(config):
     config.merge_from_text("MODEL: {DEVICE: cpu}\nSOLVER: {BASE_LR: 0.001}")
     config.INPUT.MIN_SIZE_TEST = 600
     config.freeze()
@@ -169,7 +169,7 @@ def test_upstreams_name_of_the_backbone_channels(config):
     assert config.MODEL.BACKBONE.OUT_CHANNELS == 256
 
 
-def test_a_default_that_is_set_does_not_count_as_set(config):
+def test_a_default_changed_by_code_does_not_count_as_set(config):
     config.set_default("MODEL.RPN.USE_FPN", True)
     assert config.MODEL.RPN.USE_FPN is True
     assert not config.is_set("MODEL.RPN.USE_FPN")

@@ -31,7 +31,7 @@ def recorded_files(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["train", "test"])
-def test_samples_are_the_recorded_ones(recorded_files, mode):
+def test_samples_match_the_recorded_ones(recorded_files, mode):
     path, root = recorded_files
     dataset = COCODataset(path, root, mode == "train")
     assert dataset.ids == RECORDED[f"{mode}_ids"]
@@ -60,7 +60,7 @@ def test_class_names(tmp_path):
     assert dataset.class_names == ["__background__", "cat", "dog"]
 
 
-def test_classes_are_read_without_the_rest(tmp_path):
+def test_classes_are_read_without_the_annotations(tmp_path):
     path, root = write_coco(tmp_path, [(20, 10, [square(1, 1, 5)])])
     expected = (["__background__", "cat", "dog"], [3, 7])
     assert COCODataset.read_classes(path, root) == expected
@@ -233,7 +233,7 @@ def test_many_problems_make_one_short_error(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_files_that_are_no_data_set(tmp_path):
+def test_invalid_annotation_files(tmp_path):
     path, root = write_coco(tmp_path, [(20, 10, [square(1, 1, 5)])])
     with pytest.raises(FileNotFoundError, match="nowhere.json"):
         COCODataset(tmp_path / "nowhere.json", root)

@@ -22,7 +22,7 @@ RANGES = next(iter(META["arguments"]["ranges"].values()))
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_colours_are_the_recorded_ones(seed):
+def test_colors_match_the_recorded_ones(seed):
     torch.manual_seed(seed)
     order, *factors = T.ColorJitter.get_params(*(RANGES[name] for name in NAMES))
     steps = [(NAMES[i], factors[i]) for i in order]
@@ -80,7 +80,7 @@ def test_image_boxes_and_masks_stay_together(scale):
     assert seen == 16 or scale > 1  # then a part is cut off
 
 
-def test_what_is_small_lies_in_a_corner_of_the_padding():
+def test_a_small_image_is_placed_in_a_corner_of_the_padding():
     image, target = LargeScaleJitter(80, (0.5, 0.5), fill=(1, 2, 3))(*scene())
     pixels = np.asarray(image)
     assert (pixels[24:] == (1, 2, 3)).all()
@@ -96,7 +96,7 @@ class LastPlace(random.Random):
         return b
 
 
-def test_objects_of_which_nothing_is_left_are_dropped():
+def test_objects_cropped_away_are_dropped():
     image = Image.new("RGB", (100, 100))
     polygons = [
         [[0, 0, 30, 0, 30, 30, 0, 30]],  # outside of the cut, which is the lower right
@@ -148,7 +148,7 @@ def test_empty_targets_and_images_without():
     assert LargeScaleJitter(32)(Image.new("RGB", (1, 900)), None)[0].size == (32, 32)
 
 
-def test_the_configuration_is_followed_in_training_alone():
+def test_the_configuration_applies_to_training_only():
     config = cfg.clone()
     config.merge_from_list(
         ["INPUT.LARGE_SCALE_JITTER.ENABLED", True, "INPUT.LARGE_SCALE_JITTER.SIZE", 64]
@@ -164,7 +164,7 @@ def test_the_configuration_is_followed_in_training_alone():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_key_has_its_own_change(name):
+def test_each_key_changes_one_property(name):
     """On a picture of grey and colour in equal parts, against the definition of each change."""
     config = cfg.clone()
     config.merge_from_list([f"INPUT.{name.upper()}", 0.4, "INPUT.HORIZONTAL_FLIP_PROB_TRAIN", 0.0])

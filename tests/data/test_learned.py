@@ -8,7 +8,7 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 
 
 @pytest.mark.parametrize("pixel_offset", [0, 1])
-def test_the_target_keeps_what_is_learned(pixel_offset):
+def test_the_target_keeps_learned_instances(pixel_offset):
     generator = torch.Generator().manual_seed(0)
     boxes = torch.rand(4000, 4, generator=generator, dtype=torch.float64)
     boxes = boxes * torch.tensor([70, 50, 4, 4]) - torch.tensor([5, 5, 1, 1])
@@ -26,7 +26,7 @@ def test_the_target_keeps_what_is_learned(pixel_offset):
     assert set(found.tolist()) == expected
 
 
-def test_nothing_of_nothing():
+def test_empty_data():
     none = torch.zeros(0, 4, dtype=torch.float64)
     assert len(find_left_out(none, none[:, :2], torch.zeros(0) > 0, 1)) == 0
     assert str(Learned(0, {})) == "0 of 0 instances are learned"

@@ -154,7 +154,7 @@ def test_several_sizes_are_all_drawn():
     assert min(drawn.count(size) for size in (10, 20, 30)) > 15
 
 
-def test_empty_targets_and_masks_go_along():
+def test_empty_targets_and_masks_are_transformed():
     transform = Compose([Resize(40, 60), RandomHorizontalFlip(1.0), ToTensor()])
     empty = BoxList([], (31, 23))
     empty.add_field("masks", SegmentationMask([], (31, 23)))

@@ -35,7 +35,7 @@ def test_its_arguments_become_those_of_predict(asked):
 @pytest.mark.parametrize(
     "settings", [[], ["MODEL.WEIGHT"], ["INPUT.MIN_SIZE_TEST", "MODEL.WEIGHT"]]
 )
-def test_without_weights_it_says_what_is_missing(settings, asked, capsys):
+def test_missing_weights_are_reported(settings, asked, capsys):
     with pytest.raises(SystemExit, match="2"):
         webcam.main(settings)
     assert not asked

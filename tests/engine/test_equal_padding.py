@@ -57,7 +57,7 @@ def evaluated(predictor, data, batch_size):
     return [found[index] for index in range(len(SIZES))], len(loader)
 
 
-def test_the_evaluation_finds_the_same_whatever_the_batch(predictor, data):
+def test_evaluation_does_not_depend_on_the_batch_size(predictor, data):
     alone, count = evaluated(predictor, data, 1)
     together, batches = evaluated(predictor, data, 4)
     assert count == len(SIZES) > batches
@@ -68,7 +68,7 @@ def test_the_evaluation_finds_the_same_whatever_the_batch(predictor, data):
             torch.testing.assert_close(one.get_field(name), other.get_field(name), **TOLERANCE)
 
 
-def test_the_predictor_finds_the_same_whatever_the_batch(predictor, data):
+def test_prediction_does_not_depend_on_the_batch_size(predictor, data):
     paths = [data[1] / f"{index}.png" for index in range(len(SIZES))]
     shapes = []
     hook = predictor.model.register_forward_pre_hook(

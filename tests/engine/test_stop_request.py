@@ -27,7 +27,7 @@ class SignalledModel(TinyModel):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_after_the_step_and_the_run_goes_on(tmp_path, log, capfd, number):  # noqa: F811
+def test_a_signal_saves_after_the_step_and_the_run_can_resume(tmp_path, log, capfd, number):  # noqa: F811
     before = signal.getsignal(number)
     whole = run(tmp_path / "whole", 7)
     with pytest.raises(TrainingStopped) as stop:

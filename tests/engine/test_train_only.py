@@ -62,7 +62,7 @@ def images():
 
 
 @pytest.mark.parametrize("part", list(PREFIXES))
-def test_only_the_part_moves(part):
+def test_only_the_selected_part_is_updated(part):
     cfg, model, learner = make(part)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     optimizer = make_optimizer(cfg, model)
@@ -80,7 +80,7 @@ def test_only_the_part_moves(part):
 
 
 @pytest.mark.parametrize(("part", "shares"), [("box", True), ("mask", True), ("mask", False)])
-def test_what_two_heads_share_stays(part, shares):
+def test_shared_layers_are_frozen(part, shares):
     """On C4 box and mask head have their last stage in common: training one would move both."""
     options = {
         "MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR": shares,
@@ -119,7 +119,7 @@ def test_its_losses_are_those_of_the_whole_training(part):
 
 
 @pytest.mark.parametrize("part", list(PREFIXES))
-def test_statistics_of_the_rest_stay_too(part):
+def test_statistics_of_other_parts_are_frozen(part):
     """A batch normalization outside the part is in evaluation mode, after a test as well."""
     cfg, model, learner = make(part)
     norm = nn.BatchNorm2d(16)

@@ -145,7 +145,7 @@ def test_scaling_the_loss_changes_nothing_but_what_overflows():
 
 
 @pytest.mark.parametrize("limits", [{"clip_norm": 0.05}, {"clip_value": 0.02}])
-def test_what_is_clipped_are_the_gradients_and_not_their_scaled_selves(limits):
+def test_unscaled_gradients_are_clipped(limits):
     batch = batch_of(0, 2)
     weights = []
     for scaler in (GradScaler("cpu", enabled=False), GradScaler("cpu", init_scale=2.0**10)):

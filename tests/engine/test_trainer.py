@@ -52,7 +52,7 @@ def test_leaves_the_checkpoints_of_the_original(tmp_path):
     assert (tmp_path / "last_checkpoint").read_text().endswith("model_final.pth")
 
 
-def test_logs_the_line_of_the_original_every_so_often(tmp_path, log):
+def test_logs_the_line_of_the_original_periodically(tmp_path, log):
     run(tmp_path, 45)
     lines = [m for m in log.messages if m.startswith("eta")]
     number = r"\d+\.\d{4} \(\d+\.\d{4}\)"
@@ -226,7 +226,7 @@ def test_history_keeps_every_step():
     assert meters.time.global_avg == 1.0
 
 
-def test_figures_are_recorded_and_a_resumed_run_leaves_no_doubles(tmp_path):
+def test_metrics_are_recorded_without_duplicates_after_resuming(tmp_path):
     with MetricsWriter(tmp_path) as writer:
         run(tmp_path, 6, writer=writer, log_period=1)
     with (tmp_path / "metrics.jsonl").open("a") as file:

@@ -19,7 +19,7 @@ def test_annotations_may_be_counted_from_any_number(first):
     assert results["bbox"]["AP"] == pytest.approx(1)
 
 
-def test_names_that_are_shared_are_told_apart():
+def test_duplicate_names_are_disambiguated():
     coco = squares_dataset().coco
     assert class_names(coco) == {10: "cat", 20: "dog"}
     coco.cats[30] = {"id": 30, "name": "dog"}

@@ -33,7 +33,7 @@ def test_rank_correlation_sees_order_only():
 
 
 @pytest.mark.parametrize("x", [[], [1.0], [2.0, 2.0, 2.0]])
-def test_nothing_to_correlate_is_nan(x):
+def test_correlation_of_constant_or_empty_data_is_nan(x):
     values = np.array(x)
     assert math.isnan(pearson(values, np.arange(len(values), dtype=np.float64)))
     assert math.isnan(spearman(values, np.arange(len(values), dtype=np.float64)))
@@ -76,7 +76,7 @@ def test_groups_and_true_ious_by_hand():
     assert math.isnan(likely["pearson"])
 
 
-def test_no_detections_are_no_crash():
+def test_no_detections():
     quality = mask_quality(squares_dataset().coco, [], [])
     assert quality["all"]["count"] == 0
 

@@ -72,7 +72,7 @@ def test_half_is_summed_in_float(dtype: torch.dtype) -> None:
     assert half.grad.equal(full.grad.to(dtype))
 
 
-def test_rois_keep_their_precision_beside_half_features() -> None:
+def test_rois_keep_their_precision_with_half_features() -> None:
     features = torch.arange(400.0).reshape(1, 1, 1, 400).bfloat16().expand(1, 1, 400, 400)
     rois = torch.tensor([[0.0, 301.0, 301.0, 303.0, 303.0]])  # bfloat16 has no 301 and no 303
     expected = roi_align(features.float(), rois, 1, 1.0, 2)

@@ -45,7 +45,7 @@ def test_boxes_of_both_conventions_come_back(offset, tmp_path):
     assert json.loads(written(tmp_path / "b.json", again).read_text()) == content
 
 
-def test_a_file_without_the_convention_is_of_inclusive_boxes(tmp_path):
+def test_boxes_of_a_file_without_the_convention_are_inclusive(tmp_path):
     path = written(tmp_path / "a.json", found(1.0))
     content = json.loads(path.read_text())
     del content["info"]

@@ -69,7 +69,7 @@ def test_targets_of_proposals():
     assert (np.stack(got) == (ARRAYS["f32_project28"] > 0.5)).mean() > 0.99
 
 
-def test_unusable_forms_are_told():
+def test_unsupported_forms_are_reported():
     facts = META["arguments"]["facts"]
     assert masks()[2].decode().shape == tuple(facts["index int"])
     assert SegmentationMask([], SIZE).decode().shape == tuple(facts["empty list"])
@@ -106,7 +106,7 @@ def scattered(rng):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_a_part_of_the_canvas_answers_as_the_whole_canvas_would(seed):
+def test_a_cropped_canvas_equals_the_whole_canvas(seed):
     rng = np.random.default_rng(seed)
     canvas = scattered(rng)
     mask = BinaryMask(canvas)
@@ -139,7 +139,7 @@ def test_a_part_of_the_canvas_answers_as_the_whole_canvas_would(seed):
         assert mask.area(*other.shape) == other.sum()
 
 
-def test_hundreds_of_instances_keep_their_own_pixels_alone():
+def test_hundreds_of_instances_store_only_their_own_pixels():
     """As whole canvases these would take 300 x 400 x 500 bytes, and more once resized."""
     canvas = np.zeros((400, 500), np.uint8)
     canvas[50:60, 40:70] = 1

@@ -95,7 +95,7 @@ def pictures(weights):
     }
 
 
-def test_what_reaches_the_threshold_is_drawn(weights, pictures, tmp_path):
+def test_detections_above_the_threshold_are_drawn(weights, pictures, tmp_path):
     pytest.importorskip("av")
     for threshold in pictures:
         record(weights, threshold, "--output", tmp_path)

@@ -95,7 +95,7 @@ def test_train_resume_and_test(config):
     assert json.loads(results.read_text()) == trained
 
 
-def test_own_data_by_register_alone(config, tmp_path):
+def test_custom_data_with_register_only(config, tmp_path):
     folder = config.parent
     squares = json.loads((folder / "squares.json").read_text())
     squares["categories"][1]["name"] = "cow"
@@ -142,7 +142,7 @@ def test_train_with_everything_that_is_off_by_default(config, tmp_path):
     assert again == results
 
 
-def test_missing_data_are_reported_in_words(config, tmp_path):
+def test_missing_data_is_reported(config, tmp_path):
     options = ("OUTPUT_DIR", tmp_path, "DATASETS.TRAIN", "('coco_2017_train',)")
     code, _, errors = command("train_net.py", "--config-file", config, *options)
     assert code == 2

@@ -120,7 +120,7 @@ def test_a_spawned_worker_finds_what_was_imported(tmp_path):
 
 
 @pytest.mark.usefixtures("clean_imports")
-def test_what_cannot_be_imported_is_told_in_a_line(tmp_path, monkeypatch):
+def test_failed_imports_are_reported_in_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("absent.py", "absent", "absent.inside"):
         with pytest.raises(UserError, match=rf"--import {name}: there is no such"):

@@ -82,7 +82,7 @@ def test_a_job_that_is_stopped_and_then_loses_a_process_ends_like_an_undisturbed
     assert_equal(final(tmp_path), final(whole))
 
 
-def test_a_death_ends_the_job_within_two_minutes_and_the_log_says_whose(data, tmp_path):
+def test_a_killed_rank_ends_the_job_within_two_minutes_and_is_logged(data, tmp_path):
     job = run(TORCHRUN, toy_options(data, tmp_path), "die 2 1")
     assert job.code != 0
     assert job.seconds < 120

@@ -105,7 +105,7 @@ def test_invisible_characters_need_no_font(installed, caplog):
     assert caplog.records == []
 
 
-def test_of_several_fonts_as_few_as_will_do(installed, tmp_path):
+def test_as_few_fonts_as_possible_are_used(installed, tmp_path):
     few, many = font_of(tmp_path, "猫"), font_of(tmp_path, "猫犬")
     for order in ((few, many), (many, few)):
         installed(*order)
@@ -122,7 +122,7 @@ def test_of_several_fonts_as_few_as_will_do(installed, tmp_path):
         ("$x_1$ \\frac{", "$x_1$ \\frac{"),
     ],
 )
-def test_a_name_is_one_line(text, line, installed):
+def test_names_are_drawn_on_one_line(text, line, installed):
     installed()
     assert one_line(text) == line
     assert label_size(text, 20) == label_size(line, 20)

@@ -215,7 +215,7 @@ def with_classes(state, count):
     return state
 
 
-def test_cocos_classes_are_told_by_their_number_unless_the_file_names_others():
+def test_coco_classes_are_inferred_from_their_number_unless_the_file_names_others():
     state = with_classes(synthetic("mmdetection", 50)[0], 80)
     conversion = convert_detector(state, Options("caffe"))
     assert conversion.is_coco and conversion.class_names == COCO_NAMES
@@ -235,7 +235,7 @@ def test_cocos_classes_are_told_by_their_number_unless_the_file_names_others():
 
 @pytest.mark.parametrize("project", ["detectron2", "mmdetection"])
 @pytest.mark.parametrize(("classes", "is_lvis"), [(1203, True), (1230, True), (1204, False)])
-def test_lvis_is_told_by_the_number_of_its_classes(project, classes, is_lvis):
+def test_lvis_is_recognized_by_its_number_of_classes(project, classes, is_lvis):
     state = with_classes(synthetic(project, 50)[0], classes)
     conversion = convert_detector(state, Options("caffe"))
     cfg = make_default_config()
@@ -286,7 +286,7 @@ def without(state, part):
     return {n: t for n, t in state.items() if part not in n}
 
 
-def test_what_cannot_be_converted_is_told():
+def test_unsupported_files_are_reported():
     state, _ = synthetic("detectron2", 50)
     caffe = Options("caffe")
     with pytest.raises(ValueError, match="not the weights of a Mask R-CNN .* torchvision, detec"):

@@ -103,7 +103,7 @@ def test_the_text_of_mmengine_a_dict_and_json():
         assert found.settings["MODEL.ROI_HEADS.NMS"] == 0.5
 
 
-def test_own_statistics_and_swapped_channels():
+def test_custom_statistics_and_swapped_channels():
     swapped = MMENGINE.replace("bgr_to_rgb=False", "bgr_to_rgb=True").replace("103.53", "90")
     state, _ = synthetic("mmdetection", 50)
     conversion = convert_detector(state, meta={"cfg": swapped})
@@ -131,7 +131,7 @@ def test_own_statistics_and_swapped_channels():
     ],
     ids=str,
 )
-def test_where_the_file_does_not_tell_the_style_has_to_be_given(meta):
+def test_style_is_required_if_the_file_does_not_state_it(meta):
     state, _ = synthetic("mmdetection", 50)
     with pytest.raises(ValueError, match="does not tell how its images .* give --style, one of"):
         convert_detector(state, meta=meta)
@@ -139,7 +139,7 @@ def test_where_the_file_does_not_tell_the_style_has_to_be_given(meta):
     assert found.assumed.startswith("style pytorch, as given: RGB of 0 to 255, mean 123.675, ")
 
 
-def test_detectron2s_buffers_tell_the_style():
+def test_style_is_read_from_detectron2_buffers():
     state, _ = synthetic("detectron2", 50)
     with pytest.raises(ValueError, match="give --style"):
         convert_detector(state)
@@ -164,7 +164,7 @@ def test_a_style_that_contradicts_the_file_is_refused():
     assert not STYLES["caffe"].contradicts(UNKNOWN)
 
 
-def test_what_the_file_says_goes_before_the_conventions():
+def test_the_file_overrides_the_conventions():
     state, _ = synthetic("mmdetection", 50, maskiou=True)
     cfg = make_default_config()
     cfg.merge_from_other_cfg(convert_detector(state, meta={"config": MMCV}).settings)

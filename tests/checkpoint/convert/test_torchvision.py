@@ -156,7 +156,7 @@ def test_names_of_older_files():
     assert all(got[name].equal(expected[name]) for name in got)
 
 
-def test_every_tensor_of_the_whole_model_has_its_place():
+def test_every_tensor_of_the_model_is_converted():
     with torch.device("meta"):
         theirs = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=7)
         conversion = convert_detector(theirs.state_dict())

@@ -108,7 +108,7 @@ SAME = {
 
 
 @pytest.mark.parametrize("kind", SAME)
-def test_it_is_as_good_as_the_clean_file(folder, kind):
+def test_results_equal_those_of_the_clean_file(folder, kind):
     content = base.make_base()
     changed = SAME[kind](content)
     found = evaluated(folder, changed if isinstance(changed, bytes) else content)
@@ -186,7 +186,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_it_is_refused_in_one_line_by_all(folder, kind):
+def test_it_is_refused_in_one_line_everywhere(folder, kind):
     change, message = REFUSED[kind]
     content = base.make_base()
     changed = change(content)
@@ -220,7 +220,7 @@ def test_two_classes_of_one_name_keep_their_ap(folder):
     )
 
 
-def test_what_is_left_out_is_logged(folder, caplog):
+def test_ignored_instances_are_logged(folder, caplog):
     content = base.make_base()
     content["annotations"][0]["bbox"] = [1, 1, 0, 5]
     content["annotations"][1]["segmentation"] = None

@@ -24,7 +24,7 @@ def gpus(monkeypatch):
     return current
 
 
-def test_with_a_gpu_it_is_taken_unless_the_user_wants_the_cpu(gpus):
+def test_a_gpu_is_used_unless_the_cpu_is_requested(gpus):
     assert choose_device("cuda") == torch.device("cuda", 0)
     assert choose_device("cuda:2", is_set=True) == torch.device("cuda", 2)
     assert choose_device("cpu", is_set=True) == torch.device("cpu")

@@ -75,7 +75,7 @@ def test_half_precision_trains_with_finite_losses(data, tmp_path):
     assert final(tmp_path)["scaler"]["scale"] in (2.0**16, 2.0**15)  # without and with overflow
 
 
-def test_evaluations_and_deterministic_algorithms_leave_the_bits(data, tmp_path):
+def test_evaluations_and_deterministic_algorithms_keep_results_bitwise_equal(data, tmp_path):
     short = {"SOLVER__MAX_ITER": 2, **FEW}
     with deterministic_algorithms():
         train(toy_config(data, tmp_path / "evaluated", SOLVER__TEST_PERIOD=1, **short))
@@ -106,9 +106,7 @@ def tiny_detector(monkeypatch):
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.75])
-def test_the_averaged_weights_are_evaluated_if_there_are_such(
-    data, tmp_path, tested, tiny_detector, decay
-):
+def test_averaged_weights_are_evaluated_if_present(data, tmp_path, tested, tiny_detector, decay):
     changes = {"SOLVER__TEST_PERIOD": 2, "SOLVER__EMA_DECAY": decay, "MODEL__RPN_ONLY": True}
     made = training.make_training(toy_config(data, tmp_path, **changes), torch.device("cpu"))
     made.options.validation.evaluate(StopRequest("cpu"))
@@ -121,7 +119,7 @@ def test_the_averaged_weights_are_evaluated_if_there_are_such(
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_deterministic_asks_torch_for_it_until_the_run_ends(monkeypatch, asked):
+def test_deterministic_mode_is_enabled_during_the_run(monkeypatch, asked):
     found = []
 
     def state():

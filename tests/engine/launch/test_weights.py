@@ -42,12 +42,12 @@ def loaded(files, *, opts=None, config=None, folder="run"):
     return int(model.weight)
 
 
-def test_what_is_named_goes_before_the_last_checkpoint(files):
+def test_named_weights_override_the_last_checkpoint(files):
     assert loaded(files, opts=3) == 3
     assert loaded(files, opts=3, config=4) == 3
 
 
-def test_the_last_checkpoint_goes_before_the_initial_weights_of_the_config(files):
+def test_the_last_checkpoint_overrides_the_initial_weights_of_the_config(files):
     assert loaded(files, config=4) == 1
     assert loaded(files) == 1
     assert loaded(files, config=4, folder="new") == 4
@@ -57,7 +57,7 @@ def test_the_last_checkpoint_goes_before_the_initial_weights_of_the_config(files
 
 
 @pytest.mark.parametrize("ckpt", [[], ["--ckpt", "a.pth"]])
-def test_ckpt_of_the_command_line_goes_before_the_settings(tmp_path, monkeypatch, ckpt):
+def test_ckpt_option_overrides_the_settings(tmp_path, monkeypatch, ckpt):
     taken = []
     monkeypatch.setattr(testing, "build_detection_model", lambda *_, **__: number_model(0))
     monkeypatch.setattr(

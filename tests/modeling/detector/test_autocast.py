@@ -92,7 +92,7 @@ def test_full_precision():
         assert full_precision(x) is x
 
 
-def test_the_rpn_answers_in_full_precision():
+def test_rpn_outputs_are_full_precision():
     """Near-equal objectness in half would tie, and the sums of its loss lose small terms."""
     model = build_detection_model(thin_config(NAMES[0], EVERYTHING)).eval()
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):

@@ -236,7 +236,7 @@ def test_no_detections():
             assert result.get_field(field).shape == (0,)
 
 
-def test_masks_pasted_by_the_model_leave_the_scores_alone():
+def test_pasting_in_the_model_keeps_the_scores():
     images = torch.randn(2, 3, 64, 96) * 50
     thresholds = ["MODEL.ROI_HEADS.SCORE_THRESH", 0.0]
     plain = tiny("e2e_ms_rcnn_R_50_FPN_1x.yaml", *thresholds).eval()

@@ -10,7 +10,7 @@ from tests.helpers.tiny_detector import tiny_config
 
 
 @pytest.mark.parametrize("aligned", [False, True])
-def test_the_rule_of_the_config_is_followed(aligned):
+def test_the_pasting_rule_of_the_config_is_used(aligned):
     cfg = tiny_config()
     cfg.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS_THRESHOLD = 0.49
     cfg.MODEL.ROI_MASK_HEAD.PASTE_ALIGNED = aligned
