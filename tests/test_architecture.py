@@ -1,4 +1,4 @@
-"""The shape of the code: who imports whom, who reads the config, size, types, documentation."""
+"""Architecture rules: imports, access to the config, size, types, documentation."""
 
 import ast
 import statistics
@@ -51,11 +51,11 @@ READS_CONFIG = tuple(
 # the tree itself and its checks; and a run, which is what its config describes
 CONFIG_FILES = ("config/", "engine/launch/")
 CHECKPOINT = "checkpoint/checkpointer.py"  # DetectronCheckpointer(cfg, ...) is a public name
-REGISTRY = "config/registry.py"  # hands the config on to what is registered
+REGISTRY = "config/registry.py"  # passes the config on to registered entries
 MAX_FILE, MEDIAN_FILE = 300, 120
 MAX_FUNCTION, MEDIAN_FUNCTION, P90_FUNCTION = 60, 12, 35
 MAX_POSITIONAL = 5
-MAX_UTILS = 500  # lines: what has a better home is no utility
+MAX_UTILS = 500  # maximum number of lines
 _SELF = ("self", "cls", "ctx")
 FREE_SIZE = {"config/defaults.py"}
 
@@ -82,7 +82,7 @@ def _length(function: Function) -> int:
 
 
 def _imported(file: str) -> set[str]:
-    """Full names of the modules that a file of the package imports, relative ones resolved."""
+    """Return the full names of the modules that a file of the package imports."""
     package = [NAME, *Path(file).parts[:-1]]
     names = set()
     for node in ast.walk(_tree(PACKAGE / file)):
@@ -105,7 +105,7 @@ def _imported(file: str) -> set[str]:
 
 
 def _ours(file: str) -> set[str]:
-    """The subpackages that a file imports."""
+    """Return the subpackages that a file imports."""
     parts = [name.split(".") for name in _imported(file)]
     return {p[1] for p in parts if p[0] == NAME and len(p) > 1}
 
@@ -194,7 +194,7 @@ def test_size_types_and_documentation(file: str) -> None:
 
 
 def _public(tree: ast.AST, inside_private: bool = False) -> list[ast.AST]:
-    """Public functions and classes that a user can reach, nested functions left out."""
+    """Yield public functions and classes, except nested functions."""
     found: list[ast.AST] = []
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
@@ -301,7 +301,7 @@ def _is_text_without_encoding(call: ast.Call) -> bool:
 
 @pytest.mark.parametrize("file", [f"{NAME}/{f}" for f in FILES] + SCRIPTS)
 def test_text_files_have_an_encoding(file: str) -> None:
-    # else it is that of the locale, and a name that one machine wrote is no text on another
+    # the default is that of the locale, which differs between machines
     calls = [node for node in ast.walk(_tree(ROOT / file)) if isinstance(node, ast.Call)]
     without = [call.lineno for call in calls if _is_text_without_encoding(call)]
     assert not without, f"{file}: lines {without} need encoding='utf-8'"

@@ -1,4 +1,4 @@
-"""``msrcnn COMMAND``: which program runs, under which name, with which arguments."""
+"""``msrcnn COMMAND``: dispatch to the right program, name and arguments."""
 
 import importlib
 import os

@@ -52,7 +52,7 @@ def test_resuming_restores_all_and_returns_the_rest(tmp_path):
     first.save("model_0000004", iteration=4)
     second = parts(tmp_path)
     torch.save({"weight": torch.zeros(2, 3)}, tmp_path / "other.pth")
-    rest = second.load(tmp_path / "other.pth")  # last_checkpoint goes before it
+    rest = second.load(tmp_path / "other.pth")  # last_checkpoint takes precedence
     assert rest == {"iteration": 4}
     assert torch.equal(first.model.weight, second.model.weight)
     momentum = second.optimizer.state_dict()["state"][0]["momentum_buffer"]
@@ -62,7 +62,7 @@ def test_resuming_restores_all_and_returns_the_rest(tmp_path):
 
 
 class Counter:
-    """A part of a training: a number."""
+    """A stateful part of training: one number."""
 
     def __init__(self, value=0):
         self.value = value
@@ -97,7 +97,7 @@ def test_added_and_removed_parts_are_logged(tmp_path, log):
     first.save("model_0000004", iteration=4)
     second = parts(tmp_path)
     second.parts["ema"] = Counter(1)
-    assert second.load() == {"iteration": 4}  # a stale state is not handed on
+    assert second.load() == {"iteration": 4}  # a stale state is not saved again
     assert second.parts["ema"].value == 1
     assert "model_0000004.pth has no state of the ema: it starts from scratch" in log.text
     assert "has a state of the scaler, which this run does not use" in log.text
@@ -178,7 +178,7 @@ def test_classes_are_stored_and_compared(tmp_path, caplog):
     same.load(path, require_all=True)
     assert torch.equal(same.model.state_dict()["body.weight"], content["model"]["body.weight"])
 
-    cows = of_classes(tmp_path / "b", "cat", "cow")  # as many, but others
+    cows = of_classes(tmp_path / "b", "cat", "cow")  # the same number of other classes
     before = {name: tensor.clone() for name, tensor in cows.model.state_dict().items()}
     with pytest.raises(
         ValueError, match=r"model_final.pth does not fit the data: .*dog.*cow.*dog and cow$"
@@ -326,7 +326,7 @@ def test_config_and_class_names_are_stored_and_not_returned(tmp_path):
 
 
 def backbone_config(tmp_path, url=""):
-    """A config with a catalog of one name, and a model with a backbone's and a head's parameter."""
+    """Return a config with a small catalog, and a model with a backbone and a head parameter."""
     (tmp_path / "catalog.py").write_text(
         "class ModelCatalog:\n"
         "    @staticmethod\n"

@@ -106,7 +106,7 @@ def test_the_sha256_of_the_url_is_checked(server, tmp_path, digits):
     wrong = url + "0" * digits
     with pytest.raises(ValueError, match="w.pth is not http.*delete it"):
         fetch(wrong, target)
-    assert target.read_bytes() == CONTENT  # it may be the user's own
+    assert target.read_bytes() == CONTENT  # it may be the user's file
     target.unlink()
     with pytest.raises(ValueError, match=rf"file of sha256 {SHA256}; it was deleted"):
         fetch(wrong, target)
@@ -186,9 +186,9 @@ def _process(rank: int, url: str, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     target = model_zoo.Path(folder) / "w.pth"
     assert fetch(f"{url}/w.pth", target).read_bytes() == CONTENT
-    with pytest.raises(ConnectionError, match="404"):  # on both: nobody waits for ever
+    with pytest.raises(ConnectionError, match="404"):  # on both ranks: no deadlock
         fetch(f"{url}/missing", target.with_name("other.pth"))
-    # a machine that has not the main one's disk
+    # a machine that does not share the disk of rank 0
     own = target.with_name(f"of_{rank}.pth")
     if rank == 0:
         fetch(f"{url}/w.pth", own)
@@ -200,4 +200,4 @@ def _process(rank: int, url: str, folder: str) -> None:
 
 def test_only_the_main_process_of_a_job_downloads(server, tmp_path):
     mp.spawn(_process, args=(server.url, str(tmp_path)), nprocs=2)
-    assert len(server.requests) == 3  # of the main process: w.pth, missing, of_0.pth
+    assert len(server.requests) == 3  # by rank 0: w.pth, missing, of_0.pth

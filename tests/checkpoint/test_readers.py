@@ -132,7 +132,7 @@ def test_code_in_a_file_is_not_executed(tmp_path, capsys):
 
 
 def timm_resnet50():
-    """The state dict of timm's resnet50: its names by hand, thin, with random values."""
+    """Return a thin timm resnet50 state dict with hand-written names and random values."""
     state = {"conv1.weight": torch.rand(8, 3, 7, 7), "fc.weight": torch.rand(9, 128)}
     state["fc.bias"] = torch.rand(9)
 

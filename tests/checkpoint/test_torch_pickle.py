@@ -1,4 +1,4 @@
-"""Checkpoints with objects of other programs in them; nothing in a file ever runs."""
+"""Checkpoints that contain objects of other programs; code in a file is never executed."""
 
 import copyreg
 import functools
@@ -24,7 +24,7 @@ def files(folder):
 
 @pytest.fixture
 def foreign(monkeypatch):
-    """A module with a class as mmengine's HistoryBuffer, gone when the file is read."""
+    """A module with a class like mmengine's HistoryBuffer, missing when the file is read."""
     module = types.ModuleType("foreign_engine")
     source = """
 import numpy as np, enum
@@ -159,7 +159,7 @@ def test_the_hostile_files_would_run_elsewhere(tmp_path, monkeypatch):
 
 
 def _archive(tmp_path, code):
-    """A file of torch whose pickle is ``code``."""
+    """Return a torch file whose pickle is ``code``."""
     torch.save({"a": 1}, tmp_path / "plain.pth")
     with (
         zipfile.ZipFile(tmp_path / "plain.pth") as old,
@@ -178,7 +178,7 @@ def _archive(tmp_path, code):
         b"(S'touch executed'\nios\nsystem\n.",  # INST
         b"(cos\nsystem\nS'touch executed'\no.",  # OBJ
         b"\x80\x02cos\nsystem\nU\x0etouch executed\x85\x81.",  # NEWOBJ
-        # attributes of functions that the reader itself hands out, and of its classes
+        # attributes of functions and classes that the reader itself returns
         b"ctorch._utils\n_rebuild_tensor_v2\n(N}S'__code__'\nS'x'\nstb.",
         b"ctorch._utils\n_rebuild_tensor_v2\n}S'__defaults__'\nS'x'\nsb.",
         b"ccollections\nOrderedDict\n(N}S'items'\nS'x'\nstb.",
@@ -205,7 +205,7 @@ def test_deep_and_recursive_content_is_a_clear_error(tmp_path):
     deep = b"]" * 3000 + b"a" * 2999 + b"."
     with pytest.raises(ValueError, match="cannot be read safely"):
         read_foreign_checkpoint(_archive(tmp_path, b"\x80\x02" + deep))
-    endless = b"]q\x00h\x00a."  # a list that holds itself
+    endless = b"]q\x00h\x00a."  # a list that contains itself
     with pytest.raises(ValueError, match="cannot be read safely"):
         read_foreign_checkpoint(_archive(tmp_path, b"\x80\x02" + endless))
 

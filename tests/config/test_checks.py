@@ -1,4 +1,4 @@
-"""Each contradiction is refused, and the message says what to set."""
+"""Each contradiction is refused with a message that names the fix."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every key of MODEL does what its comment says."""
+"""Every key of MODEL has the effect that its comment describes."""
 
 import pytest
 

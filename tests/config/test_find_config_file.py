@@ -1,4 +1,4 @@
-"""Which file ``--config-file`` means: a path, or the name of a shipped config."""
+"""Resolution of ``--config-file``: a path, or the name of a shipped config."""
 
 import shutil
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_a_file_of_the_user_comes_first(tmp_path):
         seed = found.SEED
         assert seed == value
     assert find_config_file(NAME) == Path(NAME)
-    (tmp_path / "paper").mkdir()  # a folder is no config
+    (tmp_path / "paper").mkdir()  # a folder is not a config
     assert find_config_file("paper/ms_rcnn_R_50_FPN_18e").is_relative_to(CONFIGS)
 
 

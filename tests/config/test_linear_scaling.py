@@ -41,7 +41,7 @@ def test_a_larger_batch_sees_as_many_images_in_fewer_iterations():
 def test_the_moving_average_spans_the_same_number_of_images(images):
     tree = config(REFERENCE_BATCH=16, IMS_PER_BATCH=images, EMA_DECAY=0.999, TEST_PERIOD=8)
     (line,) = scale_to_batch(tree)
-    # what weights of 6400 images ago count for, against those of now
+    # relative weight of the parameters from 6400 images ago
     before = 0.999 ** (6400 // 16)
     assert tree.SOLVER.EMA_DECAY ** (6400 // images) == pytest.approx(before)
     assert f"EMA_DECAY 0.999 -> {tree.SOLVER.EMA_DECAY:g}" in line

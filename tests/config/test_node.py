@@ -1,4 +1,4 @@
-"""Merging: what converts, what is refused and how, what is remembered."""
+"""Merging of configs: conversion, errors, and tracking of set keys."""
 
 import pickle
 
@@ -69,7 +69,7 @@ def test_mistakes_are_named(config, key, raw, message):
     before = config.clone()
     with pytest.raises(ValueError, match=message):
         config.merge_from_list(["SEED", 5, key, raw])
-    assert config == before  # nothing is merged when something is wrong
+    assert config == before  # nothing is merged if there is an error
 
 
 def test_all_problems_of_a_file_are_reported(config, tmp_path):
@@ -112,7 +112,7 @@ def test_explicitly_set_keys_are_remembered(config):
     for copy in (config, config.clone(), pickle.loads(pickle.dumps(config))):
         assert copy.is_frozen()
         assert copy.is_set("MODEL.DEVICE")
-        assert copy.is_set("SOLVER.BASE_LR")  # set, if to its default
+        assert copy.is_set("SOLVER.BASE_LR")  # set, although to its default
         assert copy.is_set("INPUT.MIN_SIZE_TEST")
         assert copy.is_set("MODEL")
         assert not copy.is_set("MODEL.WEIGHT")

@@ -1,4 +1,4 @@
-"""Whole loaders: batches, resuming, workers, and the mistakes of a configuration."""
+"""Complete data loaders: batches, resuming, workers, and configuration errors."""
 
 import os
 import signal
@@ -137,7 +137,7 @@ def test_workers_do_not_change_the_batches(config):
 
 def test_batches_depend_on_the_seed_only(config):
     first = [content(batch) for batch in make_data_loader(config)]
-    torch.manual_seed(99)  # the global generator plays no part, and is not drawn from
+    torch.manual_seed(99)  # the global generator is neither used nor advanced
     state = torch.get_rng_state()
     assert [content(batch) for batch in make_data_loader(config)] == first
     assert torch.equal(torch.get_rng_state(), state)
@@ -170,11 +170,11 @@ def test_test_images_are_padded_as_if_alone(config, step, rounding):
     config.TEST.IMS_PER_BATCH = 1
     (one_by_one,) = make_data_loader(config, is_train=False)
     alone = {indices[0]: images.tensors.shape for images, _, indices in one_by_one}
-    assert list(alone) == list(range(7))  # one by one in the order of the data set
+    assert list(alone) == list(range(7))  # one at a time in data set order
     for images, _, indices in batches:
         assert list(indices) == sorted(indices)
         assert all(images.tensors.shape[1:] == alone[index][1:] for index in indices)
-    # as large as they can be
+    # as large as possible
     shapes = [images.tensors.shape[1:] for images, _, _ in batches]
     for shape in set(shapes):
         count = sum(each[1:] == shape for each in alone.values())

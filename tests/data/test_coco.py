@@ -1,4 +1,4 @@
-"""COCODataset against the recorded facts; every kind of odd file is named or survived."""
+"""COCODataset against recorded values; irregular files are handled or reported."""
 
 import json
 import pickle
@@ -17,7 +17,9 @@ from tests.helpers.vectors import load_vector
 
 RECORDED = load_vector("coco_dataset")[0]["data"]
 for _annotation in RECORDED["annotations"]["annotations"]:
-    if _annotation["id"] == 12:  # a crowd, recorded with the size of another image: refused now
+    if (
+        _annotation["id"] == 12
+    ):  # a crowd recorded with the size of another image, which is now refused
         _annotation["segmentation"] = {"size": [40, 60], "counts": [100, 50, 2250]}
 
 
@@ -286,7 +288,7 @@ def test_pixels_stay_where_the_annotator_saw_them(tmp_path):
 
 
 class Drawn:
-    """Keep what was drawn in place of the image."""
+    """Transform that replaces the image by random draws."""
 
     def __call__(self, image, target=None, rng=None):
         return rng.random(), target

@@ -1,4 +1,4 @@
-"""Images of every kind, as cameras and editors write them."""
+"""Images of every kind, as written by cameras and editors."""
 
 import warnings
 
@@ -14,7 +14,7 @@ GREY = np.arange(200, dtype=np.uint8).reshape(10, 20)
 GREY3 = np.stack([GREY] * 3, axis=2)
 RGB = np.stack([GREY, 255 - GREY, GREY // 2], axis=2)
 ORIENTATION = 0x0112
-# how the stored pixels must be moved to be seen upright (EXIF 2.32, table 6)
+# operation that turns the stored pixels upright (EXIF 2.32, table 6)
 UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -29,12 +29,12 @@ UPRIGHT = {
 
 @pytest.fixture
 def forgetful(monkeypatch):
-    """Let warnings that are given once be given again."""
+    """Reset the warnings that are issued only once."""
     monkeypatch.setattr(logger, "_warned", set())
 
 
 def _palette(transparent):
-    """The colours of RGB's first 200 pixels by index; ``transparent``: alpha of each entry."""
+    """Return a palette image of the first 200 RGB colors; ``transparent``: alpha per entry."""
     image = Image.fromarray(GREY).convert("P")
     image.putpalette(RGB.reshape(-1, 3).tobytes() + bytes(56 * 3))
     if transparent is not None:
@@ -166,7 +166,7 @@ def test_an_embedded_preview_is_not_a_second_page(tmp_path, caplog, forgetful):
 
 
 def test_a_very_large_image_needs_an_environment_variable(tmp_path, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # more than twice as many are refused
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # more than twice the limit is refused
     Image.new("RGB", (20, 15)).save(tmp_path / "large.png")
     with pytest.raises(UserError, match=r"300 pixels.*variable MASKRCNN_MAX_IMAGE_PIXELS to that"):
         read_image(tmp_path / "large.png")
@@ -200,7 +200,7 @@ def test_annotated_size_decides_whether_the_orientation_is_applied(tmp_path):
     path = _turned(tmp_path / "image.png", 6)
     np.testing.assert_array_equal(np.asarray(read_image(path, (20, 10))), RGB)
     np.testing.assert_array_equal(np.asarray(read_image(path, (10, 20))), UPRIGHT[6](RGB))
-    assert read_image(path, (7, 7)).size == (20, 10)  # neither: the caller says so
+    assert read_image(path, (7, 7)).size == (20, 10)  # neither size matches: the caller reports it
     upside_down = _turned(tmp_path / "image3.png", 3)
     np.testing.assert_array_equal(np.asarray(read_image(upside_down, (20, 10))), RGB)
 

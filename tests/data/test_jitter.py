@@ -1,4 +1,4 @@
-"""Colour jitter against the recorded images; large-scale jitter against what must hold."""
+"""Color jitter against recorded images; large-scale jitter against its invariants."""
 
 import random
 
@@ -51,7 +51,7 @@ def test_factors_come_from_the_recorded_ranges_in_any_order():
 
 
 def scene():
-    """A white square of 20 at (40, 10) in a black image of 100 x 60, with box and masks."""
+    """Return a black 100 x 60 image with a white 20 x 20 square at (40, 10), box and masks."""
     pixels = np.zeros((60, 100, 3), dtype=np.uint8)
     pixels[10:30, 40:60] = 255
     polygon = [[40, 10, 60, 10, 60, 30, 40, 30]]
@@ -77,7 +77,7 @@ def test_image_boxes_and_masks_stay_together(scale):
             assert np.abs(np.subtract(found, box)).max() <= 2
             assert (mask != (pixels[..., 0] > 128)).mean() < 0.03
     assert 0 < seen <= 16
-    assert seen == 16 or scale > 1  # then a part is cut off
+    assert seen == 16 or scale > 1  # a part is cropped
 
 
 def test_a_small_image_is_placed_in_a_corner_of_the_padding():
@@ -90,7 +90,7 @@ def test_a_small_image_is_placed_in_a_corner_of_the_padding():
 
 
 class LastPlace(random.Random):
-    """Cuts at the lower right corner."""
+    """Random generator that crops at the lower right corner."""
 
     def randint(self, a, b):
         return b
@@ -101,7 +101,7 @@ def test_objects_cropped_away_are_dropped():
     polygons = [
         [[0, 0, 30, 0, 30, 30, 0, 30]],  # outside of the cut, which is the lower right
         [[60, 60, 90, 60, 90, 90, 60, 90]],
-        # an L whose box reaches into the cut while the mask does not
+        # an L whose box reaches into the crop while its mask does not
         [[10, 90, 45, 90, 45, 95, 10, 95], [90, 0, 95, 0, 95, 45, 90, 45]],
     ]
     boxes = [[0, 0, 29, 29], [60, 60, 89, 89], [10, 0, 94, 94]]
@@ -165,7 +165,7 @@ def test_the_configuration_applies_to_training_only():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_key_changes_one_property(name):
-    """On a picture of grey and colour in equal parts, against the definition of each change."""
+    """On an image of gray and color in equal parts, against the definition of each change."""
     config = cfg.clone()
     config.merge_from_list([f"INPUT.{name.upper()}", 0.4, "INPUT.HORIZONTAL_FLIP_PROB_TRAIN", 0.0])
     config.merge_from_list(["INPUT.MIN_SIZE_TRAIN", 20, "INPUT.PIXEL_MEAN", [0.0, 0.0, 0.0]])

@@ -1,4 +1,4 @@
-"""Packed records are what went in, in any order, and cost a spawned worker nothing."""
+"""Packed records are restored in any order and are not copied to spawned workers."""
 
 import json
 import pickle
@@ -82,7 +82,7 @@ def test_other_json_is_parsed_as_usual():
 
 
 def test_a_spawned_worker_gets_handles_and_not_the_annotations(tmp_path):
-    """What PyTorch's loader sends to a worker does not grow with the annotations."""
+    """The data sent to a worker does not grow with the annotations."""
     sizes = []
     for number in (2, 400):
         folder = tmp_path / str(number)

@@ -1,4 +1,4 @@
-"""Samplers against the recorded sequences, and resuming against the uninterrupted ones."""
+"""Samplers against recorded sequences, and resumed against uninterrupted ones."""
 
 import pickle
 import random
@@ -167,7 +167,7 @@ def test_seeded_index_is_an_int_and_can_be_pickled():
 
 
 class Shapes:
-    """Images of which about a third are upright."""
+    """Data set in which about a third of the images are portrait."""
 
     def __init__(self, count, seed=3):
         draw = random.Random(seed)
@@ -189,7 +189,7 @@ def on_rank(images, rank, ranks, num_iters, start_iter=0, batch=4):
 
 
 def batches_of_a_pass(images, epoch, ranks, batch=4):
-    """How many batches each rank needs, counted by hand."""
+    """Return the number of batches that each rank needs, counted directly."""
     counts = []
     for rank in range(ranks):
         sampler = DistributedSampler(images, ranks, rank, seed=1)
@@ -218,7 +218,7 @@ def test_ranks_share_the_data_in_every_epoch(ranks):
             lengths.add(max(counts))
             unequal += len(set(counts)) > 1
             start = end
-    assert unequal  # otherwise it was no test
+    assert unequal  # otherwise the test is vacuous
     assert len(lengths) > 1 or ranks == 8
 
 

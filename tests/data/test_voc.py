@@ -1,4 +1,4 @@
-"""PASCAL VOC's XML: what is read, what is left out, and what is refused."""
+"""PASCAL VOC XML: objects that are read, left out or refused."""
 
 import numpy as np
 import pytest

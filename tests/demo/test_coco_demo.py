@@ -1,4 +1,4 @@
-"""``COCODemo`` keeps its methods, and finds what the predictor finds."""
+"""``COCODemo`` keeps its methods and gives the same results as the predictor."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""maskrcnn-benchmark's webcam command is the one of ``predict`` with a window."""
+"""maskrcnn-benchmark's webcam command is equivalent to ``predict`` with a window."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from demo import webcam
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What the program of ``predict`` is asked for."""
+    """Record the arguments passed to ``predict``."""
     found = []
     monkeypatch.setattr(
         webcam.predict, "main", lambda argv: found.append(webcam.predict.parse_arguments(argv))

@@ -1,4 +1,4 @@
-"""Evaluation in the middle of a training: when, what is kept, and that it leaves no trace."""
+"""Evaluation during training: schedule, best model, and no side effects."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from tests.tools.test_resume import assert_equal
 
 
 class NoisyModel(TinyModel):
-    """Its losses depend on torch's random numbers."""
+    """Model whose losses depend on torch's random numbers."""
 
     def forward(self, images, targets=None):
         losses = super().forward(images, targets)
@@ -50,7 +50,7 @@ def train(folder, iterations, evaluate=None, *, period=2, writer=None, checkpoin
 
 
 def returning(*values):
-    """An evaluation that returns these, one after the other."""
+    """Return an evaluation that returns the given values in turn."""
     remaining = iter(values)
     return lambda _: {"segm_AP": next(remaining), "bbox_AP": 0.5}
 
@@ -86,11 +86,11 @@ def test_a_resumed_run_remembers_the_best(tmp_path):
 
 
 class Killed(BaseException):
-    """Ends an evaluation as a signal that nobody catches does."""
+    """Raised to end an evaluation like an uncaught signal."""
 
 
 def scores(at_most=100):
-    """An evaluation that depends on its number from 1, and is killed beyond ``at_most``."""
+    """Evaluation with a result that depends on its count, killed after ``at_most``."""
     calls = []
 
     def evaluate(_):

@@ -32,7 +32,7 @@ def assert_rows(actual, expected):
 
 
 def recorded(*names):
-    """The data set and the recorded predictions in the original frame."""
+    """Return the data set and the recorded predictions in the original frame."""
     dataset = recorded_dataset()
     return dataset, list(in_original_frame(dataset, recorded_predictions(*names), Masker()))
 

@@ -11,7 +11,7 @@ RNG = np.random.default_rng(4)
 
 
 def slow_ranks(values):
-    """Each value's rank is one more than the smaller ones, plus half of the other equal ones."""
+    """Return ranks: one plus the number of smaller values plus half of the other equal ones."""
     return np.array(
         [1 + sum(v < x for v in values) + (sum(v == x for v in values) - 1) / 2 for x in values]
     )
@@ -40,7 +40,7 @@ def test_correlation_of_constant_or_empty_data_is_nan(x):
 
 
 def detection(image_id, box, pixels, class_score, mask_iou):
-    """A box row and a mask row; ``pixels``: x1, y1, x2, y2 of the mask, exclusive."""
+    """Return a box row and a mask row; ``pixels``: exclusive x1, y1, x2, y2 of the mask."""
     mask = np.zeros((80, 100), dtype=np.uint8)
     x1, y1, x2, y2 = pixels
     mask[y1:y2, x1:x2] = 1

@@ -1,4 +1,4 @@
-"""Crowds are no objects that a mask could be of."""
+"""Detections are not matched to crowds."""
 
 import numpy as np
 from pycocotools import mask as coco_mask

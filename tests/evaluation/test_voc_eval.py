@@ -1,4 +1,4 @@
-"""VOC's metric against the recorded curves and numbers, and against cases done by hand."""
+"""The VOC metric against recorded values and cases computed by hand."""
 
 import json
 
@@ -54,7 +54,7 @@ def test_curves_and_areas_are_the_recorded_ones(threshold):
 
 
 class Recorded:
-    """The recorded ground truth as a data set."""
+    """Data set of the recorded ground truth."""
 
     class_names = ("__background__", "a", "b", "c", "d", "e", "f", "g")
     metric = "voc"

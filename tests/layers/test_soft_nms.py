@@ -80,7 +80,7 @@ def test_boxes_below_the_minimum_score_are_dropped() -> None:
 
 
 def test_small_sigma_equals_nms() -> None:
-    """A tiny sigma leaves nothing of boxes that overlap, like NMS with the same reach."""
+    """A tiny sigma removes all overlapping boxes, like NMS."""
     boxes, scores = random_boxes(80)
     kept, lowered = soft_nms(boxes, scores, SoftNMS("gaussian", sigma=1e-6))
     expected = nms(boxes, scores, 0.004)

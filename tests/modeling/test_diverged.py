@@ -1,4 +1,4 @@
-"""Numbers that are not finite propose, suppress and detect nothing; the rest is as without them."""
+"""Non-finite values propose, suppress and detect nothing, and do not affect the rest."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Names of the config, and what is registered under them."""
+"""Config names and the entries registered under them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Selection by each of the three scores, and pasting, on detections made by hand."""
+"""Selection by each of the three scores, and pasting, on hand-made detections."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The predictor against the evaluation's own path, and every way to call it."""
+"""The predictor against the evaluation path, and all its call signatures."""
 
 import json
 

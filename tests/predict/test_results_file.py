@@ -1,4 +1,4 @@
-"""The json of predictions keeps the convention of the boxes."""
+"""The JSON of predictions keeps the box convention."""
 
 import json
 

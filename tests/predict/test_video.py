@@ -1,4 +1,4 @@
-"""Videos are written, read back, and found wanting."""
+"""Writing, reading, and error handling of videos."""
 
 import builtins
 import struct
@@ -15,7 +15,7 @@ av = pytest.importorskip("av")
 
 
 def frames(count, height=60, width=80):
-    """Frames that get brighter, with a white patch at the upper left."""
+    """Return frames of increasing brightness with a white patch at the top left."""
     made = np.zeros((count, height, width, 3), np.uint8)
     made[...] = (np.arange(count, dtype=np.uint8) * 10)[:, None, None, None]
     made[:, :20, :30] = 255

@@ -1,4 +1,4 @@
-"""Outlines against COCO's own rasterisation."""
+"""Outlines against COCO's rasterization."""
 
 import numpy as np
 import pytest

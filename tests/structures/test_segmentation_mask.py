@@ -135,7 +135,7 @@ def test_an_instance_without_a_mask_stays_without_one():
 
 
 def test_any_number_of_polygons_and_instances():
-    """pycocotools keeps numbers of masks in a uint8."""
+    """pycocotools stores the number of masks in a uint8."""
     corners = [(4 * (i % 16), 3 * (i // 16)) for i in range(256)]
     polygons = [[x, y, x + 2, y, x + 2, y + 2, x, y + 2] for x, y in corners]
     one = make_instance_mask(polygons, SIZE)

@@ -62,7 +62,7 @@ def test_a_deformable_convolution_counts_like_another(tool, modulated):
 
 
 def test_counted_operations_match_a_forward_pass(tool):
-    """Against a real forward pass of the parts that do not depend on the values."""
+    """Compare with a real forward pass of the parts that do not depend on values."""
     config = thin_config("e2e_ms_rcnn_R_50_C4_1x.yaml")
     parts = parts_of(tool, config, (64, 64))
     model = build_detection_model(config)

@@ -1,4 +1,4 @@
-"""What is found to be wrong with the data while a program runs ends it in one line."""
+"""Data errors found while a program runs end it with one line."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def data(tmp_path):
 
 
 def ended(tool, options, *arguments, launcher=()):
-    """Run a tool; returns its exit code and its errors."""
+    """Run a tool; return its exit code and stderr."""
     command = [sys.executable, *launcher, str(ROOT / "tools" / tool), "--config-file", str(CONFIG)]
     result = subprocess.run(
         [*command, *arguments, *options],

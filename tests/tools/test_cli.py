@@ -1,4 +1,4 @@
-"""The commands as a user types them, on a model and a data set of toy size."""
+"""Command line tools on a tiny model and data set."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def command(tool, *arguments):
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    """A YAML of a thin Mask Scoring R-CNN on three images of 100 x 80."""
+    """Write the YAML of a thin Mask Scoring R-CNN on three 100 x 80 images."""
     folder = tmp_path_factory.mktemp("cli")
     dataset = squares_dataset()
     (folder / "squares.json").write_text(json.dumps(dataset.coco.dataset))

@@ -1,4 +1,4 @@
-"""tools/convert_weights.py: from a file of another project to a checkpoint and a config."""
+"""tools/convert_weights.py: conversion of weights from other projects."""
 
 import importlib
 import sys

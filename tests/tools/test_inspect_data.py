@@ -14,7 +14,7 @@ TOOLS = str(Path(__file__).parents[2] / "tools")
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Run the command in this process; returns exit code and what was printed."""
+    """Run the command in this process; return exit code and output."""
     monkeypatch.syspath_prepend(TOOLS)
 
     def command(*arguments):

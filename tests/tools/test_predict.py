@@ -1,4 +1,4 @@
-"""``tools/predict.py`` as a user types it, on a toy model."""
+"""``tools/predict.py`` from the command line, with a tiny model."""
 
 import importlib
 import importlib.util
@@ -28,7 +28,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def predict(monkeypatch, capsys, weights):
-    """Run the command; returns its exit code, its output and its errors."""
+    """Run the command; return its exit code, stdout and stderr."""
     monkeypatch.syspath_prepend(TOOLS)
     tool = importlib.import_module("predict")
 

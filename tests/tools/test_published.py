@@ -1,4 +1,4 @@
-"""``catalog://`` names of other projects' models: from a local server through the tools."""
+"""``catalog://`` models of other projects, served locally, through the tools."""
 
 import hashlib
 import io
@@ -163,7 +163,7 @@ def test_one_process_of_a_job_downloads_and_converts(server, catalog, tmp_path):
 
 
 def write_data(folder, categories):
-    """Two pictures with two objects each, in COCO's format; returns annotation file and folder."""
+    """Write two images with two objects each in COCO format; return annotation file and folder."""
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(0)
     images, annotations = [], []

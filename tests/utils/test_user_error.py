@@ -1,4 +1,4 @@
-"""What the user can mend is told in a line; a defect keeps its traceback."""
+"""User errors are reported in one line; bugs keep their traceback."""
 
 import contextlib
 import errno
@@ -63,7 +63,7 @@ def ended(context, error):
 
 @contextlib.contextmanager
 def set_up():
-    """The set-up of a run in a program."""
+    """Simulate the setup of a run in a program."""
     with failures_named(), user_errors():
         yield
 

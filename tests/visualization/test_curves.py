@@ -22,7 +22,7 @@ def _training(count: int, start: float = 2.0) -> list[dict]:
 
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are saved."""
+    """Record the saved figures."""
     saved, save = [], Figure.savefig
 
     def remember(figure: Figure, *args: object, **kwargs: object) -> None:

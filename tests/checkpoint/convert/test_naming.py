@@ -1,4 +1,4 @@
-"""detectron2 and mmdetection: names, shapes and class order, by tables written for this test."""
+"""Names, shapes and class order of detectron2 and mmdetection, by independent tables."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ IOU_SHAPES = {
 
 
 def body_table(depth, groups=1):
-    """(our convolution, our norm, stage, block, number or 'short', shape) of the ResNet."""
+    """Return (our conv, our norm, stage, block, index or 'short', shape) of each ResNet conv."""
     rows = []
     for stage, count in enumerate(BLOCKS[depth], 1):
         width, out = WIDTH * 2 ** (stage - 1), OUT * 2 ** (stage - 1)
@@ -132,7 +132,7 @@ IOU_NAMES = {
 
 
 def synthetic(project, depth, maskiou=False, groups=1):
-    """Return a state dict with their names, and ours -> their tensor."""
+    """Return a state dict with foreign names, and a dict from our names to its tensors."""
     state, ours_to_theirs = {}, {}
 
     def add(ours, theirs, weight_shape, leaves):
@@ -160,7 +160,7 @@ def synthetic(project, depth, maskiou=False, groups=1):
 
 
 def expected_tensor(name, tensor):
-    """What our tensor has to be: background 0, and epsilon in the variances."""
+    """Return the expected converted tensor: background first, epsilon added to variances."""
     if name.endswith("running_var"):
         return tensor + 1e-5
     parent = name.rpartition(".")[0]
@@ -202,7 +202,7 @@ def test_names_shapes_and_classes(project, depth, maskiou):
 
 
 def with_classes(state, count):
-    """Widen a state dict of mmdetection or detectron2 to other classes."""
+    """Extend a state dict of mmdetection or detectron2 to more classes."""
     state = dict(state)
     wide = {"fc_cls": count + 1, "fc_reg": 4 * count, "conv_logits": count}
     wide |= {"fc_mask_iou": count}

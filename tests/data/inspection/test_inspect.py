@@ -1,4 +1,4 @@
-"""A data set with one defect of each kind: each is told once, with its id."""
+"""A data set with one defect of each kind: each is reported once, with its id."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def _without(key: str) -> dict:
 
 
 def _inspect(folder: Path, annotations: list[dict], **change: object) -> list[Problem]:
-    """Problems of one image with a sound annotation of each class and these, from id 3 on."""
+    """Return the problems of an image with valid annotations and these, from id 3 on."""
     sound = [_good(), _good(30, 10, 10, category_id=7)]
     path, root = write_coco(folder, [(WIDTH, HEIGHT, sound + annotations)])
     content = json.loads(path.read_text())
@@ -171,7 +171,7 @@ def test_images_and_categories(tmp_path: Path) -> None:
     images[30]["width"] = 61
     exif = Image.Exif()
     exif[0x0112] = 6
-    # image 40 is turned as annotated, image 50 is not
+    # image 40 is rotated as annotated, image 50 is not
     for number, size in ((40, (HEIGHT, WIDTH)), (50, (WIDTH, HEIGHT))):
         images[number]["file_name"] = f"{number}.jpg"
         Image.new("RGB", size).save(root / f"{number}.jpg", exif=exif)

@@ -104,7 +104,7 @@ def test_visible_masks_do_not_overlap(train: COCO) -> None:
         masks = [train.annToMask(a) for a in train.loadAnns(train.getAnnIds(image_id))]
         if masks:
             total = np.sum(masks, axis=0)
-            # polygons are rounded on their own, so that neighbours may share border pixels
+            # polygons are rounded separately, so neighbors may share border pixels
             assert (total > 1).sum() <= 0.06 * (total > 0).sum()
 
 
@@ -123,7 +123,7 @@ def test_annotation_covers_what_was_drawn() -> None:
             cells = instance.visible.reshape(128, SUPERSAMPLING, 160, SUPERSAMPLING)
             drawn = cells.mean(axis=(1, 3)) >= 0.5
             ious.append((mask & drawn).sum() / (mask | drawn).sum())
-    assert np.quantile(ious, 0.05) > 0.8  # thin limbs of small instances lose most
+    assert np.quantile(ious, 0.05) > 0.8  # thin limbs of small instances lose the most
     assert np.median(ious) > 0.96
 
 

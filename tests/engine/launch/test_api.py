@@ -1,4 +1,4 @@
-"""``train`` and ``test`` in Python do what the commands do, and nothing of a run stays behind."""
+"""``train`` and ``test`` in Python equal the commands and leave no state behind."""
 
 import json
 import logging
@@ -52,7 +52,7 @@ def pairs(settings):
 
 
 def files_of(folder):
-    """The files of a run, without TensorBoard's, whose names hold the time."""
+    """Return the files of a run, except TensorBoard's, whose names contain the time."""
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     return {name for name in names if "tfevents" not in name}
 
@@ -87,7 +87,7 @@ def test_python_functions_equal_the_commands(data, datasets, tmp_path):
 
 @pytest.fixture
 def started(monkeypatch):
-    """The configs of the trainings that are started, and end there."""
+    """Record the configs of trainings, which are stopped right after the start."""
     configs = []
 
     def stop(config, _):

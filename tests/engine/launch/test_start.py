@@ -1,4 +1,4 @@
-"""The device and the processes of a run."""
+"""Device and processes of a run."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def test_without_a_gpu_the_default_becomes_the_cpu(monkeypatch):
 
 @pytest.fixture
 def gpus(monkeypatch):
-    """Three GPUs; the list gets those that are made the current one."""
+    """Simulate three GPUs; return a list that records the current device."""
     current = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)

@@ -1,4 +1,4 @@
-"""Real trainings of toy size with what is off by default."""
+"""Tiny trainings with options that are off by default."""
 
 import json
 import os
@@ -85,7 +85,7 @@ def test_evaluations_and_deterministic_algorithms_keep_results_bitwise_equal(dat
 
 @pytest.fixture
 def tested(monkeypatch):
-    """Stand-ins for the test sets and their evaluation; the list gets each model and loader."""
+    """Replace test sets and evaluation; return a list that records each model and loader."""
     calls = []
 
     def run_tests(_, model, device, loaders=None):
@@ -136,7 +136,7 @@ def test_deterministic_mode_is_enabled_during_the_run(monkeypatch, asked):
 
     monkeypatch.setattr(training, "started_run", stop)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that it is restored
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # the previous value, to be restored
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
     with pytest.raises(SystemExit):
         tool("train_net").main(["--deterministic"] * asked)

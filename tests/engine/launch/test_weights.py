@@ -1,4 +1,4 @@
-"""Which weights ``launch.test`` evaluates, and by which rule their masks are pasted."""
+"""Choice of the weights that ``launch.test`` evaluates, and of the pasting rule."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def number_model(value):
 
 @pytest.fixture
 def files(tmp_path):
-    """Weights by number: 1 the last checkpoint of ``run``; 2, 3 and 4 in files of their own."""
+    """Write weights 1 (the last checkpoint of ``run``) and 2, 3, 4 (separate files)."""
     (tmp_path / "run").mkdir()
     cfg = make_default_config()
     DetectronCheckpointer(cfg, number_model(1), save_dir=tmp_path / "run").save("model_0000001")
@@ -30,7 +30,7 @@ def files(tmp_path):
 
 
 def loaded(files, *, opts=None, config=None, folder="run"):
-    """The number of the weights that are taken."""
+    """Return the number of the weights that were loaded."""
     cfg = make_default_config()
     cfg.OUTPUT_DIR = str(files / folder)
     number = config if opts is None else opts

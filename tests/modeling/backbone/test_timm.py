@@ -1,4 +1,4 @@
-"""Models of the timm library as bodies."""
+"""timm models as backbone bodies."""
 
 import sys
 
@@ -51,7 +51,7 @@ def test_a_model_trains_and_predicts(name):
     sum(losses.values()).backward()
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     assert [n for n, p in trained.items() if p.grad is None or not p.grad.isfinite().all()] == []
-    first = next(body.parameters())  # the gradient goes through the whole body
+    first = next(body.parameters())  # the gradient reaches the whole body
     assert first.grad.abs().sum() > 0
     with torch.no_grad():
         (found,) = model.eval()(torch.randn(1, 3, 96, 160))

@@ -1,4 +1,4 @@
-"""Every body with every head: the model trains and predicts, or the check of the config refuses."""
+"""Every body with every head trains and predicts, or is refused by the config check."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""What follows from the body is derived where it is not set, and nothing else is touched."""
+"""Settings determined by the body are derived if unset; others are unchanged."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Instances without a mask: their boxes are learned, and the losses of masks leave them out."""
+"""Instances without a mask: boxes are learned, and mask losses ignore them."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def target(masks) -> BoxList:
 
 
 def make(name):
-    """Return a model that is trained on all proposals, and on the same ones each time."""
+    """Return a model that is trained on all proposals, always the same ones."""
     config, options = MODELS[name]
     torch.manual_seed(0)
     model = build_detection_model(thin_config(config, WIDTHS | options)).train()

@@ -1,4 +1,4 @@
-"""A model that pastes its masks itself does it by the rule of its config."""
+"""A model that pastes its masks follows the rule of its config."""
 
 import pytest
 import torch
