@@ -1,12 +1,12 @@
-"""The figure of the README: confident detections with poor masks beside those with good masks.
+"""Figure of the README: confident detections with poor masks next to ones with good masks.
 
 ``python demo/make_figure.py --evaluation output/demo/inference/synthetic_val --annotations
 output/demo/data/annotations/instances_val.json --images output/demo/data/val --output
 demo/demo.png``
 
-Among the detections with a class score of at least ``--score`` whose box meets an object of their
-class, it shows those with the lowest and those with the highest PREDICTED mask IoU, at most one of
-a picture; the true mask IoU is printed above each, and the true border is dashed white.
+Among the detections with a class score of at least ``--score`` whose box overlaps an object of
+their class, it shows those with the lowest and the highest PREDICTED mask IoU, at most one per
+image; the true mask IoU is printed above each, and the true border is dashed white.
 """
 
 import argparse
@@ -35,16 +35,16 @@ from maskrcnn_benchmark.visualization import (
 )
 
 _MIN_BOX_IOU = 0.5
-_MIN_SIDE = 40  # smaller objects show nothing in a figure
+_MIN_SIDE = 40  # smaller objects are hard to see in a figure
 _CELL = 320
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A detection that met an object: what was predicted, and how good its mask really is."""
+    """A detection matched to an object: its predicted scores and its true mask IoU."""
 
     image_id: int
-    index: int  # among the image's detections
+    index: int  # index among the detections of the image
     class_score: float
     predicted_iou: float
     true_iou: float
@@ -52,7 +52,7 @@ class Finding:
 
 
 def findings(coco: COCO, detections: dict[int, Instances]) -> list[Finding]:
-    """Match the detections with the ground truth of their class by box."""
+    """Match detections to the ground truth of their class by box IoU."""
     found = []
     for image_id, instances in detections.items():
         size = (coco.imgs[image_id]["height"], coco.imgs[image_id]["width"])
@@ -76,7 +76,7 @@ def findings(coco: COCO, detections: dict[int, Instances]) -> list[Finding]:
 
 
 def _first_of_each_image(ordered: list[Finding], count: int, taken: set[int]) -> list[Finding]:
-    """The first `count`, one of a picture at most; their pictures are added to `taken`."""
+    """Return the first ``count`` findings, at most one per image; add their images to ``taken``."""
     chosen = []
     for finding in ordered:
         if len(chosen) < count and finding.image_id not in taken:
@@ -86,7 +86,7 @@ def _first_of_each_image(ordered: list[Finding], count: int, taken: set[int]) ->
 
 
 def _dashed_border(canvas: NDArray[np.uint8], truth: NDArray[np.bool_]) -> None:
-    """Draw the true border, white with gaps, in place; `truth` is at the size of the canvas."""
+    """Draw the true border as a dashed white line, in place; ``truth`` has the canvas size."""
     contours, _ = cv2.findContours(truth.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     for contour in contours:
         for start in range(0, len(contour), 18):
@@ -96,7 +96,7 @@ def _dashed_border(canvas: NDArray[np.uint8], truth: NDArray[np.bool_]) -> None:
 
 
 def cell(image: NDArray[np.uint8], instances: Instances, finding: Finding) -> NDArray[np.uint8]:
-    """A square cut-out around one detection, with its mask, both its scores and the true border."""
+    """Return a square crop around a detection, with its mask, both scores and the true border."""
     i = finding.index
     x1, y1, x2, y2 = instances.boxes[i]
     side = min(round(1.5 * max(x2 - x1, y2 - y1)), *image.shape[:2])
@@ -121,10 +121,10 @@ def cell(image: NDArray[np.uint8], instances: Instances, finding: Finding) -> ND
 def make_figure(
     annotations: Path, images: Path, evaluation: Path, *, columns: int, min_score: float
 ) -> NDArray[np.uint8]:
-    """Draw the figure; see the file's head.
+    """Draw the figure described in the module docstring.
 
     Raises:
-        ValueError: there is no detection to show, or its mask IoU is not known.
+        ValueError: there is no detection to show, or its mask IoU is unknown.
     """
     coco = COCO()
     coco.dataset = json.loads(annotations.read_text(encoding="utf-8"))
@@ -139,7 +139,7 @@ def make_figure(
         )
     by_quality = sorted(findings(coco, detections), key=lambda f: f.predicted_iou)
     if not by_quality:
-        raise ValueError(f"no detection with a class score >= {min_score} meets an object")
+        raise ValueError(f"no detection with a class score >= {min_score} matches an object")
     taken: set[int] = set()
     poor = _first_of_each_image(by_quality, columns, taken)
     good = _first_of_each_image(by_quality[::-1], columns, taken)
@@ -156,13 +156,19 @@ def make_figure(
 @failures_named()
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description="Confident detections, poor and good masks.")
-    parser.add_argument("--evaluation", type=Path, required=True, help="has bbox.json, segm.json")
-    parser.add_argument("--annotations", type=Path, required=True, help="COCO json")
-    parser.add_argument("--images", type=Path, required=True, help="folder of the pictures")
+    parser = argparse.ArgumentParser(
+        description="Draw confident detections with poor and good masks."
+    )
+    parser.add_argument(
+        "--evaluation", type=Path, required=True, help="folder of bbox.json and segm.json"
+    )
+    parser.add_argument(
+        "--annotations", type=Path, required=True, help="annotation file (COCO JSON)"
+    )
+    parser.add_argument("--images", type=Path, required=True, help="image folder")
     parser.add_argument("--output", type=Path, default=Path("demo/demo.png"))
-    parser.add_argument("--columns", type=int, default=4, help="detections of each kind")
-    parser.add_argument("--score", type=float, default=0.8, help="least class score")
+    parser.add_argument("--columns", type=int, default=4, help="number of detections of each kind")
+    parser.add_argument("--score", type=float, default=0.8, help="minimum class score")
     args = parser.parse_args()
     with user_errors():
         figure = make_figure(
@@ -172,7 +178,7 @@ def main() -> None:
             columns=args.columns,
             min_score=args.score,
         )
-    # 256 colors: a quarter of the file, and the eye sees no difference
+    # 256 colors: a quarter of the file size, without visible difference
     Image.fromarray(figure).quantize(256).save(args.output, optimize=True)
     print(f"wrote {args.output}")
 

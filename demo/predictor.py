@@ -31,19 +31,20 @@ _TEXT_SIZE = 14  # pixels
 
 
 class COCODemo:
-    """Predicts on an image and draws what it found.
+    """Predicts on an image and draws the detections.
 
-    ``CATEGORIES`` names the labels; override it for a model of other classes.
+    ``CATEGORIES`` names the labels; override it for a model with other classes.
 
     Args:
-        cfg: of the model. The weights are the last checkpoint of OUTPUT_DIR, or else MODEL.WEIGHT.
-        confidence_threshold: detections with a class score up to it are left out.
-        show_mask_heatmaps: show the mask probabilities in place of the masks.
-        masks_per_dim: heatmaps in a row and in a column.
-        min_image_size: short side that images are resized to for the model.
+        cfg: config of the model. The weights are the last checkpoint in OUTPUT_DIR, else
+            MODEL.WEIGHT.
+        confidence_threshold: only detections with a higher class score are shown.
+        show_mask_heatmaps: whether to show mask probabilities instead of masks.
+        masks_per_dim: number of heatmaps per row and per column.
+        min_image_size: short side to which images are resized for the model.
 
     Raises:
-        ValueError: there are no weights, or they do not fill the model.
+        ValueError: there are no weights, or they do not cover the model.
     """
 
     CATEGORIES = tuple(COCO_CLASSES.class_names)
@@ -59,7 +60,7 @@ class COCODemo:
         self.cfg = cfg.clone()
         self.cfg.defrost()
         self.cfg.merge_from_list(["INPUT.MIN_SIZE_TEST", min_image_size])
-        self.model = build_detection_model(self.cfg, paste_masks=False)  # they are pasted here
+        self.model = build_detection_model(self.cfg, paste_masks=False)  # masks are pasted here
         checkpointer = DetectronCheckpointer(self.cfg, self.model, save_dir=cfg.OUTPUT_DIR)
         if not (cfg.MODEL.WEIGHT or checkpointer.get_checkpoint_file()):
             raise ValueError("COCODemo needs weights: set MODEL.WEIGHT to a file")
@@ -84,9 +85,10 @@ class COCODemo:
         return self.overlay_class_names(result, predictions)
 
     def compute_prediction(self, original_image: Picture) -> BoxList:
-        """Return all detections, in the image's pixels.
+        """Return all detections in pixels of the image.
 
-        ``mask`` is pasted: bool ``[N, 1, H, W]``, with heatmaps uint8 of 255 times the probability.
+        ``mask`` is pasted: bool ``[N, 1, H, W]`` or, for heatmaps, uint8 with 255 times the
+        probability.
         """
         (found,) = self.predictor.detections([as_rgb(original_image[..., ::-1])])
         if found.has_field(fields.MASK):
@@ -95,7 +97,7 @@ class COCODemo:
         return found
 
     def select_top_predictions(self, predictions: BoxList) -> BoxList:
-        """Return the detections above the threshold, the highest class score first."""
+        """Return the detections above the threshold, sorted by descending class score."""
         scores = predictions.get_field(fields.SCORES)
         order = scores.argsort(descending=True)
         return predictions[order[scores[order] > self.confidence_threshold]]
@@ -105,14 +107,14 @@ class COCODemo:
         return np.ascontiguousarray(colors_for(labels.numpy())[:, ::-1])
 
     def overlay_boxes(self, image: Picture, predictions: BoxList) -> Picture:
-        """Draw the boxes into the image."""
+        """Draw the boxes on the image, in place."""
         colors = self.compute_colors_for_labels(predictions.get_field(fields.LABELS)).tolist()
         for box, color in zip(predictions.xyxy().round().int().tolist(), colors, strict=True):
             cv2.rectangle(image, tuple(box[:2]), tuple(box[2:]), tuple(color), 1)
         return image
 
     def overlay_mask(self, image: Picture, predictions: BoxList) -> Picture:
-        """Return the image with the masks, in the colors of their labels."""
+        """Return the image with the masks drawn in the colors of their labels."""
         instances = Instances(
             masks=predictions.get_field(fields.MASK)[:, 0].numpy(),
             labels=predictions.get_field(fields.LABELS).numpy(),
@@ -122,7 +124,7 @@ class COCODemo:
         return np.ascontiguousarray(drawn[..., ::-1])
 
     def overlay_class_names(self, image: Picture, predictions: BoxList) -> Picture:
-        """Return the image with class, class score and mask IoU at the upper left of each box."""
+        """Return the image with class, class score and mask IoU at the top left of each box."""
         scores = predictions.get_field(fields.SCORES).tolist()
         texts = [
             f"{self.CATEGORIES[label]}: {score:.2f}"

@@ -1,6 +1,6 @@
 """maskrcnn-benchmark's command: ``python demo/webcam.py --config-file FILE MODEL.WEIGHT path``.
 
-It stands for ``msrcnn predict --input webcam:0 --show``, which has more options.
+It is equivalent to ``msrcnn predict --input webcam:0 --show``, which has more options.
 """
 
 import argparse
@@ -13,16 +13,25 @@ from maskrcnn_benchmark.utils.user_error import failures_named
 @failures_named()
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description="Show the masks on what a camera sees.")
-    parser.add_argument("--config-file", metavar="FILE", help="of weights without their config")
+    parser = argparse.ArgumentParser(description="Run a model on a camera and show the masks.")
+    parser.add_argument("--config-file", metavar="FILE", help="config file of the model")
     parser.add_argument(
-        "--confidence-threshold", default="0.7", metavar="SCORE", help="least class score (0.7)"
+        "--confidence-threshold",
+        default="0.7",
+        metavar="SCORE",
+        help="minimum class score (default: 0.7)",
     )
     parser.add_argument(
-        "--min-image-size", default="224", metavar="PIXELS", help="short side for the model (224)"
+        "--min-image-size",
+        default="224",
+        metavar="PIXELS",
+        help="short side of the input (default: 224)",
     )
     parser.add_argument(
-        "opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="MODEL.WEIGHT path, and others"
+        "opts",
+        nargs=argparse.REMAINDER,
+        metavar="KEY VALUE",
+        help="config options, including MODEL.WEIGHT path",
     )
     args = parser.parse_args(argv)
     if "MODEL.WEIGHT" not in args.opts[:-1:2]:

@@ -1,7 +1,7 @@
-"""Mask Scoring R-CNN on the lines of maskrcnn-benchmark.
+"""Mask Scoring R-CNN, based on the design of maskrcnn-benchmark.
 
-The names to begin with are imported when they are first used, so the package itself imports fast:
-``train``, ``test``, ``Predictor``, ``build_detection_model``.
+The main entry points are ``train``, ``test``, ``Predictor`` and ``build_detection_model``. They are
+imported lazily to keep the import of the package fast.
 """
 
 import importlib

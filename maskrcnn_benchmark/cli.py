@@ -1,6 +1,6 @@
-"""``msrcnn COMMAND ...``: the programs of ``tools/``, in any folder.
+"""``msrcnn COMMAND ...``: the programs of ``tools/`` as subcommands.
 
-On several devices: ``torchrun --nproc-per-node=N -m maskrcnn_benchmark.cli train ...``.
+On several GPUs: ``torchrun --nproc-per-node=N -m maskrcnn_benchmark.cli train ...``.
 """
 
 import sys
@@ -13,7 +13,7 @@ import maskrcnn_benchmark
 
 
 class Command(NamedTuple):
-    """A module with a ``main()``, and what it does in a line."""
+    """A module with a ``main()``, and a one-line summary."""
 
     module: str
     summary: str
@@ -22,17 +22,17 @@ class Command(NamedTuple):
 COMMANDS = {
     "train": Command("tools.train_net", "train a model, then evaluate it"),
     "test": Command("tools.test_net", "evaluate a model"),
-    "predict": Command("tools.predict", "find objects in images, videos or what a camera sees"),
+    "predict": Command("tools.predict", "detect objects in images, videos or camera streams"),
     "inspect": Command("tools.inspect_data", "check a data set in COCO format"),
-    "convert": Command("tools.convert_weights", "convert weights of another project"),
+    "convert": Command("tools.convert_weights", "convert weights from other projects"),
     "analyze": Command("tools.analyze", "print parameters, FLOPs and shapes of a model"),
     "plot": Command("tools.plot_metrics", "draw the curves of training runs"),
-    "env": Command("utils.collect_env", "print the versions and devices a bug report needs"),
+    "env": Command("utils.collect_env", "print versions and devices for bug reports"),
 }
 
 
 def usage() -> str:
-    """Return the list of commands, a line each."""
+    """Return the usage text, with one line per command."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(
@@ -47,12 +47,12 @@ def usage() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command that the first argument names, with the others.
+    """Run the subcommand named by the first argument, passing it the remaining arguments.
 
-    Only that command's module is imported. An unknown command ends the program with exit code 2.
+    Only the module of that command is imported. An unknown command exits with code 2.
 
     Args:
-        argv: the arguments; those of the process by default.
+        argv: the arguments; None: those of the process.
     """
     name, *arguments = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
     if name in ("-h", "--help"):
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif name == "--version":
         print(f"maskrcnn_benchmark {maskrcnn_benchmark.__version__}")
     elif name in COMMANDS:
-        # argparse takes the program's name from here
+        # argparse reads the program name from here
         sys.argv = [f"msrcnn {name}", *arguments]
         import_module(f"maskrcnn_benchmark.{COMMANDS[name].module}").main()
     else:

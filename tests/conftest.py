@@ -1,4 +1,4 @@
-"""Settings shared by all tests: two threads, a fixed seed, how much hypothesis tries."""
+"""Shared test setup: two threads, a fixed seed, hypothesis profiles."""
 
 import pytest
 import torch

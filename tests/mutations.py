@@ -1,4 +1,4 @@
-"""Put defects into a copy of the code, one at a time, and see whether the tests notice.
+"""Mutation testing: insert defects into a copy of the code and check that tests fail.
 
 ``python tests/mutations.py [WORD ...]`` tries those of ``mutations.yaml`` whose name or file has
 one of the words; all without a word. Each runs only the tests that it names.
@@ -26,14 +26,14 @@ _PASSED, _FAILED = 0, 1  # pytest's exit codes
 
 @dataclass(frozen=True)
 class Mutation:
-    """A defect.
+    """A mutation.
 
     Attributes:
-        name: what goes wrong, in words.
+        name: description of the defect.
         file: path in the project.
-        old: text that occurs there once.
-        new: what takes its place.
-        tests: files or tests, one of which should fail.
+        old: text that occurs once in the file.
+        new: replacement text.
+        tests: test files or tests, one of which should fail.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Mutation:
 
 
 def copy_project(copy: Path) -> None:
-    """Copy what git tracks, and the built extension."""
+    """Copy the tracked files and the built extension."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -60,7 +60,7 @@ def copy_project(copy: Path) -> None:
 
 
 def read_table(path: Path = TABLE) -> list[Mutation]:
-    """Return the mutations of a table, sorted by name of the file as there."""
+    """Return the mutations of a table."""
     entries = yaml.safe_load(path.read_text())
     return [
         Mutation(e["name"], e["file"], e["old"], e["new"], tuple(e["tests"].split()))
@@ -69,7 +69,7 @@ def read_table(path: Path = TABLE) -> list[Mutation]:
 
 
 def is_stale(mutation: Mutation, root: Path = ROOT) -> bool:
-    """Return whether the old text is not in the file exactly once."""
+    """Return whether the old text does not occur exactly once in the file."""
     path = root / mutation.file
     return not path.is_file() or path.read_text().count(mutation.old) != 1
 
@@ -113,7 +113,7 @@ def verdict(mutation: Mutation, copy: Path) -> tuple[str, str]:
         code, test = run_tests(copy, mutation.tests)
     finally:
         path.write_text(before)
-    if code in (_FAILED, None):  # a test that hangs has noticed something
+    if code in (_FAILED, None):  # a hanging test counts as caught
         return "caught", test
     return ("survived" if code == _PASSED else "no verdict"), ""
 

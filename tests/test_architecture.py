@@ -1,4 +1,4 @@
-"""The shape of the code: who imports whom, who reads the config, size, types, documentation."""
+"""Architecture rules: imports, access to the config, size, types, documentation."""
 
 import ast
 import statistics
@@ -12,7 +12,7 @@ PACKAGE = ROOT / "maskrcnn_benchmark"
 NAME = "maskrcnn_benchmark"
 
 ALLOWED = {
-    "cli.py": set(),  # it imports the command that is asked for, by name
+    "cli.py": set(),  # it imports the requested command by name
     "tools": set(),
     "config": set(),
     "utils": set(),
@@ -52,11 +52,11 @@ READS_CONFIG = tuple(
 # the tree itself and its checks; and a run, which is what its config describes
 CONFIG_FILES = ("config/", "engine/launch/")
 CHECKPOINT = "checkpoint/checkpointer.py"  # DetectronCheckpointer(cfg, ...) is a public name
-REGISTRY = "config/registry.py"  # hands the config on to what is registered
+REGISTRY = "config/registry.py"  # passes the config on to registered entries
 MAX_FILE, MEDIAN_FILE = 300, 120
 MAX_FUNCTION, MEDIAN_FUNCTION, P90_FUNCTION = 60, 12, 35
 MAX_POSITIONAL = 5
-MAX_UTILS = 500  # lines: what has a better home is no utility
+MAX_UTILS = 500  # maximum number of lines
 _SELF = ("self", "cls", "ctx")
 FREE_SIZE = {"config/defaults.py"}
 
@@ -83,7 +83,7 @@ def _length(function: Function) -> int:
 
 
 def _imported(file: str) -> set[str]:
-    """Full names of the modules that a file of the package imports, relative ones resolved."""
+    """Return the full names of the modules that a file of the package imports."""
     package = [NAME, *Path(file).parts[:-1]]
     names = set()
     for node in ast.walk(_tree(PACKAGE / file)):
@@ -106,7 +106,7 @@ def _imported(file: str) -> set[str]:
 
 
 def _ours(file: str) -> set[str]:
-    """The subpackages that a file imports."""
+    """Return the subpackages that a file imports."""
     parts = [name.split(".") for name in _imported(file)]
     return {p[1] for p in parts if p[0] == NAME and len(p) > 1}
 
@@ -131,7 +131,7 @@ def test_rpn_and_roi_heads_meet_only_in_the_detector() -> None:
                 assert not met, file
 
 
-def test_no_circles_between_modules() -> None:
+def test_no_import_cycles() -> None:
     modules = {f"{NAME}.{f[:-3].replace('/', '.')}".removesuffix(".__init__"): f for f in FILES}
     edges = {m: {n for n in _imported(f) if n in modules and n != m} for m, f in modules.items()}
     # a package may gather the names of its own modules
@@ -195,7 +195,7 @@ def test_size_types_and_documentation(file: str) -> None:
 
 
 def _public(tree: ast.AST, inside_private: bool = False) -> list[ast.AST]:
-    """Public functions and classes that a user can reach, nested functions left out."""
+    """Yield public functions and classes, except nested functions."""
     found: list[ast.AST] = []
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
@@ -227,7 +227,7 @@ def test_the_typical_file_and_function_are_small() -> None:
     assert functions[round(0.9 * (len(functions) - 1))] <= P90_FUNCTION
 
 
-def test_utils_is_no_drawer() -> None:
+def test_utils_is_small() -> None:
     files = [file for file in FILES if file.startswith("utils/")]
     lines = sum(len((PACKAGE / file).read_text(encoding="utf-8").splitlines()) for file in files)
     assert lines <= MAX_UTILS, f"utils/ has {lines} lines"
@@ -246,7 +246,7 @@ def test_few_positional_arguments() -> None:
 
 
 @pytest.mark.parametrize("file", [f for f in SCRIPTS if not f.startswith("benchmarks/")])
-def test_every_program_tells_the_users_errors_in_a_line(file: str) -> None:
+def test_every_program_reports_user_errors_in_one_line(file: str) -> None:
     for function in _functions(ROOT / file):
         if function.name == "main":
             decorators = [ast.unparse(decorator) for decorator in function.decorator_list]
@@ -302,7 +302,7 @@ def _is_text_without_encoding(call: ast.Call) -> bool:
 
 @pytest.mark.parametrize("file", [f"{NAME}/{f}" for f in FILES] + SCRIPTS)
 def test_text_files_have_an_encoding(file: str) -> None:
-    # else it is that of the locale, and a name that one machine wrote is no text on another
+    # the default is that of the locale, which differs between machines
     calls = [node for node in ast.walk(_tree(ROOT / file)) if isinstance(node, ast.Call)]
     without = [call.lineno for call in calls if _is_text_without_encoding(call)]
     assert not without, f"{file}: lines {without} need encoding='utf-8'"
@@ -325,7 +325,7 @@ def test_text_files_have_an_encoding(file: str) -> None:
         ("os.open(path, flags)", False),
     ],
 )
-def test_a_text_file_without_encoding_would_be_found(code: str, wrong: bool) -> None:
+def test_a_missing_encoding_is_detected(code: str, wrong: bool) -> None:
     call = ast.parse(code, mode="eval").body
     assert isinstance(call, ast.Call)
     assert _is_text_without_encoding(call) == wrong

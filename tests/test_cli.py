@@ -1,4 +1,4 @@
-"""``msrcnn COMMAND``: which program runs, under which name, with which arguments."""
+"""``msrcnn COMMAND``: dispatch to the right program, name and arguments."""
 
 import importlib
 import os
@@ -48,7 +48,7 @@ def test_the_version(capsys):
 @pytest.mark.parametrize(
     ("given", "nearest"), [("trian", "train"), ("evn", "env"), ("Predict", "predict")]
 )
-def test_an_unknown_command_is_told_with_the_nearest(given, nearest, capsys):
+def test_an_unknown_command_is_reported_with_the_nearest(given, nearest, capsys):
     with pytest.raises(SystemExit, match="2"):
         cli.main([given, "--help"])
     out, error = capsys.readouterr()

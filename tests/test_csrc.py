@@ -1,4 +1,4 @@
-"""The layout of csrc: a folder an operator, registered for both devices; kernels know no torch."""
+"""Layout of csrc: a folder per operator, registered for both devices; kernels without torch."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def registered(path: Path, device: str) -> list[str]:
 
 
 def test_the_folders_are_the_operators_and_common() -> None:
-    """Nothing else lies beside ``ops.cpp``, and every folder of an operator has its four files."""
+    """There is nothing else next to ``ops.cpp``, and each operator folder has its four files."""
     folders = {path.parent.name for path in CSRC.glob("*/*")}
     assert folders == {*OPERATORS, "common"}
     for name in OPERATORS:
@@ -48,7 +48,7 @@ def test_every_schema_is_registered_by_its_folder(file: str, device: str) -> Non
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_an_operator_includes_its_folder_and_common_only(name: str) -> None:
-    """What two operators need moves to ``common``."""
+    """Code shared by operators belongs in ``common``."""
     for path in (CSRC / name).iterdir():
         for file in includes(path):
             inner = (CSRC / name / file).resolve()
@@ -62,8 +62,8 @@ def test_common_includes_no_operator() -> None:
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_a_kernel_knows_no_torch(name: str) -> None:
-    """The arithmetic is pointers and numbers, through every header that it includes."""
+def test_kernels_do_not_depend_on_torch(name: str) -> None:
+    """Kernels use pointers and numbers only, including all headers."""
     waiting, seen = [CSRC / name / "kernel.h"], set()
     while waiting:
         path = waiting.pop().resolve()
@@ -77,7 +77,7 @@ def test_a_kernel_knows_no_torch(name: str) -> None:
 
 
 def test_only_the_launch_is_emulated() -> None:
-    """What runs without a GPU is what runs on one: no kernel asks which of both it is in."""
+    """The same code runs with and without a GPU: no kernel distinguishes them."""
     asking = {
         str(path.relative_to(CSRC))
         for path in CSRC.rglob("*.*")

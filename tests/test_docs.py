@@ -1,4 +1,4 @@
-"""The pages of docs/: snippets run, commands and settings are accepted, links and names exist."""
+"""Checks of docs/: snippets run, commands and settings are valid, links and names exist."""
 
 import ast
 import contextlib
@@ -37,7 +37,7 @@ LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 KEY = re.compile(r"\b(?:MODEL|INPUT|DATASETS|DATALOADER|SOLVER|TEST)(?:\.[A-Z][A-Z0-9_]*)+")
 FILE = re.compile(r"`((?:configs|tools|benchmarks|demo|maskrcnn_benchmark)/[\w./-]+)`")
 QUOTED = re.compile(r"`([a-zA-Z]+(?: [\w,]+){2,})`")
-TORCHS = ("Address already in use",)  # quoted messages that are not of this code
+TORCHS = ("Address already in use",)  # quoted messages that do not come from this code
 
 
 def read(page: str) -> str:
@@ -53,13 +53,13 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def shell_commands(page: str) -> list[list[str]]:
-    """Return the words of each command of the blocks without a language; msrcnn's as tools/."""
+    """Return the words of each command in blocks without a language."""
     lines = "\n".join(blocks(page, "")).replace("\\\n", " ").splitlines()
     return [as_tool(words) for line in lines if (words := shlex.split(line))]
 
 
 def as_tool(words: list[str]) -> list[str]:
-    """Put the file in tools/ for a command of msrcnn."""
+    """Replace an msrcnn command by its file in tools/."""
     for name in ("msrcnn", "maskrcnn_benchmark.cli"):
         if name in words:
             before, (command, *after) = words[: words.index(name)], words[words.index(name) + 1 :]
@@ -69,7 +69,7 @@ def as_tool(words: list[str]) -> list[str]:
 
 @cache
 def defined_names(path: Path) -> set[str]:
-    """Return what a Python file defines at its top, and ``Class.method``."""
+    """Return the top-level names of a Python file, and ``Class.method``."""
     names = set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -83,7 +83,7 @@ def defined_names(path: Path) -> set[str]:
 
 @cache
 def source_texts() -> str:
-    """Return all string constants of the package and the tools, for messages that pages quote."""
+    """Return all string constants of the package and the tools, to check quoted messages."""
     texts = []
     for folder in ("maskrcnn_benchmark", "tools"):
         for path in (ROOT / folder).rglob("*.py"):
@@ -107,7 +107,7 @@ def check_settings(pairs: list[str], config_file: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors that GitHub gives to the headings of a page."""
+    """Return the anchors that GitHub generates for the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", BLOCK.sub("", page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -120,7 +120,7 @@ def test_the_pages_are_there():
 
 @pytest.fixture(scope="module")
 def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as ``make demo`` leaves it, with an untrained model."""
+    """A folder like the output of ``make demo``, with an untrained model."""
     folder = tmp_path_factory.mktemp("docs")
     demo = folder / "output/demo"
     write_synthetic_coco(demo / "data", num_train=1, num_val=5, seed=0)

@@ -1,4 +1,4 @@
-"""What ``pyproject.toml`` promises about dependencies is what ``make oldest`` tries."""
+"""Lower bounds in ``pyproject.toml`` match the set tested by ``make oldest``."""
 
 import re
 from pathlib import Path

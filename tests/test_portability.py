@@ -1,4 +1,4 @@
-"""What other systems lack: the package is imported without it."""
+"""The package is importable without modules that other systems lack."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Figures that were measured say when, where, how and of what code."""
+"""Measured results state date, machine, command and commit."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Run a model on a test set, gather the predictions of all ranks, and evaluate them."""
+"""Inference on a test set: predict on each rank, gather the predictions, evaluate."""
 
 import datetime
 import logging
@@ -34,16 +34,16 @@ _SECONDS_FOR_A_FILE = 30
 def compute_on_dataset(
     model: nn.Module, data_loader: TestLoader, device: torch.device | str, masker: Masker
 ) -> dict[int, BoxList]:
-    """Return the predictions for the loader's images by their index in the data set.
+    """Predict on all images of a loader; return the predictions by data set index.
 
-    The masks of a batch are pasted before the next one comes: what is kept of an image is small,
-    boxes, scores and the masks' RLEs.
+    The masks of each batch are pasted right away, so that only boxes, scores and RLEs are kept in
+    memory.
 
     Args:
-        model: in evaluation it maps images to a list of BoxLists; its mode is restored.
-        data_loader: yields ``(ImageList, targets, indices)``; its data set tells the sizes of the
-            original images.
-        device: where the model is.
+        model: maps images to a list of BoxLists in evaluation mode; its mode is restored.
+        data_loader: yields ``(ImageList, targets, indices)``; its data set provides the original
+            image sizes.
+        device: device of the model.
         masker: pastes the masks.
 
     Returns:
@@ -70,11 +70,11 @@ def gather_predictions(
 
     Args:
         own: predictions of this rank by image index.
-        num_images: of the data set.
-        folder: holds the files temporarily; all ranks must see the same folder.
+        num_images: number of images in the data set.
+        folder: folder for temporary files, shared by all ranks.
 
     Raises:
-        ValueError: there are several processes and no folder.
+        ValueError: no folder is given in a job of several processes.
         RuntimeError: an image has no prediction, or the folder is not shared.
     """
     merged = own if get_world_size() == 1 else _gather_through_files(own, folder)
@@ -92,11 +92,11 @@ def gather_predictions(
 def _gather_through_files(own: dict[int, BoxList], folder: Path | None) -> dict[int, BoxList]:
     """Return the predictions of all ranks on rank 0, and an empty dict on the other ranks."""
     if folder is None:
-        raise ValueError("inference by several processes needs an output_folder that all can see")
+        raise ValueError("inference by several processes needs an output_folder that they share")
     folder.mkdir(parents=True, exist_ok=True)
     indices = sorted(own)
     save_predictions([own[index] for index in indices], _shard(folder, get_rank()))
-    indices_by_rank = all_gather(indices)  # acts as a barrier: now all files are complete
+    indices_by_rank = all_gather(indices)  # acts as a barrier: all files are complete afterwards
     if not is_main_process():
         return {}
     merged: dict[int, BoxList] = {}
@@ -110,7 +110,7 @@ def _shard(folder: Path, rank: int) -> Path:
 
 
 def _take_shard(folder: Path, rank: int) -> list[BoxList]:
-    """Read and delete the file of one rank; on a network drive it may appear seconds late."""
+    """Read and delete the file of one rank; on a network drive it may appear with a delay."""
     path = _shard(folder, rank)
     deadline = time.monotonic() + _SECONDS_FOR_A_FILE
     while not path.is_file():
@@ -138,23 +138,23 @@ def inference(
     expected_results_sigma_tol: float = 4,
     output_folder: str | Path | None = None,
 ) -> COCOResults | None:
-    """Predict and evaluate a test set.
+    """Run inference and evaluation on a test set.
 
     Args:
         model: see ``compute_on_dataset``.
-        data_loader: of this rank's share of the test set.
-        dataset_name: for the log.
-        iou_types: ``bbox``, ``segm``.
-        box_only: evaluate proposals (a model without box head).
-        device: where the model is.
-        masker: pastes the masks, see ``make_masker``; None: by the original's rule, at 0.5.
-        expected_results: TEST.EXPECTED_RESULTS, checked and logged.
+        data_loader: loader of this rank's share of the test set.
+        dataset_name: name of the test set, for logging.
+        iou_types: tasks to evaluate, ``bbox`` and ``segm``.
+        box_only: whether to evaluate proposals (for a model without a box head).
+        device: device of the model.
+        masker: pastes the masks, see ``make_masker``; None: the original's rule, threshold 0.5.
+        expected_results: TEST.EXPECTED_RESULTS, compared with the results and logged.
         expected_results_sigma_tol: allowed deviation in standard deviations.
-        output_folder: receives ``predictions.pth`` and the evaluation files; several
-            processes need it, and must share it.
+        output_folder: folder for ``predictions.pth`` and the evaluation files; required, and shared
+            by all ranks, in a distributed job.
 
     Returns:
-        The results on the main process, None on the others.
+        The results on rank 0, None on the other ranks.
     """
     logger = logging.getLogger("maskrcnn_benchmark.inference")
     dataset: Any = data_loader.dataset

@@ -1,4 +1,4 @@
-"""Running metrics of a training: ``name: median (global average)``."""
+"""Smoothed training metrics, printed as ``name: median (global average)``."""
 
 import math
 from collections import deque
@@ -7,9 +7,9 @@ import torch
 
 
 class SmoothedValue:
-    """A series of values: median and mean over a window, mean over all.
+    """A series of values with median and mean over a window, and the global mean.
 
-    Numbers that are not finite, from a step that overflowed, are left out. What is known of none is
+    Non-finite values, from a step that overflowed, are skipped. Statistics of an empty series are
     NaN.
 
     Args:
@@ -49,7 +49,7 @@ class MetricLogger:
     """Several smoothed values by name, in the order of their first appearance.
 
     Args:
-        delimiter: between the values in ``str()``.
+        delimiter: separator of the values in ``str()``.
     """
 
     def __init__(self, delimiter: str = "\t") -> None:

@@ -36,10 +36,10 @@ class MetricsWriter:
         """Record the metrics of one iteration; they are on disk on return.
 
         Args:
-            iteration: from 1.
-            values: by name; those that are not finite are left out, as JSON has no such numbers
-                (the gradient's norm where a scaled loss overflowed).
-            group: their heading in TensorBoard; None: ``loss`` for losses, ``run`` for the rest.
+            iteration: iteration number, from 1.
+            values: metrics by name; non-finite values, such as the gradient norm of an overflowed
+                step, are skipped because JSON cannot represent them.
+            group: tag prefix in TensorBoard; None: ``loss`` for losses, ``run`` for the rest.
         """
         values = {name: value for name, value in values.items() if math.isfinite(value)}
         line = json.dumps({"iteration": iteration, **values}) + "\n"
@@ -70,10 +70,10 @@ class MetricsWriter:
 
 
 def _discard_after(path: Path, iteration: int) -> str:
-    """Keep the whole lines of ``path`` up to ``iteration``; a line cut off by a crash goes too.
+    """Remove the lines after ``iteration``, and a last line truncated by a crash.
 
     Returns:
-        The last line that is kept; "" if there is none.
+        The last remaining line, or "".
     """
     if not path.is_file():
         return ""

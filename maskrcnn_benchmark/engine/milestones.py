@@ -1,4 +1,4 @@
-"""What is due after an iteration: checkpoints first, then the evaluation, then a stop."""
+"""Actions after an iteration: save checkpoints, then evaluate, then stop if requested."""
 
 import logging
 from typing import Any, NoReturn
@@ -11,18 +11,19 @@ _LOGGER = "maskrcnn_benchmark.trainer"
 
 
 class Milestones:
-    """Saves the checkpoints that are due, evaluates, and ends the training when asked to.
+    """Saves the checkpoints that are due, evaluates, and stops training on request.
 
-    The weights are on disk before they are evaluated, so an evaluation that fails, or is killed,
-    loses nothing: the resumed run repeats it. Where no checkpoint is due, that is ``model_last``,
-    which the next one replaces. Afterwards the file is written again, with the evaluation's result.
+    The weights are saved before they are evaluated, so that nothing is lost if the evaluation
+    fails or is killed: the resumed run repeats it. If no checkpoint is due, they are saved as
+    ``model_last``, which is overwritten each time. After the evaluation the checkpoint is saved
+    again to include the result.
 
     Args:
         checkpointer: writes ``model_0000123``, ``model_last``, ``model_best``, ``model_final``.
-        arguments: stored in every checkpoint; ``iteration`` is the one that was done last.
-        stop_request: says whether to stop.
-        options: validation and writer of its figures.
-        period: iterations between two checkpoints.
+        arguments: stored in every checkpoint; ``iteration`` is the last completed one.
+        stop_request: whether to stop.
+        options: the validation, and the writer of its metrics.
+        period: number of iterations between checkpoints.
         last: the last iteration.
     """
 
@@ -41,10 +42,10 @@ class Milestones:
         self._writer, self._period, self._last = options.writer, period, last
 
     def pass_by(self) -> None:
-        """Do what is due after the iteration that was done last.
+        """Save, evaluate and stop as due after the last completed iteration.
 
         Raises:
-            TrainingStopped: all have agreed to stop, and what was done is saved.
+            TrainingStopped: all ranks have agreed to stop, and a checkpoint is saved.
         """
         is_due = not self._stop_request.reason and self._is_evaluation_due()
         for name in self._names() or ["model_last"] * is_due:
@@ -60,7 +61,7 @@ class Milestones:
         """Evaluate a resumed model whose run ended before it had been evaluated.
 
         Raises:
-            TrainingStopped: all have agreed to stop.
+            TrainingStopped: all ranks have agreed to stop.
         """
         if self._is_evaluation_due():
             self._evaluate()
@@ -68,7 +69,7 @@ class Milestones:
                 self._stop()
 
     def _names(self) -> list[str]:
-        """Return the names of the checkpoints that are due, evaluations aside."""
+        """Return the names of the checkpoints that are due, not counting evaluations."""
         iteration = self._arguments["iteration"]
         is_due = bool(self._stop_request.reason) or iteration % self._period == 0
         return [f"model_{iteration:07d}"] * is_due + ["model_final"] * (iteration == self._last)
@@ -78,7 +79,7 @@ class Milestones:
         return self._validation is not None and self._validation.is_due(iteration, self._last)
 
     def _evaluate(self) -> None:
-        """Evaluate, record the figures, and save the model again with what is now known of it."""
+        """Evaluate, record the metrics, and save the checkpoint again with the result."""
         iteration, validation = self._arguments["iteration"], self._validation
         assert validation is not None
         try:

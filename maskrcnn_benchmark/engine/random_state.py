@@ -1,7 +1,7 @@
 """Random number generators of a training run.
 
 All draws of a step are a function of the seed, the iteration and the rank, because the
-generators are re-seeded before each step. A step can be repeated, whatever was drawn before.
+generators are re-seeded before each step, so a step can be reproduced whatever was drawn before.
 """
 
 import logging
@@ -17,7 +17,7 @@ from maskrcnn_benchmark.utils.comm import all_gather, get_rank, get_world_size
 def seed_generators(seed: int) -> None:
     """Seed the generators of Python, NumPy and torch (all devices) with 0 <= seed < 2**32."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 users' transforms may draw from it
+    np.random.seed(seed)  # noqa: NPY002 user transforms may use it
     torch.manual_seed(seed)
 
 
@@ -32,14 +32,14 @@ class RandomStates:
     Steps do not need them (see ``seed_generators``); they cover draws between two steps.
 
     Args:
-        device: where the model is.
+        device: device of the model.
     """
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self._device = torch.device(device)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return ``{"ranks": [...]}``: tensors, numbers and tuples; every rank must call this."""
+        """Return ``{"ranks": [...]}``; every rank must call this."""
         numpy: dict[str, Any] = np.random.get_state(legacy=False)  # type: ignore[assignment]  # noqa: NPY002
         numpy["state"]["key"] = tuple(numpy["state"]["key"].tolist())
         own = {
@@ -55,9 +55,9 @@ class RandomStates:
         ranks = state["ranks"]
         if len(ranks) != get_world_size():
             logging.getLogger(__name__).warning(
-                f"The checkpoint is of a job of {len(ranks)} processes and this one has "
-                f"{get_world_size()}: each draws its own batches, so the result will not be bit "
-                "for bit that of an uninterrupted run"
+                f"The checkpoint was saved by a job of {len(ranks)} processes, this job has "
+                f"{get_world_size()}: the batches will differ, so the result will not be bitwise "
+                "identical to that of an uninterrupted run"
             )
             return
         own = ranks[get_rank()]

@@ -1,4 +1,4 @@
-"""Stop training on SIGTERM or Ctrl-C after the current step, on all ranks together."""
+"""Graceful stop on SIGTERM or Ctrl-C: all ranks stop together after the current step."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class StopRequest:
     handlers, nothing changes.
 
     Args:
-        device: where the model is, and where the processes exchange their answers.
+        device: device of the model, also used for communication between ranks.
 
     Attributes:
-        reason: the signal's name once all processes have agreed to stop, else "".
+        reason: name of the signal once all ranks have agreed to stop, else "".
     """
 
     def __init__(self, device: torch.device | str) -> None:
@@ -56,20 +56,20 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        # a launcher and a scheduler may both send SIGTERM: only a second Ctrl-C is deliberate
+        # SIGTERM may come twice, from launcher and scheduler; a second Ctrl-C is deliberate
         if number == signal.SIGINT and self._name:
             signal.default_int_handler(number, None)
         self._name = signal.Signals(number).name
-        if is_main_process():  # print() and the log may be in use by what was interrupted
+        if is_main_process():  # print() and logging may be in use by the interrupted code
             os.write(2, f"\n{self._name}: saving and stopping after this step\n".encode())
 
     def agree(self, flag: Tensor) -> bool:
-        """Return whether ``flag`` is true on any process, and agree on ``reason`` by the way.
+        """Return whether ``flag`` is true on any rank, and agree on ``reason`` at the same time.
 
-        Both take one exchange, so that a step needs no second one. All processes must call it.
+        Both use a single collective call per step. All ranks must call this.
 
         Args:
-            flag: a bool of one element, on the device.
+            flag: one-element bool tensor on the device.
         """
         own = torch.full_like(flag, bool(self._name))
         result, stop = any_of_each(torch.stack([flag, own]))
@@ -78,24 +78,24 @@ class StopRequest:
         return result
 
     def on_any_process(self) -> str:
-        """Return ``reason`` after agreeing on it; all processes must call it."""
+        """Agree on ``reason`` and return it; all ranks must call this."""
         self.agree(torch.tensor(False, device=self.device))
         return self.reason
 
     def asked(self) -> bool:
-        """Return whether this process was asked to stop, whatever the others know."""
+        """Return whether this process received a signal; no communication."""
         return bool(self._name)
 
 
 class StoppableLoader:
-    """A test loader whose pass ends early, on all processes, once any was asked to stop.
+    """A test loader whose iteration ends early on all ranks once any rank is asked to stop.
 
-    A process that was asked to leaves out its remaining batches. Where its pass ends it meets the
-    others, however many batches each of them had.
+    A rank that received a signal skips its remaining batches. At the end of the iteration all ranks
+    synchronize, even if they have different numbers of batches.
 
     Args:
-        loader: yields batches.
-        stop_request: see above.
+        loader: the wrapped loader.
+        stop_request: the request to check before each batch.
     """
 
     def __init__(self, loader: DataLoader[Any], stop_request: StopRequest) -> None:

@@ -1,4 +1,4 @@
-"""Train one part of a detector and leave everything else as it is (``SOLVER.TRAIN_ONLY``)."""
+"""Training of one part of a detector with everything else frozen (``SOLVER.TRAIN_ONLY``)."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from maskrcnn_benchmark.structures.image_list import ImageList
 
 
 class Part(NamedTuple):
-    """A part of a detector: its module, and the losses that it is trained by."""
+    """A trainable part of a detector: its module and its losses."""
 
     module: str
     losses: tuple[str, ...]
@@ -27,12 +27,12 @@ PARTS = {
 
 
 def freeze_all_but(model: nn.Module, part: str) -> None:
-    """Let gradients go to the parameters of a part that no other part of the model has too.
+    """Freeze all parameters except those that belong to one part exclusively.
 
-    On C4 box and mask head have their last stage in common: it is frozen, whichever is trained.
+    In C4 models, the box and the mask head share their last stage, which is frozen in both cases.
 
     Args:
-        model: a detector, changed in place.
+        model: a detector, modified in place.
         part: a key of ``PARTS``.
     """
     prefix = f"{PARTS[part].module}."
@@ -44,13 +44,13 @@ def freeze_all_but(model: nn.Module, part: str) -> None:
 
 
 class TrainOnly(nn.Module):
-    """A detector of which one part is trained, by its own losses.
+    """Wrapper that trains one part of a detector with the losses of that part.
 
-    All other parameters are frozen, and all other modules stay in evaluation mode, so that the
-    statistics of a batch normalization do not move either.
+    All other parameters are frozen, and all other modules stay in evaluation mode, so that batch
+    norm statistics are not updated either.
 
     Args:
-        model: the detector; frozen in place.
+        model: the detector, frozen in place.
         part: a key of ``PARTS``.
     """
 
@@ -61,7 +61,7 @@ class TrainOnly(nn.Module):
         freeze_all_but(model, part)
 
     def train(self, mode: bool = True) -> "TrainOnly":
-        """Set the mode of the part; the rest is in evaluation mode."""
+        """Set the mode of the trained part; the rest stays in evaluation mode."""
         super().train(mode)
         if mode:
             prefix = f"{self.part.module}."
@@ -71,10 +71,10 @@ class TrainOnly(nn.Module):
         return self
 
     def forward(self, images: ImageList, targets: Sequence[BoxList]) -> dict[str, Tensor]:
-        """Return the part's losses, which are those of a training of the whole model.
+        """Return the losses of the trained part, as computed when training the whole model.
 
         Args:
-            images: as the detector takes them.
+            images: a batch of images.
             targets: ground truth of each image.
         """
         losses = self.model(images, targets)
@@ -82,6 +82,6 @@ class TrainOnly(nn.Module):
 
 
 def make_learner(cfg: CfgNode, model: nn.Module) -> nn.Module:
-    """Return the model as it is trained: all of it, or the part that SOLVER.TRAIN_ONLY names."""
+    """Return the model to train: the whole model, or the part selected by SOLVER.TRAIN_ONLY."""
     part = cfg.SOLVER.TRAIN_ONLY
     return TrainOnly(model, part) if part else model

@@ -1,4 +1,4 @@
-"""Options of a training."""
+"""Options of the training loop."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,14 +10,14 @@ from maskrcnn_benchmark.engine.validation import Validation
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """What a training may do beyond the original's loop.
+    """Options of ``do_train`` beyond the original's loop.
 
     Attributes:
-        writer: records the logged figures; None: they go to the log only.
-        log_period: iterations between two lines of the log.
-        seed: of all random draws, together with the iteration and the rank.
+        writer: records the logged metrics; None: they are only logged.
+        log_period: number of iterations between log lines.
+        seed: seed of all random draws, combined with the iteration and the rank.
         step: options of one optimization step.
-        validation: evaluates now and then, and the best model is kept; None: never.
+        validation: periodic evaluation that keeps the best model; None: no evaluation.
     """
 
     writer: MetricsWriter | None = None
@@ -27,6 +27,6 @@ class TrainOptions:
     validation: Validation | None = None
 
     def stateful(self) -> dict[str, Any]:
-        """Return what has a state that belongs into the checkpoints, by the name it has there."""
+        """Return the stateful parts to checkpoint, by their name in the checkpoint."""
         own = {} if self.validation is None else {"validation": self.validation}
         return self.step.stateful() | own

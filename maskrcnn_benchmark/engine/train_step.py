@@ -1,4 +1,4 @@
-"""One step of training: losses, gradients, the guard against losses that are not finite, update."""
+"""One training step: losses, gradients, check for non-finite losses, weight update."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from maskrcnn_benchmark.structures.image_list import ImageList
 from maskrcnn_benchmark.utils.comm import all_gather, any_process
 
 Batch = tuple[ImageList, Sequence[BoxList], Sequence[int]]
-_LOWEST_SCALE = 1.0  # below it float16 holds less than without a scale: it is not the scale
+_LOWEST_SCALE = 1.0  # if a loss still overflows at this scale, scaling is not the cause
 
 
 class LossNotFiniteError(ArithmeticError):
@@ -39,8 +39,8 @@ class StepOptions:
         clip_norm: maximum L2 norm of the gradient of all weights together; 0: no limit.
         clip_value: maximum absolute value of a gradient element; 0: no limit.
         scaler: scales the loss of a float16 model so that small gradients do not underflow. While
-            it is enabled, a loss or gradient that overflows skips the step and halves the scale;
-            below a scale of 1 the training ends.
+            it is enabled, an overflowing loss or gradient skips the step and halves the scale;
+            training stops when the scale falls below 1.
         averaged: moving average of the weights, updated after each step.
     """
 
@@ -92,20 +92,20 @@ def train_step(
 
     Args:
         model: maps ``(images, targets)`` to a dict of losses.
-        optimizer: of its parameters.
-        batch: images, targets, and their indices in the data set.
-        device: where the model is.
-        options: see there.
-        dataset: names the images in errors (``get_img_info``); None: by index.
-        agree: returns whether a bool of one element is true on any process; called once.
+        optimizer: optimizer of the model's parameters.
+        batch: images, targets, and indices of the images in the data set.
+        device: device of the model.
+        options: options of the step; None: the defaults.
+        dataset: its ``get_img_info`` names the images in errors; None: by index.
+        agree: returns whether a one-element bool tensor is true on any rank; called once.
 
     Returns:
-        ``loss``, the sum, and the losses, means over the parts of the batch; ``grad_norm`` before
-        clipping if the norm is clipped: 0-d tensors on the device, detached.
+        Detached 0-d tensors on the device: each loss as the mean over the parts of the batch, their
+        sum ``loss`` and, if the norm is clipped, ``grad_norm`` before clipping.
 
     Raises:
-        LossNotFiniteError: on every process when a loss of any is infinite or NaN, which no scaler
-            can mend; the weights are as they were.
+        LossNotFiniteError: a loss on any rank is infinite or NaN and lowering the loss scale does
+            not help; raised on every rank, with the weights unchanged.
     """
     options = options or StepOptions()
     parts = split_batch(batch, options.accumulate)
@@ -179,9 +179,9 @@ def _backward(
 
 
 def _spoil_gradients(optimizer: Optimizer) -> None:
-    """Let the scaler see an overflow, on every process, so that all skip the step alike.
+    """Set all gradients to infinity so that the scaler skips the step on every rank.
 
-    Gradients of a loss that is not finite may be finite themselves.
+    A non-finite loss may still have finite gradients.
     """
     for group in optimizer.param_groups:
         for weight in group["params"]:
@@ -200,7 +200,7 @@ def _clip(optimizer: Optimizer, options: StepOptions) -> dict[str, Tensor]:
 
 
 def image_names(dataset: Any, indices: Sequence[int]) -> list[str]:
-    """Return ``"id (file name)"`` of each image, as far as the data set knows them."""
+    """Return ``"id (file name)"`` of each image; its index if the data set has no names."""
     if not hasattr(dataset, "get_img_info"):
         return [f"index {index} of the data set" for index in indices]
     infos = [dataset.get_img_info(index) for index in indices]
@@ -210,7 +210,7 @@ def image_names(dataset: Any, indices: Sequence[int]) -> list[str]:
 def _describe(
     of_parts: Sequence[Mapping[str, Tensor]], indices: Sequence[Sequence[int]], dataset: Any
 ) -> str:
-    """Return the error message; every rank must call this and gets the same text."""
+    """Return the error message, the same on all ranks; every rank must call this."""
     mine = "; ".join(
         f"{', '.join(bad)} on the images {', '.join(image_names(dataset, part))}"
         for losses, part in zip(of_parts, indices, strict=True)
@@ -219,9 +219,9 @@ def _describe(
     everywhere = [f"process {rank}: {text}" for rank, text in enumerate(all_gather(mine)) if text]
     what = "; ".join(everywhere) or "The gradients overflow float16 at every scale of the loss"
     return (
-        f"the loss is not finite, the training stops before the weights change. {what}. "
-        "Usual causes: SOLVER.BASE_LR too high for the batch, too short a warm-up, or annotations "
-        "of these images that make no sense"
+        f"the loss is not finite: training stops before the weights are updated. {what}. "
+        "Common causes: SOLVER.BASE_LR too high for the batch size, too short a warm-up, or wrong "
+        "annotations of these images"
     )
 
 

@@ -70,20 +70,20 @@ def do_train(
     learning rate of ``last_epoch == i``. At the end ``model_final`` is saved; see ``Milestones``.
 
     Args:
-        model: in training it maps ``(images, targets)`` to a dict of losses.
+        model: maps ``(images, targets)`` to a dict of losses in training mode.
         data_loader: yields ``(ImageList, targets, indices)`` after the first
             ``arguments["iteration"]`` batches; its length is the last iteration.
-        optimizer: of the model's parameters.
-        scheduler: of the optimizer.
+        optimizer: optimizer of the model's parameters.
+        scheduler: learning rate scheduler of the optimizer.
         checkpointer: saves ``model_0000123.pth`` every ``checkpoint_period`` iterations.
-        device: where the model is.
-        checkpoint_period: see above.
-        arguments: saved in every checkpoint; ``iteration`` is updated.
-        options: see there.
+        device: device of the model.
+        checkpoint_period: number of iterations between checkpoints.
+        arguments: values saved in every checkpoint; ``iteration`` is updated.
+        options: further options; None: the defaults.
 
     Raises:
         LossNotFiniteError: see ``train_step``.
-        TrainingStopped: any rank received SIGTERM or Ctrl-C; all ranks saved and stop.
+        TrainingStopped: any rank received SIGTERM or Ctrl-C; a checkpoint was saved.
     """
     options = options or TrainOptions()
     start, last = int(arguments.setdefault("iteration", 0)), len(data_loader)
@@ -125,7 +125,7 @@ def _steps(
     options: TrainOptions,
     agree: Callable[[Tensor], bool],
 ) -> Iterator[tuple[int, dict[str, Tensor], dict[str, float]]]:
-    """Take the steps after ``start``; of each yield its iteration, losses and seconds."""
+    """Run the steps after iteration ``start``; yield ``(iteration, losses, times in seconds)``."""
     end = time.perf_counter()
     for iteration, batch in enumerate(data_loader, start + 1):
         data_time = time.perf_counter() - end
@@ -142,7 +142,7 @@ def _steps(
 
 
 def _step(scheduler: LRScheduler) -> None:
-    """Step the scheduler before the optimizer, which is intended here, without torch's warning."""
+    """Step the scheduler, without torch's warning that the optimizer should be stepped first."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler.step\(\)`")
         scheduler.step()
@@ -153,7 +153,7 @@ def _duration(seconds: float) -> str:
 
 
 class _Log:
-    """Periodic log lines, and records of the means over the last iterations."""
+    """Periodic log lines and metrics, averaged over the last iterations."""
 
     def __init__(self, last: int, options: TrainOptions, device: torch.device) -> None:
         self._last, self._options, self._device = last, options, device
@@ -162,7 +162,7 @@ class _Log:
     def add(
         self, optimizer: Optimizer, iteration: int, losses: dict[str, Tensor], **times: float
     ) -> None:
-        """Record a step; report if a report is due."""
+        """Record a step; log the metrics if due."""
         self._history.add(losses, **times)
         if iteration % self._options.log_period == 0 or iteration == self._last:
             self._history.drain(self._meters)

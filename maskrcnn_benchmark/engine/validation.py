@@ -20,20 +20,20 @@ Evaluate = Callable[[StopRequest], Mapping[str, float]]
 class Validation:
     """Periodic evaluation that keeps track of the best result.
 
-    Its state is part of the checkpoints (``state_dict``), so that a resumed run does not take a
-    worse model for the best, and repeats an evaluation that was broken off.
+    Its state is checkpointed (``state_dict``), so that a resumed run remembers the best result and
+    repeats an interrupted evaluation.
 
     Args:
-        evaluate: returns the metrics by name, larger is better; every rank calls it, and the
-            metrics of rank 0 are used. Once the request that it gets is made it may raise
-            ``TrainingStopped``, on all processes.
-        period: iterations between two evaluations; the last iteration is always evaluated.
-        metric: name of the metric that selects the best model.
+        evaluate: returns the metrics by name (larger is better); called on every rank, and the
+            metrics of rank 0 are used. If a stop is requested, it may raise ``TrainingStopped`` on
+            all ranks.
+        period: number of iterations between evaluations; the last iteration is always evaluated.
+        metric: name of the metric used to select the best model.
 
     Attributes:
-        best: the best value of ``metric``, None before the first.
-        best_iteration: iteration of the best value; 0 before the first.
-        iteration: the last that was evaluated; 0 before the first.
+        best: best value of ``metric`` so far; None before the first evaluation.
+        best_iteration: iteration of the best value; 0 before the first evaluation.
+        iteration: last evaluated iteration; 0 before the first evaluation.
     """
 
     def __init__(self, evaluate: Evaluate, *, period: int, metric: str) -> None:
@@ -45,7 +45,7 @@ class Validation:
         self.iteration = 0
 
     def is_due(self, iteration: int, last: int) -> bool:
-        """Return whether the model of an iteration of ``last`` is yet to be evaluated."""
+        """Return whether an iteration is due for evaluation; ``last`` is the final iteration."""
         regular = iteration % self.period == 0 or iteration == last
         return regular and iteration != self.iteration
 
@@ -53,14 +53,14 @@ class Validation:
         """Evaluate without advancing torch's random number generators.
 
         Args:
-            iteration: that the model is of.
-            stop_request: see ``evaluate``; it knows where the model is.
+            iteration: iteration of the model.
+            stop_request: passed to ``evaluate``; provides the device of the model.
 
         Returns:
             The metrics, identical on every rank, and whether they are the best so far.
 
         Raises:
-            TrainingStopped: see ``evaluate``.
+            TrainingStopped: raised by ``evaluate``.
         """
         device = stop_request.device
         devices = [device] if device.type == "cuda" else []
@@ -70,7 +70,7 @@ class Validation:
         logger = logging.getLogger(_LOGGER)
         value = values.get(self.metric)
         if value is None:
-            logger.warning(f"iter: {iteration}  {self.metric} is not known (no ground truth?)")
+            logger.warning(f"iter: {iteration}  {self.metric} is undefined (no ground truth?)")
             return values, False
         is_best = self.best is None or value > self.best
         if is_best:
@@ -82,7 +82,7 @@ class Validation:
         return values, is_best
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best result, how it was measured, and what was evaluated last."""
+        """Return the metric, its best value and iteration, and the last evaluated iteration."""
         return {
             "metric": self.metric,
             "best": self.best,
@@ -94,7 +94,7 @@ class Validation:
         """Restore a saved state; the best value of another metric is discarded."""
         if state["metric"] == self.metric:
             self.best, self.best_iteration = state["best"], state["best_iteration"]
-        self.iteration = state.get("iteration", 0)  # older checkpoints do not tell
+        self.iteration = state.get("iteration", 0)  # missing in older checkpoints
 
 
 def make_validation(cfg: CfgNode, evaluate: Evaluate) -> Validation | None:
@@ -108,11 +108,13 @@ def make_validation(cfg: CfgNode, evaluate: Evaluate) -> Validation | None:
 
 
 def metrics_by_name(results: Mapping[str, COCOResults]) -> dict[str, float]:
-    """Return the metrics of the test sets, named as ``segm_AP``, as fractions of 1.
+    """Flatten results to metrics named like ``segm_AP``, as fractions of 1.
+
+    Metrics of the first data set, which selects the best model, have no prefix; those of the others
+    are named ``<data set>/segm_AP``. Undefined values (COCO's -1) are omitted.
 
     Args:
-        results: by name of the set. With several sets the names are ``<set>/segm_AP``, but for the
-            first set's, which selects the best model. Unknown values (COCO's -1) are omitted.
+        results: results by name of the data set.
     """
     named: dict[str, float] = {}
     for index, (dataset, result) in enumerate(results.items()):

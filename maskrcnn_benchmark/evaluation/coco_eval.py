@@ -70,9 +70,9 @@ def evaluate_coco(
             of a ``Prediction``.
         iou_types: ``bbox``, ``segm``. If the predictions have mask scores, ``segm`` ranks the masks
             by them and ``segm_by_class_score`` ranks them by class score.
-        box_only: evaluate the recall of proposals instead.
-        masker: pastes masks that are not pasted yet; None: by the original's rule, at 0.5.
-        output_folder: receives ``bbox.json``, ``segm.json``, ``coco_results.pth`` (or
+        box_only: whether to evaluate the recall of proposals instead.
+        masker: pastes masks that are not pasted yet; None: the original's rule, threshold 0.5.
+        output_folder: folder for ``bbox.json``, ``segm.json``, ``coco_results.pth`` (or
             ``box_proposals.pth``) and ``results.json``; None: no files.
         expected_results: see ``check_expected_results``.
         expected_results_sigma_tol: see ``check_expected_results``.
@@ -194,7 +194,7 @@ def _evaluate_proposals(dataset: CocoStyleDataset, predictions: Sequence[BoxList
 
 
 def _write_rows(rows: dict[str, list[Row]], folder: Path) -> None:
-    """Write ``bbox.json`` and ``segm.json`` row by row, as the whole text needs more memory."""
+    """Write ``bbox.json`` and ``segm.json`` row by row to save memory."""
     for task in _written(rows):
         with (folder / f"{task}.json").open("w", encoding="utf-8") as file:
             file.write("[")

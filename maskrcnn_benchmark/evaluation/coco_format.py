@@ -19,10 +19,10 @@ Found = tuple[int, BoxList]  # image id, detections in the original image
 
 
 class CocoStyleDataset(SizedDataset, Protocol):
-    """What the evaluation needs from a data set in COCO's format.
+    """Interface of a data set for COCO evaluation.
 
     Attributes:
-        coco: the annotations.
+        coco: the annotations as a pycocotools object.
         id_to_img_map: image index -> image id in the JSON.
         contiguous_category_id_to_json_id: label (from 1) -> category id in the JSON.
     """

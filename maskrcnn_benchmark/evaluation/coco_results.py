@@ -13,10 +13,10 @@ AP_METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 PROPOSAL_LIMITS = (10, 100, 1000)
 PROPOSAL_AREAS = {"all": "", "small": "s", "medium": "m", "large": "l"}
 
-# Masks ranked by class score, beside "segm", which ranks them by mask score if there is one.
+# masks ranked by class score; "segm" ranks them by mask score if there is one
 SEGM_BY_CLASS_SCORE = "segm_by_class_score"
 
-# Boxes, evaluated by VOC's metric.
+# boxes evaluated by the VOC metric
 VOC_METRIC = "voc"
 
 _METRICS = {
@@ -138,7 +138,7 @@ def check_expected_results(
     Args:
         results: actual results.
         expected: entries ``(task, metric, mean, standard deviation)``.
-        sigma_tol: how many standard deviations a value may differ from the mean.
+        sigma_tol: allowed deviation from the mean in standard deviations.
 
     Raises:
         ValueError: an entry names a task or metric that was not evaluated.
@@ -173,9 +173,9 @@ def report_results(
     """Log results, write ``file_name`` and ``results.json``, compare with expected results.
 
     Args:
-        results: of an evaluation.
-        file_name: receives the metrics as a dict, for ``torch.load``.
-        folder: where to write; created if missing. None: no files.
+        results: results of an evaluation.
+        file_name: name of the file for the metrics, a dict to be read by ``torch.load``.
+        folder: output folder; created if missing. None: no files.
         expected_results: see ``check_expected_results``.
         sigma_tol: see ``check_expected_results``.
     """
@@ -189,7 +189,7 @@ def report_results(
 
 
 def _write_json(results: COCOResults, path: Path) -> None:
-    """Write all results for other programs; null for NaN."""
+    """Write all results as JSON, with null for NaN."""
     quality = {
         group: {name: None if math.isnan(value) else value for name, value in values.items()}
         for group, values in results.mask_quality.items()

@@ -17,8 +17,8 @@ Row = dict[str, Any]
 class GroundTruth:
     """Annotations whose images, categories and annotations have the ids 1, 2, 3, ...
 
-    pycocotools takes annotation id 0 for "no match" and equal ids for one object, and converts
-    image ids of mixed types to strings.
+    pycocotools treats annotation id 0 as "no match" and equal ids as one object, and converts image
+    ids of mixed types to strings.
 
     Attributes:
         coco: the annotations; category names are unique.
@@ -46,10 +46,10 @@ def renumber_ground_truth(coco: COCO, iou_type: str) -> GroundTruth:
     """Return the ground truth of a task, with new ids.
 
     Args:
-        coco: the annotations, each with ``bbox``, ``area``, ``iscrowd`` and, if it has a mask, a
-            well-formed ``segmentation``. Not modified.
+        coco: the annotations (not modified), each with ``bbox``, ``area``, ``iscrowd`` and, if it
+            has a mask, a well-formed ``segmentation``.
         iou_type: ``bbox`` or ``segm``. For masks, the box of an instance without a mask becomes an
-            ignored region: a mask there is neither right nor wrong.
+            ignored region: a mask there is neither true nor false positive.
     """
     images = {image_id: new_id for new_id, image_id in enumerate(coco.imgs, 1)}
     categories = {category_id: new_id for new_id, category_id in enumerate(coco.cats, 1)}
@@ -112,5 +112,5 @@ def log_evaluated_instances(coco: COCO, tasks: Sequence[str]) -> None:
         text += "; ignored: " + ", ".join(f"{n} ({why})" for why, n in reasons.items())
     without = sum(not a["iscrowd"] and not has_mask(a) for a in annotations)
     if without and any(task != "bbox" for task in tasks):
-        text += f"; {without} have no mask and are ignored where masks are evaluated"
+        text += f"; {without} have no mask and are ignored in mask evaluation"
     logging.getLogger(__name__).info(text)

@@ -1,4 +1,4 @@
-"""Correlation of the predicted with the true mask IoU: does it tell how good a mask is?"""
+"""Correlation of the predicted with the true mask IoU: how well masks are scored."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from maskrcnn_benchmark.structures.rle import Rle, to_rle
 Floats = NDArray[np.float64]
 Quality = dict[str, dict[str, float]]
 
-_IOU_THRESHOLD = 0.5  # of boxes: the detection matches an object
-_SCORE_THRESHOLD = 0.5  # class score: the detection would be shown to a user
+_IOU_THRESHOLD = 0.5  # minimum box IoU of a detection that matches an object
+_SCORE_THRESHOLD = 0.5  # minimum class score of a confident detection
 
 
 def pearson(x: Floats, y: Floats) -> float:
@@ -43,11 +43,11 @@ def _ranks(values: Floats) -> Floats:
 
 
 def mask_quality(coco: COCO, bbox: Sequence[Row], segm: Sequence[Row]) -> Quality:
-    """Compare predicted with true mask IoUs, for all detections and for the likely ones.
+    """Compare predicted with true mask IoUs, for all detections and for confident ones.
 
-    A detection is compared with the ground truth (of any class, not a crowd) whose box overlaps
-    its box most. In an image without ground truth, its true IoU is 0. If that ground truth has no
-    mask, the true IoU is unknown, and the detection is left out.
+    A detection is matched to the ground truth (of any class, not a crowd) with the highest box IoU.
+    In an image without ground truth, its true IoU is 0. If the matched ground truth has no mask,
+    the true IoU is unknown and the detection is left out.
 
     Args:
         coco: the ground truth.

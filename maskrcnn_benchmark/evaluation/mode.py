@@ -1,4 +1,4 @@
-"""Temporary evaluation mode of a model."""
+"""Temporary switch of a model to evaluation mode."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Detections in pixels of the original image, in as little memory as possible."""
+"""Conversion of detections to pixels of the original image, with little memory."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -23,12 +23,13 @@ def original_size(dataset: SizedDataset, index: int) -> tuple[int, int]:
 
 
 def to_original_frame(prediction: BoxList, size: tuple[int, int], masker: Masker | None) -> BoxList:
-    """Return a model's output for an image in pixels of the original image.
+    """Convert the output for an image to pixels of the original image.
 
     Detections that are already in the original frame keep their values.
 
     Args:
-        prediction: on the CPU, in the frame of the resized image; ``mask`` is ``[N, 1, M, M]``.
+        prediction: detections on the CPU in the frame of the resized image; ``mask`` is
+            ``[N, 1, M, M]``.
         size: ``(width, height)`` of the original image.
         masker: pastes the masks, so that ``rles`` replaces ``mask``; None drops them.
 
@@ -40,7 +41,7 @@ def to_original_frame(prediction: BoxList, size: tuple[int, int], masker: Masker
     for name in resized.fields():
         value = resized.get_field(name)
         if name != fields.MASK:
-            # a view would keep the tensor of its whole batch in memory
+            # a view would keep the tensor of the whole batch in memory
             found.add_field(name, value if name == fields.RLES else value.clone())
         elif masker is not None:
             found.add_field(fields.RLES, masker.rles(value, resized))

@@ -6,10 +6,10 @@
 - ``size``: (width, height) of the original image
 - ``mode``: ``xyxy`` or ``xywh``
 - ``pixel_offset``: 1 for inclusive boxes, 0 for continuous ones
-- ``fields``: by name a tensor ``[N]``: ``labels``, ``scores``, ``mask_ious``, ``mask_scores`` as
-  far as the model predicts them (``objectness`` of proposals); and ``rles``, a list of N compressed
-  COCO RLEs of the image's size, so that ``{"size": [height, width], "counts": rles[i]}`` is what
-  pycocotools decodes
+- ``fields``: dict of tensors ``[N]``: ``labels``, ``scores`` and, if the model predicts them,
+  ``mask_ious`` and ``mask_scores`` (``objectness`` for proposals); and ``rles``, a list of N
+  compressed COCO RLEs of the image's size: pycocotools decodes
+  ``{"size": [height, width], "counts": rles[i]}``
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def save_predictions(predictions: Sequence[BoxList], path: Path) -> None:
 
 
 def load_predictions(path: Path) -> list[BoxList]:
-    """Read what ``save_predictions`` wrote, in the form that ``evaluate_coco`` takes."""
+    """Read a file written by ``save_predictions``, in the form that ``evaluate_coco`` takes."""
     return [_box_list(p) for p in torch.load(path, map_location="cpu", weights_only=True)]
 
 

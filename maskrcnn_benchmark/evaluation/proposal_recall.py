@@ -34,9 +34,9 @@ class ProposalRecall:
         ar: average recall over the thresholds; -1 without ground truth.
         recalls: recall at each threshold.
         thresholds: IoUs, 0.5 to 0.95.
-        gt_overlaps: sorted IoUs of the ground truths with the proposals that cover them, for
+        gt_overlaps: sorted IoUs of the ground truths with their assigned proposals, over the
             images with proposals.
-        num_pos: the number of ground truths.
+        num_pos: number of ground truths.
     """
 
     ar: float
@@ -63,7 +63,7 @@ def _ground_truth(
 def _cover(gt: BoxList, proposals: BoxList) -> Tensor:
     """Return the IoU ``[G]`` with which each ground truth is covered, in order of assignment.
 
-    Greedily, the ground truth that is covered best is assigned its proposal, and both are removed.
+    Greedy assignment: the best covered ground truth is assigned its proposal, and both are removed.
     When no proposals are left, the remaining ground truths have IoU 0.
     """
     overlaps = boxlist_iou(proposals, gt)  # [P, G]

@@ -20,7 +20,7 @@ _IGNORED = -1  # a detection of a difficult object
 
 
 class VOCStyleDataset(Protocol):
-    """What the evaluation needs from a data set in VOC's format.
+    """Interface of a data set for VOC evaluation.
 
     Attributes:
         class_names: name of each label; index 0 is the background.
@@ -63,7 +63,7 @@ def evaluate_voc(
             or the original image, with ``labels`` and ``scores``.
         iou_types: must include ``bbox``; masks are not evaluated, as VOC has no ground truth masks.
         box_only: not supported by this metric.
-        output_folder: receives ``voc_results.pth`` and ``results.json``; None: no files.
+        output_folder: folder for ``voc_results.pth`` and ``results.json``; None: no files.
         expected_results: see ``check_expected_results``.
         expected_results_sigma_tol: see ``check_expected_results``.
 
@@ -71,7 +71,7 @@ def evaluate_voc(
         ``results["voc"]["mAP"]``, and the AP of each class in ``per_class["voc"]``.
 
     Raises:
-        ValueError: proposals are to be evaluated.
+        ValueError: ``box_only`` is set, or ``bbox`` is not requested.
     """
     if box_only or "bbox" not in iou_types:
         raise ValueError(
@@ -116,7 +116,7 @@ def precision_recall(
     Args:
         ground_truths: one list per image, in pixels, with ``labels`` and ``difficult``.
         predictions: one list per image, in the same frame, with ``labels`` and ``scores``.
-        iou_threshold: lowest overlap of a match.
+        iou_threshold: minimum IoU of a match.
     """
     scores: dict[int, list[float]] = defaultdict(list)
     outcomes: dict[int, list[int]] = defaultdict(list)
@@ -163,7 +163,7 @@ def average_precision(curve: Curve, *, eleven_points: bool) -> float:
     """Return the area under a curve; NaN without ground truth.
 
     Args:
-        curve: of one class.
+        curve: curve of one class.
         eleven_points: VOC 2007's mean over 11 recalls; otherwise the exact area, as in later years.
     """
     if curve.recall is None:

@@ -1,4 +1,4 @@
-"""Find the images and videos to read, and choose the output paths."""
+"""Search for input images and videos, and choice of the output paths."""
 
 import glob
 import os
@@ -15,7 +15,7 @@ from maskrcnn_benchmark.utils.file_names import fitted_name
 
 # formats that Pillow lists but cannot decode
 _NO_PICTURES = frozenset(("BUFR", "GRIB", "HDF5", "MPEG", "WMF"))
-# a selection of what FFmpeg reads
+# a selection of the formats that FFmpeg reads
 VIDEO_ENDINGS = frozenset(
     (
         *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m1v", ".m2ts"),
@@ -44,9 +44,9 @@ class Media:
     """The images and videos that a user specified.
 
     Attributes:
-        files: each once, sorted within each input.
+        files: files without duplicates, sorted within each input.
         searched: folders that were searched: absolute, with links resolved.
-        left_out: suffix -> number of files in them that are neither image nor video.
+        left_out: suffix -> number of files in these folders that are neither image nor video.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Media:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def notice(self) -> str:
-        """Describe in one line what was left out; "" if nothing was."""
+        """Return a one-line note on the skipped files; "" if there are none."""
         if not self.left_out:
             return ""
         return f"skipped, neither image nor video by their suffix: {_listed(self.left_out)}"
@@ -201,5 +201,5 @@ def _check_outputs(
         if any(place.is_relative_to(other) for other in exposed):
             raise ValueError(
                 f"{path} would be among the inputs of the next run: choose another output folder, "
-                "not that of the input and none above it"
+                "not that of the input nor above it"
             )

@@ -23,22 +23,22 @@ from maskrcnn_benchmark.visualization.instances import filled_box, to_bool_mask
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """N detections of one image: a ``BoxList``, seen as NumPy arrays.
+    """N detections of one image: a ``BoxList`` with NumPy views of its fields.
 
-    ``draw``, ``ResultsFile`` and (through ``detections``) ``evaluate_coco`` take it. The arrays
-    share the memory of the list; those that the model does not predict are None.
+    Accepted by ``draw``, ``ResultsFile`` and (through ``detections``) ``evaluate_coco``. The arrays
+    share the memory of the list; fields that the model does not predict are None.
 
     Attributes:
-        detections: on the CPU, in pixels of the image, with the fields of
+        detections: BoxList on the CPU in pixels of the image, with the fields of
             ``GeneralizedRCNN.predict``, or ``rles`` in place of ``mask``.
-        class_names: name of each label; the first is the background's.
+        class_names: name of each label; the first is the background.
         masker: pastes the masks into the image.
     """
 
     detections: BoxList
     class_names: Sequence[str]
     masker: Masker = Masker()
-    is_crowd = None  # for drawing: a model detects no crowds
+    is_crowd = None  # for drawing: models do not detect crowds
 
     def __len__(self) -> int:
         return len(self.detections)
@@ -75,7 +75,7 @@ class Prediction:
 
     @property
     def mask_ious(self) -> NDArray[np.float32] | None:
-        """``[N]`` predicted IoU of each mask with its object, not clamped to 0 ... 1."""
+        """``[N]`` predicted IoU of each mask with its object, not clamped to [0, 1]."""
         return self._view(fields.MASK_IOUS)
 
     @property
@@ -112,7 +112,7 @@ class Prediction:
                 None: the mask score if the model predicts one, else the class score.
 
         Raises:
-            UserError: the model does not predict it, or there is no such kind.
+            UserError: the score key is unknown, or the model does not predict this score.
         """
         if score_key is None:
             return self.scores if self.mask_scores is None else self.mask_scores
@@ -121,7 +121,7 @@ class Prediction:
         values = self._view(fields.SCORE_KINDS[score_key].field)
         if values is None:
             raise UserError(
-                f"this model has no MaskIoU head and so no {score_key}; take the score key "
+                f"this model has no MaskIoU head and so no {score_key}; use the score key "
                 f"{fields.CLASS_SCORE.key!r}"
             )
         return values
@@ -130,8 +130,8 @@ class Prediction:
         """Return the detections at or above a threshold, in descending order of score.
 
         Args:
-            score_key: what to rank and to compare by, see ``ranking``.
-            threshold: lowest score to keep; None keeps all, including negative scores.
+            score_key: score to rank and threshold by, see ``ranking``.
+            threshold: minimum score to keep; None keeps all, including negative scores.
         """
         values = self.ranking(score_key)
         order = np.argsort(-values, kind="stable")
@@ -159,9 +159,9 @@ class Prediction:
         return masks
 
     def polygons(self) -> list[list[list[float]]] | None:
-        """Return the polygons of each mask, as COCO has them; holes are filled.
+        """Return the polygons of each mask in COCO format; holes are filled.
 
-        See ``outline_polygons``. A mask without pixels has none.
+        See ``outline_polygons``. An empty mask has no polygons.
         """
         rles = self.rles()
         return (
@@ -172,11 +172,11 @@ class Prediction:
         """Return the mask of one detection, bool ``[H, W]``; without masks, its filled box.
 
         Args:
-            index: of the detection.
-            size: (height, width) of the picture that it is drawn on.
+            index: index of the detection.
+            size: (height, width) of the image it is drawn on.
 
         Raises:
-            ValueError: the picture has another size than the image.
+            ValueError: ``size`` differs from the size of the image.
         """
         if self._pasted is None:
             return filled_box(self.box(index, size), size)

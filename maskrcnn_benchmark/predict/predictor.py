@@ -43,15 +43,15 @@ class Predictor:
     """A model together with its image preprocessing.
 
     Args:
-        model: a detector with box head; its mode is restored after each call.
+        model: a detector with a box head; its mode is restored after each call.
         transforms: map an RGB PIL image to the model's normalized tensor ``[3, H, W]``.
         classes: names and category ids of the labels.
-        size_divisible: height and width of a batch become multiples of it.
-        masker: pastes the masks; None: by the original's rule, at 0.5.
-        device: device to run on; None: a GPU if there is one.
+        size_divisible: height and width of a batch are padded to multiples of it.
+        masker: pastes the masks; None: the original's rule, threshold 0.5.
+        device: device to run on; None: a GPU if available.
 
     Raises:
-        ValueError: ``device`` is a GPU and torch finds none.
+        ValueError: ``device`` is a GPU and none is available.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Predictor:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
         if self.device.type == "cuda" and not torch.cuda.is_available():
-            raise ValueError(f"the device is {device}, but torch finds no GPU here: use cpu")
+            raise ValueError(f"the device is {device}, but no GPU is available: use cpu")
         self.model = model.to(self.device)
         self.transforms = transforms
         self.classes = classes
@@ -88,7 +88,7 @@ class Predictor:
 
         Args:
             cfg: config of the model; MODEL.DEVICE is ignored.
-            model: as ``build_detection_model(cfg, paste_masks=False)`` makes it, with its weights.
+            model: result of ``build_detection_model(cfg, paste_masks=False)``, with weights loaded.
             classes: names and category ids of the labels; trailing ones may be missing; None:
                 COCO's if their number matches, else "class 1", "class 2" and so on.
             device: see the class.
@@ -118,8 +118,8 @@ class Predictor:
         """Build the model described by a checkpoint and load its weights.
 
         Args:
-            path: a file, an address or a ``catalog://`` name (downloaded, and converted, to
-                MODEL.PRETRAINED_MODELS). A checkpoint of this project and a converted model hold
+            path: a file, a URL or a ``catalog://`` name (downloaded to MODEL.PRETRAINED_MODELS and
+                converted). Checkpoints of this project and converted models contain
                 their config and class names; other weights (the original's ``.pth``, Detectron's
                 ``.pkl``, ...) need ``config_file``.
             config_file: a YAML to use instead of the checkpoint's config.
@@ -130,7 +130,7 @@ class Predictor:
         Raises:
             OSError: a file does not exist or could not be downloaded.
             ValueError: a file cannot be read, there is no config, or the weights do not cover the
-                model that it describes.
+                whole model.
         """
         path = _make_local(path, config_file, opts)
         content = read_weights(path)
@@ -144,7 +144,7 @@ class Predictor:
             classes = Classes(content["class_names"], content.get("category_ids", []))
         return cls.from_cfg(config, model, classes=classes, device=device)
 
-    @overload  # a str is a Sequence[str] too; as a path it goes first
+    @overload  # a str is also a Sequence[str]; it is taken as a path
     def __call__(  # type: ignore[overload-overlap]
         self, images: ImageSource, *, batch_size: int = 1
     ) -> Prediction: ...
@@ -230,7 +230,7 @@ def _make_local(weights: str | Path, config_file: str | Path | None, opts: Seque
 def _make_config(
     stored: str | None, config_file: str | Path | None, opts: Sequence[Any], *, weights: str | Path
 ) -> CfgNode:
-    """Return the config of weights: the given file, else the config stored with them."""
+    """Return the config of the model: the given file, else the one stored with the weights."""
     cfg = make_default_config()
     if config_file is not None:
         cfg.merge_from_file(config_file)
@@ -238,7 +238,7 @@ def _make_config(
         cfg.merge_from_text(stored, source=f"the config in {weights}")
     else:
         raise ValueError(
-            f"{weights} does not hold its config: give the config file that it belongs to"
+            f"{weights} does not contain its config: specify the config file it belongs to"
         )
     cfg.merge_from_list(opts)
     derive_settings(cfg)

@@ -1,9 +1,9 @@
 """Predictions as COCO JSON: ``images``, ``categories`` and ``annotations`` with three scores.
 
-``info`` holds the convention of the model's boxes (``pixel_offset``, see ``box_ops``).
+``info`` holds the box convention of the model (``pixel_offset``, see ``box_ops``).
 
-An annotation has ``bbox``, ``segmentation`` (RLE) and ``area`` as in a ground truth file, and
-``score`` (the class score), ``mask_iou`` and ``mask_score`` as far as the model predicts them.
+An annotation has ``bbox``, ``segmentation`` (RLE) and ``area`` as in a ground truth file, ``score``
+(the class score) and, if the model predicts them, ``mask_iou`` and ``mask_score``.
 ``pycocotools.coco.COCO`` opens the file, and ``COCO.loadRes`` accepts its ``annotations``.
 """
 
@@ -31,7 +31,7 @@ class ResultsFile:
 
     Args:
         class_names: name of each label; the first is the background.
-        category_ids: category id in the file of each label, starting with label 1.
+        category_ids: category id of each label in the file, starting with label 1.
     """
 
     def __init__(self, class_names: Sequence[str], category_ids: Sequence[int]) -> None:
@@ -45,17 +45,17 @@ class ResultsFile:
         """Add an image.
 
         Args:
-            file_name: of the image.
-            prediction: all of its detections are written.
-            more: additional plain values of the image, such as the frame index of a video.
+            file_name: file name of the image.
+            prediction: its detections, all of which are written.
+            more: additional JSON values of the image entry, such as the frame index of a video.
 
         Raises:
-            ValueError: its boxes follow another convention than earlier ones.
+            ValueError: the box convention differs from that of earlier images.
         """
         if self._pixel_offset not in (None, prediction.pixel_offset):
             raise ValueError(
-                f"{file_name}: boxes of pixel offset {prediction.pixel_offset} in a file of boxes "
-                f"of {self._pixel_offset}"
+                f"{file_name}: pixel offset {prediction.pixel_offset} differs from that of earlier "
+                f"images, {self._pixel_offset}"
             )
         self._pixel_offset = prediction.pixel_offset
         image_id = len(self._images) + 1
@@ -101,16 +101,16 @@ def _annotations(prediction: Prediction) -> list[dict[str, Any]]:
 
 
 def load_results_file(path: str | Path) -> list[tuple[dict[str, Any], Prediction]]:
-    """Read what ``ResultsFile`` wrote.
+    """Read a file written by ``ResultsFile``.
 
     Returns:
-        For each image its entry in the file (``file_name`` and more), and its prediction, with
-        masks as RLE. An image without detections yields an empty prediction. A file
-        without ``info`` holds inclusive boxes.
+        For each image, its entry in the file (``file_name`` and more) and its prediction, with
+        masks as RLE. An image without detections has an empty prediction. Boxes of a file without
+        ``info`` are taken as inclusive.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not such a file.
+        ValueError: the file has another format.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -131,7 +131,7 @@ def load_results_file(path: str | Path) -> list[tuple[dict[str, Any], Prediction
 def _detections(
     entry: dict[str, Any], rows: list[dict[str, Any]], labels: dict[int, int], pixel_offset: float
 ) -> BoxList:
-    """Return the detections of an image from its annotations; without any, with every field."""
+    """Return the detections of an image from its annotations; if empty, with all fields."""
     size = (entry["width"], entry["height"])
     boxes = [row["bbox"] for row in rows]
     found = BoxList(boxes, size, "xywh", pixel_offset=pixel_offset).convert("xyxy")

@@ -1,6 +1,6 @@
-"""Read frames from videos and cameras; write videos. Frames are uint8 RGB ``[H, W, 3]``.
+"""Reading of videos and cameras, and writing of videos. Frames are uint8 RGB ``[H, W, 3]``.
 
-Files need PyAV, the optional package ``av``.
+Video files require PyAV, the optional package ``av``.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from maskrcnn_benchmark.utils.user_error import MissingFileError, MissingPackage
 Frame = NDArray[np.uint8]
 TimedFrame = tuple[Frame, float | None]  # with seconds since the first frame; None: unknown
 
-_TICKS_PER_SECOND = 90_000  # approximately; an integer number of them per frame at the usual rates
-_MOST_TICKS_OF_MPEG4 = 65_535  # limit of the standard
+_TICKS_PER_SECOND = 90_000  # approximate; an integer number of ticks per frame at common rates
+_MOST_TICKS_OF_MPEG4 = 65_535  # limit of the MPEG-4 standard
 
 
 class VideoError(UserError):
-    """A file is not a video, or is broken."""
+    """Raised for a file that is not a video or is corrupt."""
 
 
 def load_av() -> Any:
-    """Return PyAV.
+    """Import and return PyAV.
 
     Raises:
         MissingPackageError: it is not installed.
@@ -47,7 +47,7 @@ def load_av() -> Any:
 
 @dataclass(frozen=True)
 class VideoReader:
-    """A video file. Iterating decodes it and applies the rotation noted by the camera.
+    """A video file. Iterating decodes it and applies the rotation stored by the camera.
 
     Attributes:
         path: the file.
@@ -105,7 +105,7 @@ def camera_frames(index: int) -> Iterator[Frame]:
     """Yield the latest frame of a camera (0 is the first one), repeatedly.
 
     Raises:
-        UserError: there is no such camera, or it has stopped delivering frames.
+        UserError: the camera does not exist or has stopped delivering frames.
     """
     camera = cv2.VideoCapture(index)
     camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
@@ -139,7 +139,7 @@ def until_interrupt(frames: Iterable[Frame]) -> Iterator[tuple[Frame, float]]:
 
 
 class VideoWriter:
-    """Write an MP4 file, which appears only if the ``with`` block ends without an error.
+    """Writer of an MP4 file, which appears only if the ``with`` block ends without an error.
 
     Args:
         path: path of the file; its folder is created if needed.
@@ -171,7 +171,7 @@ class VideoWriter:
 
         Args:
             frame: an odd side is extended by one pixel, as the format requires.
-            seconds: when it is shown; None: one frame interval after the previous frame.
+            seconds: presentation time; None: one frame interval after the previous frame.
         """
         height, width = frame.shape[:2]
         frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")

@@ -1,4 +1,4 @@
-"""A window on the screen that shows a video as its frames come, with the frames per second."""
+"""A window that displays video frames live, with the frame rate."""
 
 import time
 from collections import deque
@@ -16,20 +16,20 @@ QUIT_KEYS = ("q", "escape")
 
 
 class FrameRate:
-    """Frames per second over the last frames."""
+    """Frame rate, averaged over the last frames."""
 
     def __init__(self, span: int = 10) -> None:
         self._times: deque[float] = deque(maxlen=span + 1)
 
     def tick(self, now: float) -> float:
-        """Count a frame that is ready at ``now`` seconds; returns the rate, 0 at the first."""
+        """Record a frame at time ``now`` in seconds; return the rate, 0 at the first frame."""
         self._times.append(now)
         passed = now - self._times[0]
         return (len(self._times) - 1) / passed if passed > 0 else 0.0
 
 
 class Window:
-    """A window that the user closes by q, Esc or the mouse.
+    """A window that the user can close with q, Esc or the mouse.
 
     Raises:
         UserError: no window can be opened.
@@ -38,8 +38,8 @@ class Window:
     def __init__(self) -> None:
         if plt.get_backend().lower() == "agg":
             raise UserError(
-                "no window can be opened here (there is no display, or Python has no tkinter): "
-                "leave out --show and write to a folder with --output"
+                "no window can be opened here (no display, or Python lacks tkinter): "
+                "omit --show and write to a folder with --output"
             )
         figure, self._axes = plt.subplots(num=TITLE, layout="constrained")
         self._axes.axis("off")
@@ -51,7 +51,7 @@ class Window:
         self._rate.tick(time.perf_counter())
 
     def show(self, frame: Frame) -> bool:
-        """Show a frame ``[H, W, 3]`` of RGB bytes; returns whether the window is still open."""
+        """Show an RGB uint8 frame ``[H, W, 3]``; return whether the window is still open."""
         if not plt.fignum_exists(TITLE):
             return False
         picture = np.array(frame)
@@ -64,6 +64,6 @@ class Window:
 
 
 def _write(picture: Frame, text: str) -> None:
-    """Write white text with a black rim into the upper left corner."""
+    """Write white text with a black outline into the top left corner."""
     for color, width in (((0, 0, 0), 4), ((255, 255, 255), 1)):
         cv2.putText(picture, text, (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, width)

@@ -89,7 +89,7 @@ def collect_env_info() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print the table; ``argv`` are the arguments, by default those of the process."""
+    """Print the table; ``argv``: the arguments, by default those of the process."""
     argparse.ArgumentParser(description="Print versions and devices.").parse_args(argv)
     sys.stdout.write(collect_env_info() + "\n")
 

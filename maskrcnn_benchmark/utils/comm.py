@@ -50,7 +50,7 @@ def fresh_store(store: dist.Store, rank: int, world_size: int, *, timeout: timed
 
     Args:
         store: reachable by all ranks; may hold entries of previous processes.
-        rank: of this process.
+        rank: rank of this process.
         world_size: number of processes.
         timeout: how long to wait for the others.
 
@@ -78,7 +78,7 @@ def fresh_store(store: dist.Store, rank: int, world_size: int, *, timeout: timed
 
 
 def all_gather(data: T) -> list[T]:
-    """Return ``data`` of every rank, in rank order; any picklable object is accepted."""
+    """Gather ``data``, any picklable object, from all ranks; return a list in rank order."""
     world_size = get_world_size()
     if world_size == 1:
         return [data]
@@ -88,14 +88,14 @@ def all_gather(data: T) -> list[T]:
 
 
 def any_process(flag: Tensor) -> bool:
-    """Return whether ``flag``, a bool of one element, is true on any process."""
+    """Return whether ``flag``, a one-element bool tensor, is true on any rank."""
     return any_of_each(flag.reshape(1))[0]
 
 
 def any_of_each(flags: Tensor) -> list[bool]:
-    """Return for each of ``flags``, bool ``[K]``, whether it is true on any process.
+    """Return for each of ``flags``, bool ``[K]``, whether it is true on any rank.
 
-    One collective call and one device synchronization, whatever K is.
+    Uses one collective call and one device synchronization for any K.
     """
     if get_world_size() > 1:
         flags = flags.to(torch.int32)
@@ -108,7 +108,7 @@ def reduce_dict(values: dict[str, Tensor], average: bool = True) -> dict[str, Te
 
     Args:
         values: same names on every rank; all tensors share one shape and one dtype.
-        average: if true, the mean over the ranks, else the sum.
+        average: whether to average over the ranks instead of summing.
 
     Returns:
         A dict with the same names in the same order. Only the values on rank 0 are meaningful.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def setup_environment() -> None:
-    """Run the python file named by ``TORCH_DETECTRON_ENV_MODULE``, if set.
+    """Run the Python file named by ``TORCH_DETECTRON_ENV_MODULE``, if set.
 
     If the file defines ``setup_environment``, that function is called after the file has run.
 

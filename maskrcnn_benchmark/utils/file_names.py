@@ -20,7 +20,7 @@ def name_on_disk(text: str) -> str:
 
 
 def fitted_name(name: str, ending: str) -> str:
-    """Append a suffix to a file name; truncate a name that is too long and add its checksum."""
+    """Append a suffix to a file name; truncate a long name and append its checksum."""
     content, rest = os.fsencode(name), os.fsencode(ending)
     if len(content) + len(rest) <= _MOST_BYTES:
         return name + ending

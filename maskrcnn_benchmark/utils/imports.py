@@ -1,4 +1,4 @@
-"""Import of a Python file that the config names."""
+"""Import of a Python file by path."""
 
 import importlib.util
 from pathlib import Path

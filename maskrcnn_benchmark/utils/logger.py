@@ -15,10 +15,10 @@ def setup_logger(
     A second call reconfigures it.
 
     Args:
-        name: of the logger; its child loggers (``name.part``) write through it.
+        name: name of the logger; its child loggers (``name.part``) write through it.
         save_dir: folder of the log file (created if needed); empty or None: stdout only.
         distributed_rank: only rank 0 writes anything.
-        filename: the file, appended to.
+        filename: name of the log file, which is appended to.
     """
     logger = logging.getLogger(name)
     logger.setLevel(logging.DEBUG)

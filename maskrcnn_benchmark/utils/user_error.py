@@ -37,10 +37,10 @@ class MissingPackageError(UserError, ImportError):
 
 @contextlib.contextmanager
 def user_errors() -> Iterator[None]:
-    """Make a ``UserError`` of any ValueError, OSError and ImportError.
+    """Convert any ValueError, OSError and ImportError to a ``UserError``.
 
-    For the set-up of a run, in which all of these are about what the user gave, unless a ValueError
-    comes out of the depth of torch. Later on only a ``UserError`` is.
+    Meant for the setup of a run, where these are caused by the user's input, except for a
+    ValueError raised deep inside torch. Later, only a ``UserError`` is.
     """
     try:
         yield
@@ -59,14 +59,14 @@ def user_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def failures_named() -> Iterator[None]:
-    """Turn an exception into an exit code and a message; use as the decorator of ``main``.
+    """Convert exceptions to an exit code and a message; use as a decorator of ``main``.
 
-    A ``UserError``, or a file that the system refuses to read or write: one line and exit code 2.
-    Ctrl-C: one word and exit code 130, the shell's convention. Anything else is a bug: its
+    A ``UserError``, or a file that cannot be read or written, is reported in one line with exit
+    code 2. Ctrl-C exits with code 130, the shell's convention. Anything else is a bug, and its
     traceback is shown. In a job of several processes, the message names the rank.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # show any name on any terminal
+        if isinstance(stream, io.TextIOWrapper):  # any name can be printed on any terminal
             stream.reconfigure(errors="backslashreplace")
     try:
         yield

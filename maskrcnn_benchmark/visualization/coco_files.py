@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 def _instances(rows: list[tuple[Row, Row]], names: Mapping[int, str]) -> Instances:
-    """Return the detections of one image from their rows in `bbox.json` and `segm.json`."""
+    """Return the detections of one image from its rows in the two files."""
     xywh = np.array([box["bbox"] for box, _ in rows], np.float64)
     has_ious = all(MASK_IOU.key in mask for _, mask in rows)
     mask_ious = [mask[MASK_IOU.key] for _, mask in rows] if has_ious else None
@@ -35,9 +35,9 @@ def load_detections(
     """Return the detections that an evaluation wrote, by image id.
 
     Args:
-        folder: holds `bbox.json` (with class scores) and `segm.json`, whose rows belong together,
-            as `inference` writes them; rows without `mask_iou`, as those of a model without a
-            MaskIoU head, give detections without mask IoUs.
+        folder: contains ``bbox.json`` (with class scores) and ``segm.json`` with matching rows, as
+            written by ``inference``; rows without ``mask_iou``, from a model without a MaskIoU
+            head, give detections without mask IoUs.
         names: class name of each category id, in the order of the annotation file.
         min_score: detections with a lower class score are omitted.
 

@@ -46,7 +46,7 @@ def oklab(rgb: NDArray[np.uint8]) -> Floats:
 
 
 def oklab_deuteranopia(rgb: NDArray[np.uint8]) -> Floats:
-    """Return `oklab` as seen with the most common strong color blindness."""
+    """Return ``oklab`` as seen with the most common strong color blindness."""
     linear = _to_linear(np.asarray(rgb, np.float64) / 255) @ _DEUTERANOPIA.T
     return _linear_to_oklab(np.clip(linear, 0, 1))
 

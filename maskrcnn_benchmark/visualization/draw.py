@@ -155,12 +155,12 @@ def draw_instances(
 
     Args:
         image: uint8 RGB [H, W, 3]; not changed.
-        instances: in pixels of ``image``: a ``Prediction``, or ``Instances`` of plain arrays.
+        instances: a ``Prediction``, or ``Instances`` of plain arrays, in pixels of ``image``.
         color_by: "instance" to tell neighbors apart, by their order; "class" to tell classes
             apart, each in the same color in every image and every run.
         draw_boxes: whether to draw boxes too; those of the masks if ``instances`` has none.
         long_side: smaller images are enlarged to this many pixels, so that text is legible.
-        opacity: of the fills, 0 to 1.
+        opacity: opacity of the fills, 0 to 1.
 
     Returns:
         A new uint8 RGB image.

@@ -73,7 +73,7 @@ class Call:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 @pytest.mark.parametrize("protocol", [2, 4])
-def test_whatever_is_not_an_array_is_refused_by_name(tmp_path, monkeypatch, value, named, protocol):
+def test_non_arrays_are_refused_by_name(tmp_path, monkeypatch, value, named, protocol):
     monkeypatch.chdir(tmp_path)
     if named == "builtins.getattr":
         value = Call(getattr, "text", "upper")

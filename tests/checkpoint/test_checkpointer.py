@@ -52,7 +52,7 @@ def test_resuming_restores_all_and_returns_the_rest(tmp_path):
     first.save("model_0000004", iteration=4)
     second = parts(tmp_path)
     torch.save({"weight": torch.zeros(2, 3)}, tmp_path / "other.pth")
-    rest = second.load(tmp_path / "other.pth")  # last_checkpoint goes before it
+    rest = second.load(tmp_path / "other.pth")  # last_checkpoint takes precedence
     assert rest == {"iteration": 4}
     assert torch.equal(first.model.weight, second.model.weight)
     momentum = second.optimizer.state_dict()["state"][0]["momentum_buffer"]
@@ -62,7 +62,7 @@ def test_resuming_restores_all_and_returns_the_rest(tmp_path):
 
 
 class Counter:
-    """A part of a training: a number."""
+    """A stateful part of training: one number."""
 
     def __init__(self, value=0):
         self.value = value
@@ -91,19 +91,19 @@ def log(caplog, monkeypatch):
     return caplog
 
 
-def test_parts_that_come_or_go_are_told(tmp_path, log):
+def test_added_and_removed_parts_are_logged(tmp_path, log):
     first = trained(tmp_path)
     first.parts["scaler"] = Counter(7)
     first.save("model_0000004", iteration=4)
     second = parts(tmp_path)
     second.parts["ema"] = Counter(1)
-    assert second.load() == {"iteration": 4}  # a stale state is not handed on
+    assert second.load() == {"iteration": 4}  # a stale state is not saved again
     assert second.parts["ema"].value == 1
     assert "model_0000004.pth has no state of the ema: it starts from scratch" in log.text
     assert "has a state of the scaler, which is not used in this run" in log.text
 
 
-def test_starting_from_weights_takes_the_weights_alone(tmp_path):
+def test_starting_from_weights_loads_only_the_weights(tmp_path):
     trained(tmp_path / "a").save("model_final", iteration=4)
     fresh = parts(tmp_path / "b")
     assert fresh.load(tmp_path / "a" / "model_final.pth") == {}
@@ -113,7 +113,7 @@ def test_starting_from_weights_takes_the_weights_alone(tmp_path):
     assert torch.equal(fresh.model.weight, saved["weight"])
 
 
-def test_averaged_weights_are_what_others_start_from_and_not_what_a_run_resumes(tmp_path):
+def test_averaged_weights_are_used_for_fine_tuning_but_not_for_resuming(tmp_path):
     first = parts(tmp_path)
     average = AveragedModel(first.model)
     average.update_parameters(first.model)
@@ -178,7 +178,7 @@ def test_classes_are_stored_and_compared(tmp_path, caplog):
     same.load(path, require_all=True)
     assert torch.equal(same.model.state_dict()["body.weight"], content["model"]["body.weight"])
 
-    cows = of_classes(tmp_path / "b", "cat", "cow")  # as many, but others
+    cows = of_classes(tmp_path / "b", "cat", "cow")  # the same number of other classes
     before = {name: tensor.clone() for name, tensor in cows.model.state_dict().items()}
     with pytest.raises(
         ValueError, match=r"model_final.pth does not match the data: .*dog.*cow.*dog and cow$"
@@ -196,7 +196,7 @@ def test_classes_are_stored_and_compared(tmp_path, caplog):
         of_classes(tmp_path / "a", "cat", "cow").load()
 
 
-def test_without_anything_to_load_the_initial_values_stay(tmp_path):
+def test_without_weights_the_initial_values_are_kept(tmp_path):
     fresh = parts(tmp_path)
     before = fresh.model.weight.clone()
     assert fresh.load("") == {}
@@ -217,7 +217,7 @@ def test_a_relative_folder_resumes_from_elsewhere(tmp_path, monkeypatch):
     assert parts(tmp_path / "out").load() == {"iteration": 4}
 
 
-def test_a_lost_checkpoint_is_an_error_with_the_way_out(tmp_path):
+def test_a_missing_checkpoint_is_an_error_with_a_fix(tmp_path):
     trained(tmp_path).save("model_0000004", iteration=4)
     (tmp_path / "model_0000004.pth").unlink()
     with pytest.raises(FileNotFoundError, match="delete .*last_checkpoint to start from scratch"):
@@ -230,7 +230,7 @@ def test_resuming_another_model_is_an_error(tmp_path):
         parts(tmp_path, features=5).load()
 
 
-def test_a_failed_save_leaves_the_former_one(tmp_path, monkeypatch):
+def test_a_failed_save_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
     checkpointer = trained(tmp_path)
     checkpointer.save("model_0000004", iteration=4)
 
@@ -247,7 +247,7 @@ def test_a_failed_save_leaves_the_former_one(tmp_path, monkeypatch):
     assert not (tmp_path / "model_0000008.pth").exists()
 
 
-def test_whenever_a_process_is_killed_the_last_checkpoint_is_whole(tmp_path):
+def test_last_checkpoint_is_complete_whenever_a_process_is_killed(tmp_path):
     def save_without_end():
         for step in range(1_000_000):
             first.save(f"model_{step % 3:07d}", iteration=step)
@@ -265,7 +265,7 @@ def test_whenever_a_process_is_killed_the_last_checkpoint_is_whole(tmp_path):
         assert torch.equal(second.model.weight, first.model.weight)
 
 
-def test_a_damaged_checkpoint_is_named_with_the_others(tmp_path):
+def test_a_damaged_checkpoint_is_reported_with_the_others(tmp_path):
     checkpointer = trained(tmp_path)
     for step in (2, 4):
         checkpointer.save(f"model_000000{step}", iteration=step)
@@ -278,7 +278,7 @@ def test_a_damaged_checkpoint_is_named_with_the_others(tmp_path):
     assert parts(tmp_path).load() == {"iteration": 2}
 
 
-def test_another_optimizer_is_told_apart_from_a_damage(tmp_path):
+def test_another_optimizer_is_distinguished_from_a_damaged_file(tmp_path):
     trained(tmp_path).save("model_0000004", iteration=4)
     other = parts(tmp_path)
     other.optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
@@ -286,7 +286,7 @@ def test_another_optimizer_is_told_apart_from_a_damage(tmp_path):
         other.load()
 
 
-def test_the_log_says_what_happens(tmp_path, log):
+def test_loading_is_logged(tmp_path, log):
     first = trained(tmp_path)
     first.metadata["config"] = "SOLVER: {BASE_LR: 0.1, MAX_ITER: 9}"
     first.save("model_0000004", iteration=4)
@@ -326,7 +326,7 @@ def test_config_and_class_names_are_stored_and_not_returned(tmp_path):
 
 
 def backbone_config(tmp_path, url=""):
-    """A config with a catalog of one name, and a model with a backbone's and a head's parameter."""
+    """Return a config with a small catalog, and a model with a backbone and a head parameter."""
     (tmp_path / "catalog.py").write_text(
         "class ModelCatalog:\n"
         "    @staticmethod\n"
@@ -352,7 +352,7 @@ BLOBS = python2_pickle({"blobs": {"res2_0_branch2a_w": np.full((1, 1, 1, 1), 7, 
         ("{url}/y/R-50.pkl", "127.0.0.1_{port}/y/R-50.pkl"),
     ],
 )
-def test_addresses_and_catalog_names_are_downloaded(tmp_path, name, kept):
+def test_urls_and_catalog_names_are_downloaded(tmp_path, name, kept):
     with serve() as server:
         server.content = BLOBS
         name = name.format(url=server.url)
@@ -372,7 +372,7 @@ def test_a_catalog_may_name_a_file_on_this_machine(tmp_path):
     assert checkpointer.model["layer1"]["0"]["conv1"].weight.item() == 7
 
 
-def test_an_address_of_another_kind_of_file_is_not_even_fetched(tmp_path):
+def test_a_url_of_another_file_type_is_not_downloaded(tmp_path):
     with serve() as server:
         with pytest.raises(ValueError, match=r"page.html: a weight file must end in .pth"):
             backbone_config(tmp_path).load(f"{server.url}/page.html")

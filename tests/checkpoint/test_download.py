@@ -35,14 +35,14 @@ def test_a_file_is_downloaded_once_and_nothing_else_is_left(server, tmp_path):
     assert len(server.requests) == 1
 
 
-def test_broken_connections_are_taken_up_again(server, tmp_path):
+def test_broken_connections_are_resumed(server, tmp_path):
     server.cuts = [600, 300]
     assert fetch(f"{server.url}/w.pth", tmp_path / "w.pth").read_bytes() == CONTENT
     assert ranges(server) == [None, "bytes=600-", "bytes=900-"]
     assert server.requests[1]["If-Range"] == server.etag
 
 
-def test_a_run_goes_on_where_the_last_one_was_interrupted(server, tmp_path):
+def test_a_later_run_resumes_an_interrupted_download(server, tmp_path):
     server.cuts = [600, 0]
     with pytest.raises(ConnectionError, match="received 600 of 1024 bytes.*Run again to resume"):
         fetch(f"{server.url}/w.pth", tmp_path / "w.pth")
@@ -52,7 +52,7 @@ def test_a_run_goes_on_where_the_last_one_was_interrupted(server, tmp_path):
     assert ranges(server)[2] == "bytes=600-"
 
 
-def test_a_user_who_stops_it_keeps_what_has_come(server, tmp_path, monkeypatch):
+def test_an_interrupted_download_keeps_its_partial_file(server, tmp_path, monkeypatch):
     real = model_zoo.tqdm.update
     monkeypatch.setattr(model_zoo, "_BLOCK", 100)
 
@@ -69,7 +69,7 @@ def test_a_user_who_stops_it_keeps_what_has_come(server, tmp_path, monkeypatch):
     assert ranges(server) == [None, "bytes=100-"]
 
 
-def test_a_file_that_changed_meanwhile_is_not_pieced_together(server, tmp_path):
+def test_a_file_that_changed_meanwhile_is_downloaded_again(server, tmp_path):
     server.cuts = [600, 0]
     with pytest.raises(ConnectionError):
         fetch(f"{server.url}/w.pth", tmp_path / "w.pth")
@@ -77,13 +77,13 @@ def test_a_file_that_changed_meanwhile_is_not_pieced_together(server, tmp_path):
     assert fetch(f"{server.url}/w.pth", tmp_path / "w.pth").read_bytes() == CONTENT[::-1]
 
 
-def test_a_server_without_ranges_sends_it_all_again(server, tmp_path):
+def test_a_server_without_ranges_restarts_the_download(server, tmp_path):
     server.ranges = False
     server.cuts = [600]
     assert fetch(f"{server.url}/w.pth", tmp_path / "w.pth").read_bytes() == CONTENT
 
 
-def test_a_server_that_always_sends_too_little_is_an_error(server, tmp_path):
+def test_a_truncating_server_is_an_error(server, tmp_path):
     server.ranges = False
     server.cuts = [600] * 9
     with pytest.raises(ConnectionError, match="received 600 of 1024 bytes"):
@@ -93,40 +93,40 @@ def test_a_server_that_always_sends_too_little_is_an_error(server, tmp_path):
 
 
 @pytest.mark.parametrize("part", [CONTENT, CONTENT + b"x", b"y" * 5000], ids=len)
-def test_a_piece_that_is_whole_or_too_long(server, tmp_path, part):
+def test_a_partial_file_that_is_complete_or_too_long(server, tmp_path, part):
     (tmp_path / "w.pth.part").write_bytes(part)
     assert fetch(f"{server.url}/w.pth", tmp_path / "w.pth").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("digits", [8, 64])
-def test_the_sha256_of_the_address_is_checked(server, tmp_path, digits):
+def test_the_sha256_of_the_url_is_checked(server, tmp_path, digits):
     url = f"{server.url}/w.pth#sha256="
     target = tmp_path / "w.pth"
     assert fetch(url + SHA256[:digits].upper(), target) == target
     wrong = url + "0" * digits
     with pytest.raises(ValueError, match="w.pth is not http.*delete it"):
         fetch(wrong, target)
-    assert target.read_bytes() == CONTENT  # it may be the user's own
+    assert target.read_bytes() == CONTENT  # it may be the user's file
     target.unlink()
     with pytest.raises(ValueError, match=rf"file with sha256 {SHA256}; it was deleted"):
         fetch(wrong, target)
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".tag"]
 
 
-def test_without_a_connection_the_message_tells_what_to_fetch_and_where_to_put_it(tmp_path):
+def test_without_a_connection_the_error_names_the_url_and_the_target_path(tmp_path):
     with serve() as server:
         gone = f"{server.url}/w.pth"
     with pytest.raises(ConnectionError, match=rf"{gone} \(.*refused.*means to {tmp_path}/w.pth"):
         fetch(gone, tmp_path / "w.pth")
 
 
-def test_a_wrong_address(server, tmp_path):
+def test_a_wrong_url(server, tmp_path):
     with pytest.raises(ConnectionError, match=r"/missing \(the server responded 404 Not Found\)"):
         fetch(f"{server.url}/missing", tmp_path / "w.pth")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_addresses_have_paths_of_their_own():
+def test_urls_have_distinct_paths():
     paths = [
         path_for_url(url).as_posix()
         for url in (
@@ -149,7 +149,7 @@ def test_addresses_have_paths_of_their_own():
             path_for_url(url)
 
 
-def test_hashes_in_addresses():
+def test_hashes_in_urls():
     assert expected_sha256("https://example.org/resnet50-0676ba61.pth") is None
     pytorch = "https://download.pytorch.org/models"
     assert expected_sha256(f"{pytorch}/resnet50-0676ba61.pth") == "0676ba61"
@@ -160,7 +160,7 @@ def test_hashes_in_addresses():
             expected_sha256(f"https://example.org/w.pth#{fragment}")
 
 
-def test_progress_is_shown_on_a_terminal_only(server, tmp_path, monkeypatch):
+def test_progress_is_shown_only_on_a_terminal(server, tmp_path, monkeypatch):
     for is_terminal in (False, True):
         stream = io.StringIO()
         stream.isatty = lambda answer=is_terminal: answer
@@ -186,9 +186,9 @@ def _process(rank: int, url: str, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     target = model_zoo.Path(folder) / "w.pth"
     assert fetch(f"{url}/w.pth", target).read_bytes() == CONTENT
-    with pytest.raises(ConnectionError, match="404"):  # on both: nobody waits for ever
+    with pytest.raises(ConnectionError, match="404"):  # on both ranks: no deadlock
         fetch(f"{url}/missing", target.with_name("other.pth"))
-    # a machine that has not the main one's disk
+    # a machine that does not share the disk of rank 0
     own = target.with_name(f"of_{rank}.pth")
     if rank == 0:
         fetch(f"{url}/w.pth", own)
@@ -200,4 +200,4 @@ def _process(rank: int, url: str, folder: str) -> None:
 
 def test_only_the_main_process_of_a_job_downloads(server, tmp_path):
     mp.spawn(_process, args=(server.url, str(tmp_path)), nprocs=2)
-    assert len(server.requests) == 3  # of the main process: w.pth, missing, of_0.pth
+    assert len(server.requests) == 3  # by rank 0: w.pth, missing, of_0.pth

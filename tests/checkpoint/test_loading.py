@@ -37,7 +37,7 @@ def tiny() -> nn.Module:
     return nn.ModuleDict({"body": nn.Linear(2, 3), "head": nn.Linear(3, 2)})
 
 
-def test_copies_what_fits_and_reports_the_rest():
+def test_copies_matching_tensors_and_reports_the_others():
     model = tiny()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     loaded = {
@@ -61,7 +61,7 @@ def test_copies_what_fits_and_reports_the_rest():
         assert part in report.summary()
 
 
-def test_nothing_that_fits_is_an_error_that_names_both_sides():
+def test_no_matching_tensor_is_an_error_that_names_both_sides():
     with pytest.raises(ValueError, match=r"none of the 1 loaded.*other.thing.*body.weight"):
         load_state_dict(tiny(), {"other.thing": torch.zeros(1)})
 
@@ -90,7 +90,7 @@ def test_complete_means_all_but_what_the_config_determines():
     assert not report(matched=["a"], mismatched=[(anchors, (1, 4), (3, 4))]).complete
 
 
-def test_a_backbone_is_told_from_a_detector():
+def test_a_backbone_is_distinguished_from_a_detector():
     resnet = ["stem.conv1.weight", "layer1.0.bn1.bias"]
     assert report(matched=resnet).backbone_only
     assert report(matched=["conv1.weight", "bn1.weight"]).backbone_only
@@ -99,7 +99,7 @@ def test_a_backbone_is_told_from_a_detector():
     assert not report().backbone_only
 
 
-def test_layers_of_other_classes_begin_anew():
+def test_layers_of_other_classes_are_reinitialized():
     class Heads(nn.Module):
         def __init__(self):
             super().__init__()

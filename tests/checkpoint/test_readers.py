@@ -92,7 +92,7 @@ def test_torchvision_names_become_ours_and_epsilon_goes_into_the_variance(tmp_pa
     assert gone == []
 
 
-def test_other_files_are_refused_in_words(tmp_path):
+def test_other_files_are_refused_with_a_clear_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="no weight file at .*none.pth"):
         read_weights(tmp_path / "none.pth")
     with pytest.raises(ValueError, match=r"w\.txt.*\.pth, \.pt, \.pkl, \.safetensors, \.npz"):
@@ -117,7 +117,7 @@ class Evil:
         return (print, ("executed",))
 
 
-def test_a_file_with_code_in_it_is_not_run(tmp_path, capsys):
+def test_code_in_a_file_is_not_executed(tmp_path, capsys):
     with (tmp_path / "evil.pth").open("wb") as file:
         pickle.dump({"model": Evil()}, file, protocol=2)
     with pytest.raises(ValueError, match="evil.pth"):
@@ -132,7 +132,7 @@ def test_a_file_with_code_in_it_is_not_run(tmp_path, capsys):
 
 
 def timm_resnet50():
-    """The state dict of timm's resnet50: its names by hand, thin, with random values."""
+    """Return a thin timm resnet50 state dict with hand-written names and random values."""
     state = {"conv1.weight": torch.rand(8, 3, 7, 7), "fc.weight": torch.rand(9, 128)}
     state["fc.bias"] = torch.rand(9)
 

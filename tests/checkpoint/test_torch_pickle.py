@@ -1,4 +1,4 @@
-"""Checkpoints with objects of other programs in them; nothing in a file ever runs."""
+"""Checkpoints that contain objects of other programs; code in a file is never executed."""
 
 import copyreg
 import functools
@@ -24,7 +24,7 @@ def files(folder):
 
 @pytest.fixture
 def foreign(monkeypatch):
-    """A module with a class as mmengine's HistoryBuffer, gone when the file is read."""
+    """A module with a class like mmengine's HistoryBuffer, missing when the file is read."""
     module = types.ModuleType("foreign_engine")
     source = """
 import numpy as np, enum
@@ -76,7 +76,7 @@ def mmengine_like(module):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_what_is_plain_is_read_and_the_rest_is_left_out(
+def test_plain_values_are_read_and_others_are_dropped(
     foreign, tmp_path, monkeypatch, caplog, zipped
 ):
     content = mmengine_like(foreign)
@@ -159,7 +159,7 @@ def test_the_hostile_files_would_run_elsewhere(tmp_path, monkeypatch):
 
 
 def _archive(tmp_path, code):
-    """A file of torch whose pickle is ``code``."""
+    """Return a torch file whose pickle is ``code``."""
     torch.save({"a": 1}, tmp_path / "plain.pth")
     with (
         zipfile.ZipFile(tmp_path / "plain.pth") as old,
@@ -178,7 +178,7 @@ def _archive(tmp_path, code):
         b"(S'touch executed'\nios\nsystem\n.",  # INST
         b"(cos\nsystem\nS'touch executed'\no.",  # OBJ
         b"\x80\x02cos\nsystem\nU\x0etouch executed\x85\x81.",  # NEWOBJ
-        # attributes of functions that the reader itself hands out, and of its classes
+        # attributes of functions and classes that the reader itself returns
         b"ctorch._utils\n_rebuild_tensor_v2\n(N}S'__code__'\nS'x'\nstb.",
         b"ctorch._utils\n_rebuild_tensor_v2\n}S'__defaults__'\nS'x'\nsb.",
         b"ccollections\nOrderedDict\n(N}S'items'\nS'x'\nstb.",
@@ -201,11 +201,11 @@ def test_hand_written_opcodes(tmp_path, monkeypatch, code):
     assert after == before
 
 
-def test_deep_and_endless_content_is_an_error_in_words(tmp_path):
+def test_deep_and_recursive_content_is_a_clear_error(tmp_path):
     deep = b"]" * 3000 + b"a" * 2999 + b"."
     with pytest.raises(ValueError, match="cannot be read safely"):
         read_foreign_checkpoint(_archive(tmp_path, b"\x80\x02" + deep))
-    endless = b"]q\x00h\x00a."  # a list that holds itself
+    endless = b"]q\x00h\x00a."  # a list that contains itself
     with pytest.raises(ValueError, match="cannot be read safely"):
         read_foreign_checkpoint(_archive(tmp_path, b"\x80\x02" + endless))
 
@@ -216,7 +216,7 @@ def test_a_pickled_module_is_refused_by_name(tmp_path):
         read_weights(tmp_path / "net.pth")
 
 
-def test_a_message_of_torch_is_a_line_of_plain_text(tmp_path):
+def test_messages_from_torch_are_one_line_of_plain_text(tmp_path):
     assert one_line(RuntimeError("\n\x1b[1mnot\x1b[0m read\nmore")) == "not read"
     assert one_line(EOFError()) == "EOFError"
     with zipfile.ZipFile(tmp_path / "script.pth", "w") as archive:  # as TorchScript's files
@@ -227,7 +227,7 @@ def test_a_message_of_torch_is_a_line_of_plain_text(tmp_path):
     assert "\x1b" not in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_messages_hold_no_terminal_codes(tmp_path):
+def test_messages_contain_no_terminal_codes(tmp_path):
     for number, content in enumerate((b"not a checkpoint", pickle.dumps({"a": os.system}), b"")):
         path = tmp_path / f"{number}.pth"
         path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""``_BASE_``: in which order a chain of files is merged, and what is refused."""
+"""``_BASE_``: merge order of a chain of files, and errors."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_a_file_overrides_its_base_and_the_base_its_own(config, tmp_path):
         tmp_path,
         root="SOLVER: {MAX_ITER: 1, BASE_LR: 0.1, GAMMA: 0.1}\nMODEL: {MASK_ON: True}",
         middle="_BASE_: root.yaml\nSOLVER: {MAX_ITER: 2, BASE_LR: 0.2}",
-        top="SOLVER: {MAX_ITER: 3}\n_BASE_: middle.yaml",  # wherever the key stands
+        top="SOLVER: {MAX_ITER: 3}\n_BASE_: middle.yaml",  # regardless of the position of the key
     )
     config.merge_from_file(path)
     assert (config.SOLVER.MAX_ITER, config.SOLVER.BASE_LR, config.SOLVER.GAMMA) == (3, 0.2, 0.1)
@@ -50,7 +50,7 @@ def test_the_path_is_relative_to_the_file_that_names_it(config, tmp_path, monkey
 
 
 def test_keys_of_the_base_count_as_set(config, tmp_path):
-    device = f"MODEL: {{DEVICE: {cfg.MODEL.DEVICE}}}"  # set, if to its default
+    device = f"MODEL: {{DEVICE: {cfg.MODEL.DEVICE}}}"  # set, although to its default
     path = write(tmp_path, root=device, middle="_BASE_: root.yaml", top="_BASE_: middle.yaml")
     config.merge_from_file(path)
     assert config == cfg
@@ -80,13 +80,13 @@ def test_mistakes_name_the_file_they_are_in(config, tmp_path):
     first, second = str(caught.value).splitlines()
     assert first.startswith(f"{tmp_path / 'root.yaml'}: unknown key MODEL.WEIGTH; did you mean")
     assert second.startswith(f"{tmp_path / 'top.yaml'}: SOLVER.MAX_ITER must be of type int")
-    assert config == cfg  # nothing is merged when something is wrong
+    assert config == cfg  # nothing is merged if there is an error
     write(tmp_path, root="MODEL: [")
     with pytest.raises(ValueError, match=r"root\.yaml is not valid YAML"):
         config.merge_from_file(path)
 
 
-def test_a_missing_base_names_who_wants_it(config, tmp_path):
+def test_a_missing_base_names_the_file_that_refers_to_it(config, tmp_path):
     path = write(tmp_path, middle="_BASE_: sub/gone.yaml", top="_BASE_: middle.yaml")
     with pytest.raises(FileNotFoundError, match="does not exist") as caught:
         config.merge_from_file(path)

@@ -1,4 +1,4 @@
-"""Each contradiction is refused, and the message says what to set."""
+"""Each contradiction is refused with a message that names the fix."""
 
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def test_contradictions_are_refused(options, message):
         check_whole(ms_rcnn(*options))
 
 
-def test_everything_wrong_is_told_at_once():
+def test_all_problems_are_reported_at_once():
     with pytest.raises(ValueError, match=r"(?s)MASK_ON.*BASE_LR"):
         check_whole(ms_rcnn("MODEL.MASK_ON", False, "SOLVER.BASE_LR", 0))
 

@@ -1,4 +1,4 @@
-"""The shipped YAMLs against the recorded overrides, and all recorded ones against the checks."""
+"""Shipped YAMLs match the recorded overrides, and all recorded configs pass the checks."""
 
 import itertools
 import re
@@ -51,7 +51,7 @@ PAPER = {
 DCN = {"MODEL.RESNETS.STAGE_WITH_DCN": (False, True, True, True)}
 MASKIOU = {"MODEL.MASKIOU_ON": True}
 MS_R_50, MS_R_101 = "e2e_ms_rcnn_R_50_FPN_1x.yaml", "e2e_ms_rcnn_R_101_FPN_1x.yaml"
-OURS = {  # a recorded file, and all that ours changes in it
+OURS = {  # recorded file, and all changes in our file
     "e2e_ms_rcnn_R_18_FPN_1x.yaml": (MS_R_50, RESNET_18),
     "e2e_ms_rcnn_R_34_FPN_1x.yaml": (MS_R_50, RESNET_34),
     "e2e_ms_rcnn_R_50_C4_1x.yaml": ("e2e_mask_rcnn_R_50_C4_1x.yaml", MASKIOU),
@@ -64,7 +64,7 @@ OURS = {  # a recorded file, and all that ours changes in it
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_our_yaml_changes_a_recorded_one_in_what_it_is_for(name):
+def test_our_yaml_differs_from_a_recorded_one_only_as_intended(name):
     recorded_name, changes = OURS[name]
     wanted = recorded(FORK[recorded_name])
     wanted.merge_from_list([part for pair in changes.items() for part in pair])
@@ -84,7 +84,7 @@ def test_bases_are_these_and_cannot_train():
 
 
 def repeated(base, own, prefix=""):
-    """Return the keys that ``own`` sets to what ``base`` has set already."""
+    """Return the keys that ``own`` sets to the same value as ``base``."""
     found = []
     for name, value in own.items():
         if isinstance(value, dict):
@@ -122,12 +122,12 @@ def test_yaml_passes_the_checks(name):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_yaml_begins_with_what_to_expect(name):
+def test_yaml_header_states_expected_results(name):
     text = (CONFIGS / name).read_text()
     lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
     head = "\n".join(line[1:].strip() for line in lines).replace("\\\n", "").replace("\n", " ")
     notes = dict(re.findall(r"(Expected|Hardware|Command): +(.*?)(?= [A-Z][A-Za-z -]+: |$)", head))
-    # a figure and whose it is, or that it is not known
+    # a value and its source, or a note that it is unknown
     expected = notes["Expected"]
     whose = r"\((maskrcnn-benchmark's|the original's|the paper's|detectron2's|measured)"
     assert re.search(rf"AP \d+\.\d.*{whose}|AP not known", expected), expected

@@ -1,4 +1,4 @@
-"""Every key outside MODEL and SOLVER does what its comment says: data, input, test, the rest."""
+"""Every key outside MODEL and SOLVER has the effect that its comment describes."""
 
 import json
 import logging
@@ -37,8 +37,8 @@ from tests.tools.toy import train
 PLAIN = {"INPUT.HORIZONTAL_FLIP_PROB_TRAIN": 0.0, "INPUT.PIXEL_MEAN": [0.0, 0.0, 0.0]}
 SIZES = [f"INPUT.{side}_SIZE_{split}" for side in ("MIN", "MAX") for split in ("TRAIN", "TEST")]
 SMALL = dict.fromkeys(SIZES, 60)
-AS_IT_IS = dict.fromkeys(SIZES, 8)  # the probe's own size: quick
-# two data sets, in the folder that the tests run in
+AS_IT_IS = dict.fromkeys(SIZES, 8)  # small images, for speed
+# two data sets in the working directory
 DATA = {
     **{f"DATASETS.CUSTOM.{name}.ANN_FILE": f"{name}/annotations.json" for name in ("cats", "dogs")},
     **{f"DATASETS.CUSTOM.{name}.IMG_DIR": f"{name}/images" for name in ("cats", "dogs")},
@@ -67,25 +67,25 @@ class DatasetCatalog:
 
 
 def image_order(config: Any) -> list[int]:
-    """Numbers of the images to train on, in their order."""
+    """Return the indices of the training images, in order."""
     return [index for batch in batches(config) for index in batch]
 
 
 def drawn_order(seed: int) -> list[int]:
-    """Two passes over four images; the second begins at iteration 2."""
+    """Return the order of two epochs over four images; the second starts at iteration 2."""
     draws = [torch.Generator().manual_seed(epoch + 1_000_003 * seed) for epoch in (0, 2)]
     return [i for draw in draws for i in torch.randperm(4, generator=draw).tolist()]
 
 
 def augments_as_seed_0(config: Any) -> bool:
-    """Whether a data set of one image, flipped and colored at random, gives what seed 0 gives."""
+    """Return whether random flips and color jitter of one image equal those of seed 0."""
     zero = config.clone()
     zero.SEED = 0
     return augmented(config) == augmented(zero)
 
 
 def with_tiny_model(config: Any) -> Any:
-    """Return the config with a box detector of toy size that finds little."""
+    """Return the config with a tiny box detector that finds few objects."""
     config = config.clone()
     tree = tiny_tree(MASK_ON=False, MASKIOU_ON=False)["MODEL"]
     tree["RPN"].update(PRE_NMS_TOP_N_TRAIN=20, PRE_NMS_TOP_N_TEST=20)
@@ -94,14 +94,14 @@ def with_tiny_model(config: Any) -> Any:
 
 
 def tiny_model(config: Any) -> torch.nn.Module:
-    """A model of toy size, the rest as the config says."""
+    """Return a tiny model, otherwise built as configured."""
     config = with_tiny_model(config)
     torch.manual_seed(0)
     return build_detection_model(config)
 
 
 def arithmetic(config: Any) -> set[str]:
-    """Types of the features and of the weights."""
+    """Return the dtypes of the features and the weights."""
     model = tiny_model(config)
     seen = {str(weight.dtype) for weight in model.parameters()}
     model.backbone.register_forward_hook(lambda _module, _, out: seen.add(str(out[0].dtype)))
@@ -110,7 +110,7 @@ def arithmetic(config: Any) -> set[str]:
 
 
 def verdicts(config: Any) -> list[str]:
-    """What the log says of each expected result; an untrained model has an AP of 0."""
+    """Return the log line of each expected result; an untrained model has AP 0."""
     said: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
@@ -127,7 +127,7 @@ def verdicts(config: Any) -> list[str]:
 
 
 def folders_written(config: Any) -> list[str]:
-    """Folders that a training and its evaluation leave, out of two."""
+    """Return which of two folders a training with evaluation creates."""
     config = with_tiny_model(config)
     config.SOLVER.MAX_ITER = 1
     train(config)
@@ -141,7 +141,7 @@ def folders_written(config: Any) -> list[str]:
 
 
 def draws(**changes: tuple[float, float]) -> dict[str, Any]:
-    """What ``colors`` sees: 1 of gray, gap and saturation and 0 of the hue unless changed."""
+    """Expected result of ``colors``: 1 for gray, gap, saturation and 0 for hue by default."""
     still = {"gray": (1.0, 1.0), "gap": (1.0, 1.0), "saturation": (1.0, 1.0), "hue": (0.0, 0.0)}
     return still | {"test": 100} | changes
 
@@ -215,7 +215,7 @@ CASES = [
         {"train": (0, 200), "test": (0, 0)},
         AS_IT_IS,
     ),
-    # contrast is applied about the mean gray, which the colored image has as well
+    # contrast is applied around the mean gray, which is the same in the colored image
     Case(
         *("INPUT.BRIGHTNESS", 0.5, colors, draws()),
         draws(gray=AROUND, gap=AROUND),
@@ -294,7 +294,7 @@ def folder(tmp_path_factory):
         (made / name).mkdir()
         write_coco(made / name, images)
     (made / "catalog.py").write_text(CATALOG)
-    # where the project's own catalog expects the set
+    # where the default catalog expects the data set
     coco = made / "datasets/coco"
     (coco / "annotations").mkdir(parents=True)
     content = (made / "cats/annotations.json").read_text()
@@ -316,6 +316,6 @@ def test_a_probability_is_a_share(folder, monkeypatch):
     np.testing.assert_allclose((across / 200, down / 200), (0.8, 0.3), atol=0.08)
 
 
-def test_no_key_is_left_out():
+def test_every_key_has_a_case():
     keys = [key for key in all_keys() if not key.startswith(("MODEL.", "SOLVER."))]
     assert_complete(keys, CASES, without_case={})

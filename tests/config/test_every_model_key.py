@@ -1,4 +1,4 @@
-"""Every key of MODEL does what its comment says."""
+"""Every key of MODEL has the effect that its comment describes."""
 
 import pytest
 
@@ -275,6 +275,6 @@ def test_a_changed_key_changes_what_it_says(case):
     case.check(THIN)
 
 
-def test_no_key_is_left_out():
+def test_every_key_has_a_case():
     keys = [key for key in all_keys() if key.startswith("MODEL.")]
     assert_complete(keys, CASES, WITHOUT_CASE)

@@ -1,4 +1,4 @@
-"""Every key of SOLVER does what its comment says."""
+"""Every key of SOLVER has the effect that its comment describes."""
 
 import math
 from pathlib import Path
@@ -48,12 +48,12 @@ SCHEDULE = {
 
 
 def rates(config: CfgNode) -> list[float]:
-    """Learning rate of a weight at iterations 0 to 5."""
+    """Return the learning rate of a weight at iterations 0 to 5."""
     return [weight for weight, _ in _rates(config)]
 
 
 def bias_rates(config: CfgNode) -> list[float]:
-    """Learning rate of a bias at iterations 0 to 5."""
+    """Return the learning rate of a bias at iterations 0 to 5."""
     return [bias for _, bias in _rates(config)]
 
 
@@ -68,7 +68,7 @@ def _rates(config: CfgNode) -> list[list[float]]:
 
 
 def updated(config: CfgNode) -> tuple[float, float]:
-    """Weight and bias, both 1 at first, after two steps along a gradient of 1."""
+    """Return weight and bias, both initially 1, after two steps with gradient 1."""
     layer = nn.Linear(1, 1)
     optimizer = make_optimizer(config, layer)
     for parameter in layer.parameters():
@@ -80,14 +80,14 @@ def updated(config: CfgNode) -> tuple[float, float]:
 
 
 def two_steps(momentum: float = 0.0, decay: float = 0.0) -> float:
-    """What two steps of SGD at rate 0.1 leave of a 1 with a gradient of 1, written out."""
+    """Return a weight of 1 after two SGD steps with learning rate 0.1 and gradient 1."""
     first = 1 + decay
     value = 1 - 0.1 * first
     return round(value - 0.1 * (momentum * first + 1 + decay * value), 6)
 
 
 class Slope(nn.Module):
-    """A loss of 3 a + 4 b, whatever the images; counts its calls."""
+    """Model with the loss 3 a + 4 b for any images; counts its calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Slope(nn.Module):
 
 
 def stepped(config: CfgNode) -> dict[str, Any]:
-    """Calls of the model, weights and averaged weights after two steps at rate 1."""
+    """Return the number of calls, weights and averaged weights after two steps at rate 1."""
     model, batch = Slope(), collate([TinyDataset()[i] for i in range(4)])
     options = StepOptions.from_cfg(config, model, torch.device("cpu"))
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
@@ -115,7 +115,7 @@ def stepped(config: CfgNode) -> dict[str, Any]:
 
 
 def trainable(config: CfgNode) -> set[str]:
-    """Parts of a model of toy size that a backward pass of its losses reaches."""
+    """Return the parts of a tiny model that receive gradients."""
     config = config.clone()
     config.merge_from_other_cfg(CfgNode({"MODEL": tiny_tree()["MODEL"]}))
     torch.manual_seed(0)
@@ -138,20 +138,20 @@ def trainable(config: CfgNode) -> set[str]:
 
 
 def iterations(config: CfgNode) -> tuple[int, int]:
-    """Iterations of the training, as its loader announces them and as it yields them."""
+    """Return the length of the training loader and its actual number of batches."""
     loader = make_data_loader(config)
     return len(loader), sum(1 for _ in loader)
 
 
 def scaled(config: CfgNode) -> list[Any]:
-    """Rate and schedule that a training starts with."""
+    """Return the initial learning rate and schedule."""
     scale_to_batch(config)
     keys = ("BASE_LR", "MAX_ITER", "STEPS", "WARMUP_ITERS", "CHECKPOINT_PERIOD", "TEST_PERIOD")
     return [*(config.SOLVER[key] for key in keys), round(config.SOLVER.EMA_DECAY, 6)]
 
 
 def checkpoints(config: CfgNode, folder: str = "saved") -> list[str]:
-    """Names of the checkpoints that a training of five iterations writes."""
+    """Return the checkpoint names of a training with five iterations."""
     model = TinyModel()
     optimizer = make_optimizer(config, model)
     scheduler = make_lr_scheduler(config, optimizer)
@@ -166,13 +166,13 @@ def checkpoints(config: CfgNode, folder: str = "saved") -> list[str]:
 
 
 def evaluations(config: CfgNode) -> list[int]:
-    """Iterations of ten after which the model is evaluated."""
+    """Return the iterations, out of ten, after which the model is evaluated."""
     validation = make_validation(config, dict)
     return [i for i in range(1, 11) if validation is not None and validation.is_due(i, 10)]
 
 
 def best(config: CfgNode) -> list[bool]:
-    """Whether each of three evaluations is the best so far, where box and mask AP disagree."""
+    """Return which of three evaluations are best so far; box and mask AP disagree."""
     figures = iter([(0.1, 0.3), (0.2, 0.2), (0.3, 0.4)])
     validation = make_validation(
         config, lambda _: dict(zip(("bbox_AP", "segm_AP"), next(figures), strict=True))
@@ -272,5 +272,5 @@ def test_a_changed_key_changes_what_it_says(case, folder, monkeypatch):
     case.check({**DATA, **SCHEDULE})
 
 
-def test_no_key_is_left_out():
+def test_every_key_has_a_case():
     assert_complete([key for key in all_keys() if key.startswith("SOLVER.")], CASES, {})

@@ -1,4 +1,4 @@
-"""Which file ``--config-file`` means: a path, or the name of a shipped config."""
+"""Resolution of ``--config-file``: a path, or the name of a shipped config."""
 
 import shutil
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_a_file_of_the_user_comes_first(tmp_path):
         seed = found.SEED
         assert seed == value
     assert find_config_file(NAME) == Path(NAME)
-    (tmp_path / "paper").mkdir()  # a folder is no config
+    (tmp_path / "paper").mkdir()  # a folder is not a config
     assert find_config_file("paper/ms_rcnn_R_50_FPN_18e").is_relative_to(CONFIGS)
 
 
@@ -63,7 +63,7 @@ def test_a_base_may_be_a_name(tmp_path):
         ("ms_rcnn_R_50_FPN_18e", "paper/ms_rcnn_R_50_FPN_18e"),
     ],
 )
-def test_an_unknown_name_is_told_with_the_nearest(name, nearest):
+def test_an_unknown_name_is_reported_with_the_nearest(name, nearest):
     with pytest.raises(FileNotFoundError) as caught:
         cfg.clone().merge_from_file(name)
     asked = name.removesuffix(".yaml")
@@ -72,12 +72,12 @@ def test_an_unknown_name_is_told_with_the_nearest(name, nearest):
     assert "\n" not in str(caught.value)
 
 
-def test_nothing_like_it_is_suggested_where_there_is_nothing_like_it(tmp_path):
+def test_nothing_is_suggested_without_a_similar_name(tmp_path):
     with pytest.raises(FileNotFoundError, match="no shipped config is named '.*/settings'$"):
         find_config_file(tmp_path / "settings.yaml")
 
 
-def test_a_wheel_has_them_in_the_package(tmp_path, monkeypatch):
+def test_a_wheel_contains_the_configs(tmp_path, monkeypatch):
     package = tmp_path / "site-packages" / "maskrcnn_benchmark"
     shutil.copytree(CONFIGS, package / "configs")
     (package.parent / "configs").mkdir()  # of another project

@@ -13,7 +13,7 @@ def config(**solver):
     return tree
 
 
-def test_two_images_get_the_schedule_that_people_write_by_hand():
+def test_two_images_get_the_usual_schedule():
     tree = config(REFERENCE_BATCH=16, IMS_PER_BATCH=2)
     (line,) = scale_to_batch(tree)
     assert pytest.approx(0.0025) == tree.SOLVER.BASE_LR
@@ -38,10 +38,10 @@ def test_a_larger_batch_sees_as_many_images_in_fewer_iterations():
 
 
 @pytest.mark.parametrize("images", [2, 64])
-def test_the_average_of_the_weights_reaches_back_over_as_many_images(images):
+def test_the_moving_average_spans_the_same_number_of_images(images):
     tree = config(REFERENCE_BATCH=16, IMS_PER_BATCH=images, EMA_DECAY=0.999, TEST_PERIOD=8)
     (line,) = scale_to_batch(tree)
-    # what weights of 6400 images ago count for, against those of now
+    # relative weight of the parameters from 6400 images ago
     before = 0.999 ** (6400 // 16)
     assert tree.SOLVER.EMA_DECAY ** (6400 // images) == pytest.approx(before)
     assert f"EMA_DECAY 0.999 -> {tree.SOLVER.EMA_DECAY:g}" in line
@@ -49,7 +49,7 @@ def test_the_average_of_the_weights_reaches_back_over_as_many_images(images):
     assert tree.SOLVER.EMA_DECAY == 0
 
 
-def test_only_what_counts_iterations_is_scaled():
+def test_only_iteration_counts_are_scaled():
     keys = ("BASE_LR", "MAX_ITER", "STEPS", "WARMUP_ITERS", "CHECKPOINT_PERIOD", "TEST_PERIOD")
     tree = config(REFERENCE_BATCH=16, IMS_PER_BATCH=2, EMA_DECAY=0.9, TEST_PERIOD=8)
     before = tree.clone()
@@ -58,7 +58,7 @@ def test_only_what_counts_iterations_is_scaled():
     assert changed == {*keys, "EMA_DECAY", "REFERENCE_BATCH"}
 
 
-def test_what_was_scaled_is_not_scaled_again():
+def test_scaling_is_not_applied_twice():
     tree = config(REFERENCE_BATCH=16, IMS_PER_BATCH=2)
     scale_to_batch(tree)
     again = cfg.clone()

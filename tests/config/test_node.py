@@ -1,4 +1,4 @@
-"""Merging: what converts, what is refused and how, what is remembered."""
+"""Merging of configs: conversion, errors, and tracking of set keys."""
 
 import pickle
 
@@ -69,10 +69,10 @@ def test_mistakes_are_named(config, key, raw, message):
     before = config.clone()
     with pytest.raises(ValueError, match=message):
         config.merge_from_list(["SEED", 5, key, raw])
-    assert config == before  # nothing is merged when something is wrong
+    assert config == before  # nothing is merged if there is an error
 
 
-def test_all_problems_of_a_file_are_told(config, tmp_path):
+def test_all_problems_of_a_file_are_reported(config, tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text("MODEL:\n  WEIGTH: x\nSOLVER:\n  MAX_ITER: many\n")
     with pytest.raises(ValueError, match=r"(?s)bad.yaml.*MODEL.WEIGHT\?.*SOLVER.MAX_ITER"):
@@ -105,14 +105,14 @@ def test_odd_options(config):
         config.merge_from_list(["SOLVER.BASE_LR=0.1"])
 
 
-def test_what_the_user_set_is_remembered(config):
+def test_explicitly_set_keys_are_remembered(config):
     config.merge_from_text("MODEL: {DEVICE: cpu}\nSOLVER: {BASE_LR: 0.001}")
     config.INPUT.MIN_SIZE_TEST = 600
     config.freeze()
     for copy in (config, config.clone(), pickle.loads(pickle.dumps(config))):
         assert copy.is_frozen()
         assert copy.is_set("MODEL.DEVICE")
-        assert copy.is_set("SOLVER.BASE_LR")  # set, if to its default
+        assert copy.is_set("SOLVER.BASE_LR")  # set, although to its default
         assert copy.is_set("INPUT.MIN_SIZE_TEST")
         assert copy.is_set("MODEL")
         assert not copy.is_set("MODEL.WEIGHT")
@@ -169,7 +169,7 @@ def test_upstreams_name_of_the_backbone_channels(config):
     assert config.MODEL.BACKBONE.OUT_CHANNELS == 256
 
 
-def test_a_default_that_is_set_does_not_count_as_set(config):
+def test_a_default_changed_by_code_does_not_count_as_set(config):
     config.set_default("MODEL.RPN.USE_FPN", True)
     assert config.MODEL.RPN.USE_FPN is True
     assert not config.is_set("MODEL.RPN.USE_FPN")

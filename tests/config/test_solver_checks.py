@@ -1,4 +1,4 @@
-"""What the checks of the training refuse, and what they let pass."""
+"""Training settings that the checks refuse or accept."""
 
 import pytest
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def square(x, y, side, **more):
-    """Return an annotation of category 3: a square box with the mask of its outline."""
+    """Return an annotation of category 3: a square box whose mask fills it."""
     polygon = [x, y, x + side, y, x + side, y + side, x, y + side]
     box = [x, y, side, side]
     return {"bbox": box, "segmentation": [polygon], "category_id": 3, "iscrowd": 0, **more}
@@ -17,12 +17,12 @@ def write_coco(folder, images, categories=((3, "cat"), (7, "dog"))):
     """Write images and annotations.
 
     Args:
-        folder: where to.
-        images: ``(width, height, annotations without id and image_id)`` of each image.
-        categories: ids and names.
+        folder: output folder.
+        images: ``(width, height, annotations without id and image_id)`` per image.
+        categories: category ids and names.
 
     Returns:
-        ``(path of the json, folder of the images)``.
+        ``(annotation file, image folder)``.
     """
     root = folder / "images"
     root.mkdir(exist_ok=True)

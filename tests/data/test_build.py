@@ -1,4 +1,4 @@
-"""Whole loaders: batches, resuming, workers, and the mistakes of a configuration."""
+"""Complete data loaders: batches, resuming, workers, and configuration errors."""
 
 import os
 import signal
@@ -68,7 +68,7 @@ def test_training_batches(config):
     assert seen == set(range(6))  # the image without annotations is left out
 
 
-def test_empty_images_can_stay(config):
+def test_empty_images_can_be_kept(config):
     config.DATALOADER.FILTER_EMPTY = False
     assert len(make_data_loader(config).dataset) == 7
 
@@ -135,9 +135,9 @@ def test_workers_do_not_change_the_batches(config):
     assert [content(batch) for batch in make_data_loader(config)] == alone
 
 
-def test_another_seed_gives_other_batches_and_the_same_one_the_same(config):
+def test_batches_depend_on_the_seed_only(config):
     first = [content(batch) for batch in make_data_loader(config)]
-    torch.manual_seed(99)  # the global generator plays no part, and is not drawn from
+    torch.manual_seed(99)  # the global generator is neither used nor advanced
     state = torch.get_rng_state()
     assert [content(batch) for batch in make_data_loader(config)] == first
     assert torch.equal(torch.get_rng_state(), state)
@@ -158,7 +158,7 @@ def test_test_loaders_go_through_each_data_set_once(config):
 
 @pytest.mark.parametrize("step", [0, 16, 32])
 @pytest.mark.parametrize("rounding", ["down", "nearest"])
-def test_test_images_get_the_padding_that_they_have_alone(config, step, rounding):
+def test_test_images_are_padded_as_if_alone(config, step, rounding):
     config.DATALOADER.SIZE_DIVISIBILITY = step
     config.INPUT.SIZE_ROUNDING = rounding
     config.INPUT.MIN_SIZE_TEST = 27
@@ -170,18 +170,18 @@ def test_test_images_get_the_padding_that_they_have_alone(config, step, rounding
     config.TEST.IMS_PER_BATCH = 1
     (one_by_one,) = make_data_loader(config, is_train=False)
     alone = {indices[0]: images.tensors.shape for images, _, indices in one_by_one}
-    assert list(alone) == list(range(7))  # one by one in the order of the data set
+    assert list(alone) == list(range(7))  # one at a time in data set order
     for images, _, indices in batches:
         assert list(indices) == sorted(indices)
         assert all(images.tensors.shape[1:] == alone[index][1:] for index in indices)
-    # as large as they can be
+    # as large as possible
     shapes = [images.tensors.shape[1:] for images, _, _ in batches]
     for shape in set(shapes):
         count = sum(each[1:] == shape for each in alone.values())
         assert shapes.count(shape) == -(-count // 3)
 
 
-def test_several_training_sets_are_one(config):
+def test_several_training_sets_are_concatenated(config):
     config.DATASETS.TRAIN = ("tiny", "tiny")
     loader = make_data_loader(config)
     assert isinstance(loader.dataset, ConcatDataset)
@@ -241,7 +241,7 @@ def test_another_catalog(config, tmp_path):
         make_data_loader(config)
 
 
-def test_what_is_learned_is_logged(config, caplog):
+def test_learned_instances_are_logged(config, caplog):
     caplog.set_level("INFO")
     make_data_loader(config)
     assert "tiny: 6 of 7 instances are learned; left out: 1 (crowd)" in caplog.text
@@ -257,7 +257,7 @@ def test_a_set_without_instances_is_not_trained_on(config, tmp_path):
     assert len(make_data_loader(config, is_train=False)) == 1
 
 
-def test_sets_with_and_without_masks_are_one(config, tmp_path):
+def test_sets_with_and_without_masks_can_be_combined(config, tmp_path):
     (tmp_path / "boxes").mkdir()
     box = {k: v for k, v in square(1, 1, 9).items() if k != "segmentation"}
     ann_file, img_dir = write_coco(tmp_path / "boxes", [(40, 20, [box])])

@@ -1,4 +1,4 @@
-"""The loaders of two processes that know each other, by gloo."""
+"""Data loaders of two ranks connected by gloo."""
 
 import json
 from pathlib import Path
@@ -56,5 +56,7 @@ def test_two_processes_share_each_pass_and_each_batch(tmp_path):
         [[i for batch in seen[split] for i in batch] for seen in ranks]
         for split in ("train", "test")
     )
-    assert sorted(trained[0] + trained[1]) == list(range(6))  # one pass over those with objects
+    assert sorted(trained[0] + trained[1]) == list(
+        range(6)
+    )  # one epoch over the images with objects
     assert set(tested[0]) | set(tested[1]) == set(range(7))

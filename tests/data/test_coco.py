@@ -1,4 +1,4 @@
-"""COCODataset against the recorded facts; every kind of odd file is named or survived."""
+"""COCODataset against recorded values; irregular files are handled or reported."""
 
 import json
 import pickle
@@ -17,7 +17,9 @@ from tests.helpers.vectors import load_vector
 
 RECORDED = load_vector("coco_dataset")[0]["data"]
 for _annotation in RECORDED["annotations"]["annotations"]:
-    if _annotation["id"] == 12:  # a crowd, recorded with the size of another image: refused now
+    if (
+        _annotation["id"] == 12
+    ):  # a crowd recorded with the size of another image, which is now refused
         _annotation["segmentation"] = {"size": [40, 60], "counts": [100, 50, 2250]}
 
 
@@ -31,7 +33,7 @@ def recorded_files(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["train", "test"])
-def test_samples_are_the_recorded_ones(recorded_files, mode):
+def test_samples_match_the_recorded_ones(recorded_files, mode):
     path, root = recorded_files
     dataset = COCODataset(path, root, mode == "train")
     assert dataset.ids == RECORDED[f"{mode}_ids"]
@@ -60,7 +62,7 @@ def test_class_names(tmp_path):
     assert dataset.class_names == ["__background__", "cat", "dog"]
 
 
-def test_classes_are_read_without_the_rest(tmp_path):
+def test_classes_are_read_without_the_annotations(tmp_path):
     path, root = write_coco(tmp_path, [(20, 10, [square(1, 1, 5)])])
     expected = (["__background__", "cat", "dog"], [3, 7])
     assert COCODataset.read_classes(path, root) == expected
@@ -236,7 +238,7 @@ def test_many_problems_make_one_short_error(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_files_that_are_no_data_set(tmp_path):
+def test_invalid_annotation_files(tmp_path):
     path, root = write_coco(tmp_path, [(20, 10, [square(1, 1, 5)])])
     with pytest.raises(FileNotFoundError, match="nowhere.json"):
         COCODataset(tmp_path / "nowhere.json", root)
@@ -289,7 +291,7 @@ def test_pixels_stay_where_the_annotator_saw_them(tmp_path):
 
 
 class Drawn:
-    """Keep what was drawn in place of the image."""
+    """Transform that replaces the image by random draws."""
 
     def __call__(self, image, target=None, rng=None):
         return rng.random(), target

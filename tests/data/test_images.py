@@ -1,4 +1,4 @@
-"""Images of every kind, as cameras and editors write them."""
+"""Images of every kind, as written by cameras and editors."""
 
 import warnings
 
@@ -14,7 +14,7 @@ GREY = np.arange(200, dtype=np.uint8).reshape(10, 20)
 GREY3 = np.stack([GREY] * 3, axis=2)
 RGB = np.stack([GREY, 255 - GREY, GREY // 2], axis=2)
 ORIENTATION = 0x0112
-# how the stored pixels must be moved to be seen upright (EXIF 2.32, table 6)
+# operation that turns the stored pixels upright (EXIF 2.32, table 6)
 UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -29,12 +29,12 @@ UPRIGHT = {
 
 @pytest.fixture
 def forgetful(monkeypatch):
-    """Let warnings that are given once be given again."""
+    """Reset the warnings that are issued only once."""
     monkeypatch.setattr(logger, "_warned", set())
 
 
 def _palette(transparent):
-    """The colours of RGB's first 200 pixels by index; ``transparent``: alpha of each entry."""
+    """Return a palette image of the first 200 RGB colors; ``transparent``: alpha per entry."""
     image = Image.fromarray(GREY).convert("P")
     image.putpalette(RGB.reshape(-1, 3).tobytes() + bytes(56 * 3))
     if transparent is not None:
@@ -66,7 +66,7 @@ def test_every_mode_becomes_rgb(mode, tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["jpg", "tif"])
-def test_printers_colours(ending, tmp_path):
+def test_cmyk_colors(ending, tmp_path):
     smooth = np.full((16, 16, 3), (200, 40, 90), np.uint8)
     Image.fromarray(smooth).convert("CMYK").save(tmp_path / f"image.{ending}")
     read = read_image(tmp_path / f"image.{ending}")
@@ -92,7 +92,7 @@ LINEAR = np.linspace(0, 1, 200).reshape(10, 20)
         (np.full((4, 4), 65535, np.int32), np.full((4, 4), 255)),
     ],
 )
-def test_grey_of_more_bits_by_the_stated_rule(pixels, expected, tmp_path):
+def test_gray_of_more_bits_follows_the_documented_rule(pixels, expected, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "image.tif")
     for read in (read_image(tmp_path / "image.tif"), as_rgb(Image.fromarray(pixels))):
         assert read.mode == "RGB"
@@ -110,14 +110,14 @@ def test_grey_of_more_bits_by_the_stated_rule(pixels, expected, tmp_path):
         (np.full((4, 4), -1, np.int32), "its 32-bit integers go from -1 to 0"),
     ],
 )
-def test_grey_of_no_known_range_is_refused(pixels, words, tmp_path):
+def test_gray_of_unknown_range_is_refused(pixels, words, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "image.tif")
     with pytest.raises(UserError, match=rf"image \S+image.tif cannot be read: {words}"):
         read_image(tmp_path / "image.tif")
 
 
 @pytest.mark.parametrize("mode", Image.MODES)
-def test_every_mode_of_pillow_has_its_colours(mode):
+def test_every_pillow_mode_keeps_its_colors(mode):
     if mode in ("I", "F"):
         pytest.skip("have no range of their own, see above")
     white = {"CMYK": 0, "YCbCr": (255, 128, 128), "HSV": (0, 0, 255), "LAB": (255, 128, 128)}
@@ -133,7 +133,7 @@ def test_every_mode_of_pillow_has_its_colours(mode):
     assert np.asarray(read).min() >= 254, mode
 
 
-def test_a_nearly_black_image_of_16_bits_is_told_once(tmp_path, caplog, forgetful):
+def test_a_nearly_black_16_bit_image_is_warned_about_once(tmp_path, caplog, forgetful):
     for number, most in enumerate((4095, 100, 65535, 4096, 0)):
         pixels = np.full((4, 4), most, np.uint16)
         Image.fromarray(pixels).save(tmp_path / "image.png")
@@ -143,9 +143,7 @@ def test_a_nearly_black_image_of_16_bits_is_told_once(tmp_path, caplog, forgetfu
 
 
 @pytest.mark.parametrize("ending", ["tif", "gif", "webp", "png"])
-def test_of_several_frames_the_first_is_read_and_that_is_told_once(
-    ending, tmp_path, caplog, forgetful
-):
+def test_only_the_first_frame_is_read_with_one_warning(ending, tmp_path, caplog, forgetful):
     first, second = (Image.new("RGB", (16, 16), color) for color in ("red", "blue"))
     first.save(tmp_path / "one.png")
     assert read_image(tmp_path / "one.png").getpixel((3, 3)) == (255, 0, 0)
@@ -160,15 +158,15 @@ def test_of_several_frames_the_first_is_read_and_that_is_told_once(
     assert "a." + ending + " has several frames or pages: only the first is used" in caplog.text
 
 
-def test_the_preview_in_a_photograph_is_no_second_page(tmp_path, caplog, forgetful):
+def test_an_embedded_preview_is_not_a_second_page(tmp_path, caplog, forgetful):
     photograph, preview = Image.new("RGB", (64, 48), "red"), Image.new("RGB", (16, 12), "red")
     photograph.save(tmp_path / "photo.jpg", "MPO", save_all=True, append_images=[preview])
     assert read_image(tmp_path / "photo.jpg").size == (64, 48)
     assert caplog.records == []
 
 
-def test_an_image_of_very_many_pixels_needs_a_setting(tmp_path, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # more than twice as many are refused
+def test_a_very_large_image_needs_an_environment_variable(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # more than twice the limit is refused
     Image.new("RGB", (20, 15)).save(tmp_path / "large.png")
     with pytest.raises(UserError, match=r"300 pixels.*variable MASKRCNN_MAX_IMAGE_PIXELS to that"):
         read_image(tmp_path / "large.png")
@@ -191,18 +189,18 @@ def _turned(path, orientation):
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("ending", ["png", "tif"])
-def test_exif_orientation_is_honoured(orientation, ending, tmp_path):
+def test_exif_orientation_is_applied(orientation, ending, tmp_path):
     path = _turned(tmp_path / f"image.{ending}", orientation)
     expected = UPRIGHT[orientation](RGB)
     np.testing.assert_array_equal(np.asarray(read_image(path)), expected)
     np.testing.assert_array_equal(np.asarray(as_rgb(str(path))), expected)
 
 
-def test_annotations_tell_whether_they_mean_the_stored_pixels(tmp_path):
+def test_annotated_size_decides_whether_the_orientation_is_applied(tmp_path):
     path = _turned(tmp_path / "image.png", 6)
     np.testing.assert_array_equal(np.asarray(read_image(path, (20, 10))), RGB)
     np.testing.assert_array_equal(np.asarray(read_image(path, (10, 20))), UPRIGHT[6](RGB))
-    assert read_image(path, (7, 7)).size == (20, 10)  # neither: the caller says so
+    assert read_image(path, (7, 7)).size == (20, 10)  # neither size matches: the caller reports it
     upside_down = _turned(tmp_path / "image3.png", 3)
     np.testing.assert_array_equal(np.asarray(read_image(upside_down, (20, 10))), RGB)
 

@@ -1,4 +1,4 @@
-"""Colour jitter against the recorded images; large-scale jitter against what must hold."""
+"""Color jitter against recorded images; large-scale jitter against its invariants."""
 
 import random
 
@@ -22,7 +22,7 @@ RANGES = next(iter(META["arguments"]["ranges"].values()))
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_colours_are_the_recorded_ones(seed):
+def test_colors_match_the_recorded_ones(seed):
     torch.manual_seed(seed)
     order, *factors = T.ColorJitter.get_params(*(RANGES[name] for name in NAMES))
     steps = [(NAMES[i], factors[i]) for i in order]
@@ -51,7 +51,7 @@ def test_factors_come_from_the_recorded_ranges_in_any_order():
 
 
 def scene():
-    """A white square of 20 at (40, 10) in a black image of 100 x 60, with box and masks."""
+    """Return a black 100 x 60 image with a white 20 x 20 square at (40, 10), box and masks."""
     pixels = np.zeros((60, 100, 3), dtype=np.uint8)
     pixels[10:30, 40:60] = 255
     polygon = [[40, 10, 60, 10, 60, 30, 40, 30]]
@@ -77,10 +77,10 @@ def test_image_boxes_and_masks_stay_together(scale):
             assert np.abs(np.subtract(found, box)).max() <= 2
             assert (mask != (pixels[..., 0] > 128)).mean() < 0.03
     assert 0 < seen <= 16
-    assert seen == 16 or scale > 1  # then a part is cut off
+    assert seen == 16 or scale > 1  # a part is cropped
 
 
-def test_what_is_small_lies_in_a_corner_of_the_padding():
+def test_a_small_image_is_placed_in_a_corner_of_the_padding():
     image, target = LargeScaleJitter(80, (0.5, 0.5), fill=(1, 2, 3))(*scene())
     pixels = np.asarray(image)
     assert (pixels[24:] == (1, 2, 3)).all()
@@ -90,18 +90,18 @@ def test_what_is_small_lies_in_a_corner_of_the_padding():
 
 
 class LastPlace(random.Random):
-    """Cuts at the lower right corner."""
+    """Random generator that crops at the lower right corner."""
 
     def randint(self, a, b):
         return b
 
 
-def test_objects_of_which_nothing_is_left_are_dropped():
+def test_objects_cropped_away_are_dropped():
     image = Image.new("RGB", (100, 100))
     polygons = [
         [[0, 0, 30, 0, 30, 30, 0, 30]],  # outside of the cut, which is the lower right
         [[60, 60, 90, 60, 90, 90, 60, 90]],
-        # an L whose box reaches into the cut while the mask does not
+        # an L whose box reaches into the crop while its mask does not
         [[10, 90, 45, 90, 45, 95, 10, 95], [90, 0, 95, 0, 95, 45, 90, 45]],
     ]
     boxes = [[0, 0, 29, 29], [60, 60, 89, 89], [10, 0, 94, 94]]
@@ -148,7 +148,7 @@ def test_empty_targets_and_images_without():
     assert LargeScaleJitter(32)(Image.new("RGB", (1, 900)), None)[0].size == (32, 32)
 
 
-def test_the_configuration_is_followed_in_training_alone():
+def test_the_configuration_applies_to_training_only():
     config = cfg.clone()
     config.merge_from_list(
         ["INPUT.LARGE_SCALE_JITTER.ENABLED", True, "INPUT.LARGE_SCALE_JITTER.SIZE", 64]
@@ -164,8 +164,8 @@ def test_the_configuration_is_followed_in_training_alone():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_key_has_its_own_change(name):
-    """On a picture of grey and colour in equal parts, against the definition of each change."""
+def test_each_key_changes_one_property(name):
+    """On an image of gray and color in equal parts, against the definition of each change."""
     config = cfg.clone()
     config.merge_from_list([f"INPUT.{name.upper()}", 0.4, "INPUT.HORIZONTAL_FLIP_PROB_TRAIN", 0.0])
     config.merge_from_list(["INPUT.MIN_SIZE_TRAIN", 20, "INPUT.PIXEL_MEAN", [0.0, 0.0, 0.0]])

@@ -1,4 +1,4 @@
-"""What is left out is what the boxes of the target lose by clipping, to the last bit."""
+"""The instances left out are exactly those that clipping removes from the target."""
 
 import pytest
 import torch
@@ -8,12 +8,12 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 
 
 @pytest.mark.parametrize("pixel_offset", [0, 1])
-def test_the_target_keeps_what_is_learned(pixel_offset):
+def test_the_target_keeps_learned_instances(pixel_offset):
     generator = torch.Generator().manual_seed(0)
     boxes = torch.rand(4000, 4, generator=generator, dtype=torch.float64)
     boxes = boxes * torch.tensor([70, 50, 4, 4]) - torch.tensor([5, 5, 1, 1])
-    boxes[::2] = (boxes[::2] * 4).round() / 4  # many on a border
-    boxes[1::2, 2] = 1 + boxes[1::2, 2] * 1e-7  # in float32 a pixel or a little more
+    boxes[::2] = (boxes[::2] * 4).round() / 4  # many on the border
+    boxes[1::2, 2] = 1 + boxes[1::2, 2] * 1e-7  # one pixel or slightly more in float32
     sizes = torch.tensor([[60, 40]]).expand(4000, 2)
     crowd = torch.rand(4000, generator=generator) < 0.1
     found = find_left_out(boxes, sizes, crowd, pixel_offset)
@@ -26,7 +26,7 @@ def test_the_target_keeps_what_is_learned(pixel_offset):
     assert set(found.tolist()) == expected
 
 
-def test_nothing_of_nothing():
+def test_empty_data():
     none = torch.zeros(0, 4, dtype=torch.float64)
     assert len(find_left_out(none, none[:, :2], torch.zeros(0) > 0, 1)) == 0
     assert str(Learned(0, {})) == "0 of 0 instances are learned"

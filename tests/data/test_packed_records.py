@@ -1,4 +1,4 @@
-"""Packed records are what went in, in any order, and cost a spawned worker nothing."""
+"""Packed records are restored in any order and are not copied to spawned workers."""
 
 import json
 import pickle
@@ -69,7 +69,7 @@ def test_packing_is_parsing(before, entries, after, indent):
     ["", "{", "[1,", '{"list": [1, 2}', '{"list": [1 2]}', '{"list": [1,]}', '{"list": [}']
     + ['{"list" [1]}', '{"list": [1],}', '{"list": [1]} x', "{1: 2}", '{"a": 1 "b": 2}', "{]"],
 )
-def test_what_is_no_json_is_refused(text):
+def test_invalid_json_is_refused(text):
     with pytest.raises(json.JSONDecodeError):
         json.loads(text)
     with pytest.raises(json.JSONDecodeError):
@@ -82,7 +82,7 @@ def test_other_json_is_parsed_as_usual():
 
 
 def test_a_spawned_worker_gets_handles_and_not_the_annotations(tmp_path):
-    """What PyTorch's loader sends to a worker does not grow with the annotations."""
+    """The data sent to a worker does not grow with the annotations."""
     sizes = []
     for number in (2, 400):
         folder = tmp_path / str(number)
@@ -95,7 +95,7 @@ def test_a_spawned_worker_gets_handles_and_not_the_annotations(tmp_path):
     assert sizes[1] - sizes[0] < 100
 
 
-def test_what_the_evaluation_needs_is_added(tmp_path):
+def test_values_needed_by_the_evaluation_are_added(tmp_path):
     path, root = write_coco(tmp_path, [(20, 10, [square(1, 1, 5), square(2, 2, 4), {"bbox": []}])])
     content = json.loads(path.read_text())
     first, second, third = content["annotations"]
@@ -109,7 +109,7 @@ def test_what_the_evaluation_needs_is_added(tmp_path):
     assert [a["iscrowd"] for a in annotations] == [0, 0, 0]
 
 
-def test_the_file_as_pycocotools_has_it(tmp_path):
+def test_the_file_equals_that_of_pycocotools(tmp_path):
     path, root = write_coco(tmp_path, [(20, 10, [square(1, 1, 5)] * 2), (20, 10, []), (9, 9, [])])
     content = json.loads(path.read_text())
     content["annotations"].append({**content["annotations"][0], "id": 7, "image_id": 10})

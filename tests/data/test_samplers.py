@@ -1,4 +1,4 @@
-"""Samplers against the recorded sequences, and resuming against the uninterrupted ones."""
+"""Samplers against recorded sequences, and resumed against uninterrupted ones."""
 
 import pickle
 import random
@@ -23,7 +23,7 @@ ITERATIONS = load_vector("iteration_batch_sampler")[0]["data"]
 
 
 @pytest.mark.parametrize("case", DISTRIBUTED)
-def test_shares_are_the_recorded_ones(case):
+def test_shares_match_the_recorded_ones(case):
     for rank, expected in enumerate(case["ranks"]):
         sampler = DistributedSampler(range(case["n"]), case["world"], rank)
         sampler.set_epoch(case["epoch"])
@@ -63,7 +63,7 @@ def test_grouped_batches_are_the_recorded_ones(case):
     assert list(sampler) == case["batches"]
 
 
-def test_the_length_of_a_pass_is_that_of_the_next_pass():
+def test_length_is_that_of_the_next_epoch():
     orders = iter([[0, 1, 2, 3], [0, 2, 1, 3], [3, 2, 1, 0]])
 
     class Changing:
@@ -156,7 +156,7 @@ def test_the_batches_of_a_seeded_random_sampler_are_the_recorded_ones():
     assert list(sampler) == recorded["batches"]
 
 
-def test_an_index_with_a_seed_is_an_int_and_travels():
+def test_seeded_index_is_an_int_and_can_be_pickled():
     index = pickle.loads(pickle.dumps(SeededIndex(5, "0/1/5")))
     assert index == 5
     assert [10, 20, 30, 40, 50, 60][index] == 60
@@ -167,7 +167,7 @@ def test_an_index_with_a_seed_is_an_int_and_travels():
 
 
 class Shapes:
-    """Images of which about a third are upright."""
+    """Data set in which about a third of the images are portrait."""
 
     def __init__(self, count, seed=3):
         draw = random.Random(seed)
@@ -189,7 +189,7 @@ def on_rank(images, rank, ranks, num_iters, start_iter=0, batch=4):
 
 
 def batches_of_a_pass(images, epoch, ranks, batch=4):
-    """How many batches each rank needs, counted by hand."""
+    """Return the number of batches that each rank needs, counted directly."""
     counts = []
     for rank in range(ranks):
         sampler = DistributedSampler(images, ranks, rank, seed=1)
@@ -200,7 +200,7 @@ def batches_of_a_pass(images, epoch, ranks, batch=4):
 
 
 @pytest.mark.parametrize("ranks", [2, 8])
-def test_ranks_share_the_data_in_every_pass(ranks):
+def test_ranks_share_the_data_in_every_epoch(ranks):
     lengths, unequal = set(), 0
     for seed in range(20):
         images, start = Shapes(47, seed), 0
@@ -218,7 +218,7 @@ def test_ranks_share_the_data_in_every_pass(ranks):
             lengths.add(max(counts))
             unequal += len(set(counts)) > 1
             start = end
-    assert unequal  # otherwise it was no test
+    assert unequal  # otherwise the test is vacuous
     assert len(lengths) > 1 or ranks == 8
 
 

@@ -1,4 +1,4 @@
-"""Transforms against the recorded images, boxes and sizes."""
+"""Transforms against recorded images, boxes and sizes."""
 
 import random
 from fractions import Fraction
@@ -40,7 +40,7 @@ def test_sizes_are_the_recorded_ones(row):
 
 
 def nearest_by_hand(size, min_size, max_size):
-    """Both sides by exact fractions, halves up; and whether a side is exactly a half."""
+    """Return both sides by exact fractions, rounding half up, and whether either is a half."""
     scale = min(Fraction(min_size, min(size)), Fraction(max_size, max(size)))
     exact = [side * scale for side in size]
     width, height = (max(floor(side + Fraction(1, 2)), 1) for side in exact)
@@ -57,7 +57,7 @@ def test_nearest_sizes_are_the_exact_ones_rounded():
             got = resized_size((width, height), 800, 1333, "nearest")
             assert got == expected
             checked += 1
-            if max(width, height) * 800 < 1333 * min(width, height):  # the long side is free
+            if max(width, height) * 800 < 1333 * min(width, height):  # no limit on the long side
                 down = resized_size((width, height), 800, 1333)
                 assert max(np.subtract(got, down)) <= 1
                 assert min(np.subtract(got, down)) >= 0
@@ -75,7 +75,7 @@ def test_nearest_sizes_by_examples():
     assert resized_size((640, 426), 800, 1333, "down") == (800, 1201)
     assert resized_size((1000, 333), 800, 1333, "nearest") == (444, 1333)  # 443.889
     assert resized_size((3, 2), 5, None, "nearest") == (5, 8)  # 7.5: half up
-    assert resized_size((5, 2), 5, None, "nearest") == (5, 13)  # 12.5: not to the even one
+    assert resized_size((5, 2), 5, None, "nearest") == (5, 13)  # 12.5: not half to even
     assert resized_size((1, 9000), 800, 1333, "nearest") == (1333, 1)
     with pytest.raises(ValueError, match="rounding is 'up'; it must be 'down' or 'nearest'"):
         resized_size((3, 2), 5, None, "up")
@@ -154,7 +154,7 @@ def test_several_sizes_are_all_drawn():
     assert min(drawn.count(size) for size in (10, 20, 30)) > 15
 
 
-def test_empty_targets_and_masks_go_along():
+def test_empty_targets_and_masks_are_transformed():
     transform = Compose([Resize(40, 60), RandomHorizontalFlip(1.0), ToTensor()])
     empty = BoxList([], (31, 23))
     empty.add_field("masks", SegmentationMask([], (31, 23)))
@@ -195,7 +195,7 @@ RUNS = UPSTREAM["arguments"]["pipeline"]
 
 
 def recorded_masks():
-    """The recorded polygons as a list for each instance."""
+    """Return the recorded polygons as a list per instance."""
     ends = UPSTREAM_ARRAYS["poly_lengths"].cumsum()
     polygons = iter(np.split(UPSTREAM_ARRAYS["poly_flat"], ends[:-1]))
     return [[next(polygons) for _ in range(n)] for n in UPSTREAM_ARRAYS["poly_counts"]]

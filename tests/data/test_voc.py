@@ -1,4 +1,4 @@
-"""PASCAL VOC's XML: what is read, what is left out, and what is refused."""
+"""PASCAL VOC XML: objects that are read, left out or refused."""
 
 import numpy as np
 import pytest
@@ -92,7 +92,7 @@ def test_a_loader_by_its_name_in_the_catalog(tmp_path, monkeypatch):
         make_data_loader(config)
 
 
-def test_what_is_wrong_is_told_at_once(tmp_path):
+def test_all_problems_are_reported_at_once(tmp_path):
     bad = {"a": [("unicorn", 0, (1, 1, 2, 2))], "b": [], "c": [], "d": [("cat", 0, ("x", 1, 2, 3))]}
     write_voc(tmp_path, bad)
     (tmp_path / "Annotations" / "b.xml").write_text("<annotation>")

@@ -1,4 +1,4 @@
-"""``COCODemo`` keeps its methods, and finds what the predictor finds."""
+"""``COCODemo`` keeps its methods and gives the same results as the predictor."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def demo(cfg):
     return Pets(cfg, confidence_threshold=0.3, min_image_size=64)
 
 
-def test_it_finds_what_the_predictor_finds_on_the_rgb_image(demo, cfg):
+def test_equals_the_predictor_on_the_rgb_image(demo, cfg):
     found = demo.compute_prediction(IMAGE)
     expected = Predictor.from_checkpoint(cfg.MODEL.WEIGHT, device="cpu")(IMAGE[..., ::-1])
     np.testing.assert_array_equal(found.bbox.numpy(), expected.boxes)
@@ -55,7 +55,7 @@ def test_top_predictions(demo):
     assert 0 < len(top) < len(scores)
 
 
-def test_a_score_at_the_threshold_is_left_out(demo, monkeypatch):
+def test_a_score_at_the_threshold_is_dropped(demo, monkeypatch):
     boxes = BoxList([[0.0, 0, 9, 9], [10, 0, 19, 9], [20, 0, 29, 9]], (100, 80))
     boxes.add_field("scores", torch.tensor([0.5, 0.75, 0.25]))
     monkeypatch.setattr(demo, "confidence_threshold", 0.5)
@@ -115,7 +115,7 @@ def test_heatmaps(cfg):
     assert demo.run_on_opencv_image(IMAGE).shape == (78, 99, 3)
 
 
-def test_nothing_found_is_the_image_itself(demo):
+def test_without_detections_the_image_is_unchanged(demo):
     demo.confidence_threshold = 1.0
     try:
         np.testing.assert_array_equal(demo.run_on_opencv_image(IMAGE), IMAGE)
@@ -123,7 +123,7 @@ def test_nothing_found_is_the_image_itself(demo):
         demo.confidence_threshold = 0.3
 
 
-def test_it_knows_cocos_classes_and_wants_weights(cfg):
+def test_has_coco_classes_and_requires_weights(cfg):
     assert len(COCODemo.CATEGORIES) == 81
     bare = cfg.clone()
     bare.defrost()

@@ -18,7 +18,7 @@ SCRIPT = Path(__file__).parents[2] / "demo" / "make_figure.py"
 def script():
     spec = importlib.util.spec_from_file_location("make_figure", SCRIPT)
     module = importlib.util.module_from_spec(spec)
-    sys.modules["make_figure"] = module  # dataclasses look their module up
+    sys.modules["make_figure"] = module  # dataclasses look up their module
     spec.loader.exec_module(module)
     yield module
     del sys.modules["make_figure"]
@@ -26,7 +26,7 @@ def script():
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
-    """Ground truth as detections: every second mask is cut in half, and predicted to be poor."""
+    """Return ground truth as detections; every other mask is halved with a low mask IoU."""
     folder = write_synthetic_coco(tmp_path_factory.mktemp("figure"), num_train=0, num_val=10)
     coco = COCO(folder / "annotations" / "instances_val.json")
     boxes, masks = [], []

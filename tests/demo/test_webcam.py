@@ -1,4 +1,4 @@
-"""maskrcnn-benchmark's webcam command is the one of ``predict`` with a window."""
+"""maskrcnn-benchmark's webcam command is equivalent to ``predict`` with a window."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from demo import webcam
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What the program of ``predict`` is asked for."""
+    """Record the arguments passed to ``predict``."""
     found = []
     monkeypatch.setattr(
         webcam.predict, "main", lambda argv: found.append(webcam.predict.parse_arguments(argv))
@@ -35,7 +35,7 @@ def test_its_arguments_become_those_of_predict(asked):
 @pytest.mark.parametrize(
     "settings", [[], ["MODEL.WEIGHT"], ["INPUT.MIN_SIZE_TEST", "MODEL.WEIGHT"]]
 )
-def test_without_weights_it_says_what_is_missing(settings, asked, capsys):
+def test_missing_weights_are_reported(settings, asked, capsys):
     with pytest.raises(SystemExit, match="2"):
         webcam.main(settings)
     assert not asked

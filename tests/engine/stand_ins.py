@@ -1,4 +1,4 @@
-"""A model, a data set and a loader small enough to train in milliseconds."""
+"""Dummy model, data set and loader that train in milliseconds."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from maskrcnn_benchmark.structures.image_list import ImageList, to_image_list
 
 
 class TinyDataset(Dataset[Any]):
-    """``count`` images of 8 x 8 with one box each; the ids are 100, 101, ..."""
+    """Data set of ``count`` 8 x 8 images with one box each and ids 100, 101, ..."""
 
     def __init__(self, count: int = 12) -> None:
         self.images = torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -34,7 +34,7 @@ def collate(samples: list[tuple[Tensor, BoxList, int]]) -> tuple[ImageList, Any,
 
 
 def tiny_loader(iterations: int, start: int = 0, dataset: Any = None) -> DataLoader[Any]:
-    """Return a loader of batches of 2 with ``len == iterations`` that begins at ``start``."""
+    """Return a loader with batch size 2 and ``len == iterations`` that starts at ``start``."""
     dataset = TinyDataset() if dataset is None else dataset
 
     class Batches:
@@ -49,15 +49,15 @@ def tiny_loader(iterations: int, start: int = 0, dataset: Any = None) -> DataLoa
 
 
 class TinyModel(nn.Module):
-    """Two losses in training; in evaluation a box whose score tells which image it saw.
+    """Model with two losses; in evaluation the score of its box identifies the image.
 
-    All have the same initial weights.
+    All instances have the same initial weights.
 
     Args:
-        poison: number of the forward pass, from 1, in which ``loss_mask`` is NaN.
+        poison: index, from 1, of the forward pass in which ``loss_mask`` is NaN.
 
     Attributes:
-        added: to ``loss_mask``; it has no gradient.
+        added: value added to ``loss_mask``, without gradient.
     """
 
     def __init__(self, poison: int | None = None) -> None:

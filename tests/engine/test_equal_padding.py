@@ -1,4 +1,4 @@
-"""Images of many sizes: several at once find what each finds alone, by both ways to a model."""
+"""Images of different sizes give the same results in a batch and alone, in both APIs."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from maskrcnn_benchmark.structures.mask_paste import Masker
 from tests.data.helpers import square, write_coco
 from tests.helpers.tiny_detector import save_checkpoint, tiny_config
 
-# sizes of several shapes when resized to a short side of 64 and padded to multiples of 32
+# sizes with several padded shapes (short side 64, multiples of 32)
 SIZES = [
     (100, 80),
     (60, 120),
@@ -26,7 +26,7 @@ SIZES = [
     (101, 80),
     (33, 31),
 ]
-# batched convolutions may sum in another order
+# batched convolutions may sum in a different order
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-3}
 FIELDS = ("labels", "scores", "mask_ious", "mask_scores")
 
@@ -57,7 +57,7 @@ def evaluated(predictor, data, batch_size):
     return [found[index] for index in range(len(SIZES))], len(loader)
 
 
-def test_the_evaluation_finds_the_same_whatever_the_batch(predictor, data):
+def test_evaluation_does_not_depend_on_the_batch_size(predictor, data):
     alone, count = evaluated(predictor, data, 1)
     together, batches = evaluated(predictor, data, 4)
     assert count == len(SIZES) > batches
@@ -68,7 +68,7 @@ def test_the_evaluation_finds_the_same_whatever_the_batch(predictor, data):
             torch.testing.assert_close(one.get_field(name), other.get_field(name), **TOLERANCE)
 
 
-def test_the_predictor_finds_the_same_whatever_the_batch(predictor, data):
+def test_prediction_does_not_depend_on_the_batch_size(predictor, data):
     paths = [data[1] / f"{index}.png" for index in range(len(SIZES))]
     shapes = []
     hook = predictor.model.register_forward_pre_hook(
@@ -87,7 +87,7 @@ def test_the_predictor_finds_the_same_whatever_the_batch(predictor, data):
 
 
 def test_another_padding_would_move_the_boxes(predictor, data):
-    """Without it the tests above would show nothing."""
+    """Otherwise the tests above would be vacuous."""
     images = [Image.open(data[1] / f"{index}.png").convert("RGB") for index in range(4)]
     tensors = [predictor.transforms(image)[0] for image in images]
     with evaluating(predictor.model):

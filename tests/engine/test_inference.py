@@ -21,7 +21,7 @@ from tests.evaluation.dataset import StandInDataset, square
 
 
 class AnnotatedDataset(TinyDataset, StandInDataset):
-    """The tiny images with a square in each."""
+    """Dummy images with a square in each."""
 
     def __init__(self, count: int) -> None:
         TinyDataset.__init__(self, count)

@@ -29,7 +29,7 @@ def test_the_seed_of_a_step_depends_on_all_three():
     assert step_seed(1, 2, 3) == 3822189696  # a resumed run needs the same number for years
 
 
-def test_states_go_through_a_file(tmp_path):
+def test_states_survive_saving_and_loading(tmp_path):
     draw()  # NumPy keeps the second of a pair of normal numbers
     torch.save(RandomStates().state_dict(), tmp_path / "s.pth")
     first = draw()

@@ -14,7 +14,7 @@ from tests.helpers.ranks import on_ranks
 
 
 class SignalledModel(TinyModel):
-    """Gets a signal in the middle of a step, numbered from 1."""
+    """Model that receives a signal in the middle of the given step, from 1."""
 
     def __init__(self, step, number):
         super().__init__()
@@ -27,7 +27,7 @@ class SignalledModel(TinyModel):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_after_the_step_and_the_run_goes_on(tmp_path, log, capfd, number):  # noqa: F811
+def test_a_signal_saves_after_the_step_and_the_run_can_resume(tmp_path, log, capfd, number):  # noqa: F811
     before = signal.getsignal(number)
     whole = run(tmp_path / "whole", 7)
     with pytest.raises(TrainingStopped) as stop:
@@ -57,7 +57,7 @@ def test_a_second_ctrl_c_interrupts_at_once_and_a_second_sigterm_does_not():
 
 
 class Evaluation:
-    """Takes batches of a test set; in the ``at``-th it gets a signal if it is of that rank."""
+    """Evaluation that receives a signal at batch ``at`` on the given rank."""
 
     def __init__(self, batches, *, at, rank=0):
         self.batches, self.at, self.rank, self.seen = batches, at, rank, 0
@@ -115,7 +115,7 @@ def _stopped_process(rank, folder):
     with pytest.raises(TrainingStopped):
         run(f"{folder}/step{rank}", 9, model=SignalledModel(3, signal.SIGTERM) if rank else None)
     assert Path(f"{folder}/step{rank}/last_checkpoint").read_text().endswith("model_0000003.pth")
-    evaluation = Evaluation(6 - rank, at=2, rank=1)  # the ranks have unequal numbers of batches
+    evaluation = Evaluation(6 - rank, at=2, rank=1)  # the ranks have different numbers of batches
     with pytest.raises(TrainingStopped):
         evaluated(f"{folder}/evaluation{rank}", 9, evaluation)
     assert evaluation.seen == (2 if rank == 1 else 6)

@@ -1,4 +1,4 @@
-"""Masks become RLEs of the original image batch by batch, and nothing else changes by that."""
+"""Masks are converted to RLEs batch by batch, with otherwise unchanged results."""
 
 import gc
 import json
@@ -18,12 +18,12 @@ from tests.engine.stand_ins import TinyDataset, TinyModel, tiny_loader
 from tests.evaluation.dataset import StandInDataset, square
 
 BOTH = ("bbox", "segm")
-ORIGINAL = (40, 30)  # width and height; the model sees, and finds in, images of twice the size
+ORIGINAL = (40, 30)  # width and height; the model input is twice as large
 IMAGES = 8
 
 
 class Annotated(TinyDataset, StandInDataset):
-    """The tiny images as resized ones of 40 x 30, with a square in each."""
+    """Dummy images resized to 40 x 30, with a square in each."""
 
     def __init__(self) -> None:
         TinyDataset.__init__(self, IMAGES)
@@ -39,7 +39,7 @@ class Annotated(TinyDataset, StandInDataset):
 
 
 class MaskModel(TinyModel):
-    """Three detections with soft masks in most images, none in the others."""
+    """Model that gives three detections with soft masks in most images, none in others."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ def in_order(found):
 def test_no_float_mask_outlives_the_next_batch(dataset):
     model = MaskModel()
     found = compute_on_dataset(model, tiny_loader(4, dataset=dataset), "cpu", Masker())
-    # at the start of a batch of two at most those of the batch before are there
+    # at the start of a batch of two, only masks of the previous batch may remain
     assert len(model.alive) == 4
     assert max(model.alive) <= 2
     gc.collect()
@@ -118,7 +118,7 @@ def test_rows_and_files_are_those_of_the_models_output(dataset, tmp_path, masker
     for name in ("bbox.json", "segm.json", "results.json"):
         assert (own / name).read_bytes() == (whole / name).read_bytes()
         assert (own / name).read_bytes() == (again / name).read_bytes()
-    # the masks by the masker's own full-size pasting
+    # masks by the masker's full-size pasting
     segm = iter(json.loads((own / "segm.json").read_text()))
     pastes = masker or Masker(0.5, padding=1)
     for boxes in outputs:
@@ -144,7 +144,7 @@ def test_the_file_is_plain_and_holds_no_float_masks(dataset, tmp_path):
 
 
 def test_a_file_of_float_masks_can_be_evaluated(dataset, tmp_path):
-    """As earlier versions wrote it."""
+    """The format of earlier versions."""
     model = MaskModel().eval()
     outputs = [model.find(image) for image in dataset.images]
     plain = [

@@ -1,4 +1,4 @@
-"""SOLVER.TRAIN_ONLY: one part learns, by its own losses, and everything else stays."""
+"""SOLVER.TRAIN_ONLY: one part is trained by its losses, everything else is frozen."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ SIZE = (96, 64)
 
 
 class Levels(nn.Module):
-    """A module applied to each level."""
+    """Apply a module to each level."""
 
     def __init__(self, module):
         super().__init__()
@@ -49,7 +49,7 @@ TARGETS = [target([[10, 10, 50, 50], [40, 5, 90, 40]]), target([[5, 20, 60, 60]]
 
 
 def make(part):
-    """The config, the model, and the model as it is trained."""
+    """Return the config, the model and the wrapped model."""
     cfg = tiny_config()
     cfg.SOLVER.TRAIN_ONLY = part
     torch.manual_seed(0)
@@ -62,7 +62,7 @@ def images():
 
 
 @pytest.mark.parametrize("part", list(PREFIXES))
-def test_only_the_part_moves(part):
+def test_only_the_selected_part_is_updated(part):
     cfg, model, learner = make(part)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     optimizer = make_optimizer(cfg, model)
@@ -80,8 +80,8 @@ def test_only_the_part_moves(part):
 
 
 @pytest.mark.parametrize(("part", "shares"), [("box", True), ("mask", True), ("mask", False)])
-def test_what_two_heads_share_stays(part, shares):
-    """On C4 box and mask head have their last stage in common: training one would move both."""
+def test_shared_layers_are_frozen(part, shares):
+    """In C4 models, the box and mask heads share their last stage."""
     options = {
         "MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR": shares,
         "MODEL.RESNETS.TRANS_FUNC": "BottleneckWithGN",
@@ -119,8 +119,8 @@ def test_its_losses_are_those_of_the_whole_training(part):
 
 
 @pytest.mark.parametrize("part", list(PREFIXES))
-def test_statistics_of_the_rest_stay_too(part):
-    """A batch normalization outside the part is in evaluation mode, after a test as well."""
+def test_statistics_of_other_parts_are_frozen(part):
+    """A batch norm outside the part is in evaluation mode, also after a test."""
     cfg, model, learner = make(part)
     norm = nn.BatchNorm2d(16)
     model.backbone = nn.Sequential(model.backbone, Levels(norm))
@@ -155,7 +155,7 @@ def test_loss_maskiou_falls():
 
 
 def test_in_distributed_training():
-    """With an image without objects too: then no gradient comes, but every parameter takes part."""
+    """Includes an image without objects, where all parameters still take part."""
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:
         cfg, model, learner = make("maskiou")

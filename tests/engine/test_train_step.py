@@ -1,4 +1,4 @@
-"""The parts of a step against numbers worked out by hand or by a plain loop."""
+"""Parts of a training step against values computed by hand or by a plain loop."""
 
 import copy
 import math
@@ -40,14 +40,14 @@ def model_and_optimizer(poison=None):
 
 
 def gradients(model, batch):
-    """The gradients of the mean loss over a batch, by autograd alone."""
+    """Return the gradients of the mean loss over a batch, by plain autograd."""
     model = copy.deepcopy(model)
     sum(model(batch[0], batch[1]).values()).backward()
     return [parameter.grad for parameter in model.parameters()]
 
 
 def changes(model, optimizer, batch, **options):
-    """What a step subtracts from the weights, divided by the rate; and its losses."""
+    """Return the weight update divided by the learning rate, and the losses."""
     before = [parameter.detach().clone() for parameter in model.parameters()]
     losses = train_step(model, optimizer, batch, "cpu", options=StepOptions(**options))
     after = [parameter.detach() for parameter in model.parameters()]
@@ -139,13 +139,13 @@ def test_scaling_the_loss_changes_nothing_but_what_overflows():
 
     scaler = GradScaler("cpu", init_scale=2.0**127)
     losses = train_step(model, optimizer, batch, "cpu", options=StepOptions(scaler=scaler))
-    assert torch.equal(model.layer.weight, plain.layer.weight)  # the step was left out
+    assert torch.equal(model.layer.weight, plain.layer.weight)  # the step was skipped
     assert scaler.get_scale() == 2.0**126
     assert losses["loss"].isfinite()
 
 
 @pytest.mark.parametrize("limits", [{"clip_norm": 0.05}, {"clip_value": 0.02}])
-def test_what_is_clipped_are_the_gradients_and_not_their_scaled_selves(limits):
+def test_unscaled_gradients_are_clipped(limits):
     batch = batch_of(0, 2)
     weights = []
     for scaler in (GradScaler("cpu", enabled=False), GradScaler("cpu", init_scale=2.0**10)):
@@ -184,7 +184,7 @@ def _process(rank):
     exchanges = []
     parallel.register_comm_hook(exchanges, _count_and_average)
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    # three images each; three parts on one process, two on the other
+    # three images each; three parts on one rank, two on the other
     options = StepOptions(accumulate=3 - rank)
     train_step(parallel, optimizer, batch_of(3 * rank, 3), "cpu", options=options)
     got = [(b - a.detach()) / LR for b, a in zip(before, model.parameters(), strict=True)]
@@ -200,7 +200,7 @@ def _count_and_average(exchanges, bucket):
 
 
 def overflow_on_one(rank):
-    """An infinite loss on one process, whose gradients are finite, costs all of them the step."""
+    """An infinite loss with finite gradients on one rank skips the step on all ranks."""
     model, optimizer = model_and_optimizer()
     parallel = DistributedDataParallel(model)
     before = copy.deepcopy(model.state_dict())
@@ -261,7 +261,7 @@ def test_gradients_that_overflow_at_every_scale_end_the_training():
 
 
 def detector_batch():
-    """Three images of two sizes with polygons."""
+    """Return three images of two sizes with polygons."""
     generator = torch.Generator().manual_seed(2)
     sizes = [(64, 96), (64, 96), (60, 80)]  # height, width
     images = [torch.rand(3, *size, generator=generator) * 100 for size in sizes]
@@ -302,7 +302,7 @@ def test_a_detectors_batch_in_parts_gives_the_mean_gradient_of_the_parts():
 
 
 class Slow:
-    """Records how it is moved."""
+    """Tensor that records how it is moved."""
 
     def __init__(self, calls):
         self.calls = calls

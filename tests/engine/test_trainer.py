@@ -21,7 +21,7 @@ from tests.helpers.ranks import on_ranks
 
 
 def run(folder, iterations, *, model=None, period=100, writer=None, log_period=20, **options):
-    """Train (or go on training) in ``folder``; returns the checkpointer with its parts."""
+    """Train or resume in ``folder``; return the checkpointer."""
     model = model or TinyModel()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch))
@@ -52,7 +52,7 @@ def test_leaves_the_checkpoints_of_the_original(tmp_path):
     assert (tmp_path / "last_checkpoint").read_text().endswith("model_final.pth")
 
 
-def test_logs_the_line_of_the_original_every_so_often(tmp_path, log):
+def test_logs_the_line_of_the_original_periodically(tmp_path, log):
     run(tmp_path, 45)
     lines = [m for m in log.messages if m.startswith("eta")]
     number = r"\d+\.\d{4} \(\d+\.\d{4}\)"
@@ -121,7 +121,7 @@ def test_a_nan_stops_the_run_before_the_weights_and_names_the_images(tmp_path):
 
 
 class Drawing(TinyModel):
-    """Draws from all three generators in each step; its losses are 1 on rank 0 and 4 on rank 1."""
+    """Model that draws from all three generators; its losses are 1 on rank 0, 4 on rank 1."""
 
     def __init__(self):
         super().__init__()
@@ -188,7 +188,7 @@ def test_ranks_draw_their_own_exchange_once_a_step_and_log_the_mean(tmp_path):
 
 
 class Memory:
-    """Stands for a GPU's counters."""
+    """Mock of the memory counters of a GPU."""
 
     def __init__(self):
         self.asked = []
@@ -226,7 +226,7 @@ def test_history_keeps_every_step():
     assert meters.time.global_avg == 1.0
 
 
-def test_figures_are_recorded_and_a_resumed_run_leaves_no_doubles(tmp_path):
+def test_metrics_are_recorded_without_duplicates_after_resuming(tmp_path):
     with MetricsWriter(tmp_path) as writer:
         run(tmp_path, 6, writer=writer, log_period=1)
     with (tmp_path / "metrics.jsonl").open("a") as file:

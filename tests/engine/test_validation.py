@@ -1,4 +1,4 @@
-"""Evaluation in the middle of a training: when, what is kept, and that it leaves no trace."""
+"""Evaluation during training: schedule, best model, and no side effects."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from tests.tools.test_resume import assert_equal
 
 
 class NoisyModel(TinyModel):
-    """Its losses depend on torch's random numbers."""
+    """Model whose losses depend on torch's random numbers."""
 
     def forward(self, images, targets=None):
         losses = super().forward(images, targets)
@@ -50,7 +50,7 @@ def train(folder, iterations, evaluate=None, *, period=2, writer=None, checkpoin
 
 
 def returning(*values):
-    """An evaluation that returns these, one after the other."""
+    """Return an evaluation that returns the given values in turn."""
     remaining = iter(values)
     return lambda _: {"segm_AP": next(remaining), "bbox_AP": 0.5}
 
@@ -78,7 +78,7 @@ def test_the_best_is_kept_and_the_metrics_are_written(tmp_path):
     assert [line["iteration"] for line in lines if "loss" in line] == [3, 6, 7]
 
 
-def test_a_resumed_run_knows_the_best(tmp_path):
+def test_a_resumed_run_remembers_the_best(tmp_path):
     train(tmp_path, 2, returning(0.4))
     _, validation = train(tmp_path, 6, returning(0.3, 0.2))
     assert (validation.best, validation.best_iteration) == (0.4, 2)
@@ -86,11 +86,11 @@ def test_a_resumed_run_knows_the_best(tmp_path):
 
 
 class Killed(BaseException):
-    """Ends an evaluation as a signal that nobody catches does."""
+    """Raised to end an evaluation like an uncaught signal."""
 
 
 def scores(at_most=100):
-    """An evaluation that depends on its number from 1, and is killed beyond ``at_most``."""
+    """Evaluation with a result that depends on its count, killed after ``at_most``."""
     calls = []
 
     def evaluate(_):
@@ -132,7 +132,7 @@ def test_a_run_that_is_killed_in_an_evaluation_loses_nothing(
     assert_equal(recorded(parts), recorded(whole))
 
 
-def test_what_was_evaluated_is_not_evaluated_again(tmp_path):
+def test_an_evaluated_iteration_is_not_evaluated_again(tmp_path):
     train(tmp_path, 4, returning(0.2, 0.1))  # a best one would be saved once more
     train(tmp_path, 4, returning())
     _, validation = train(tmp_path, 5, returning(0.3))
@@ -182,7 +182,7 @@ def test_metrics_have_one_name_each_and_no_unknown_ones():
         (["SOLVER.BEST_METRIC", "bbox_AP50"], "bbox_AP50"),
     ],
 )
-def test_the_metric_to_choose_by(settings, metric):
+def test_the_metric_for_model_selection(settings, metric):
     config = cfg.clone()
     assert make_validation(config, nothing) is None
     config.merge_from_list(["SOLVER.TEST_PERIOD", 10, *settings])

@@ -1,4 +1,4 @@
-"""A stand-in for COCODataset: what the evaluation asks of one, from a dict of annotations."""
+"""Dummy COCODataset with the interface that the evaluation needs."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ from tests.helpers.vectors import load_vector
 
 
 class StandInDataset:
-    """All images of the annotations in the order of their ids."""
+    """Data set of all images of the annotations, in order of their ids."""
 
     def __init__(self, annotations: dict[str, Any]) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -30,13 +30,13 @@ class StandInDataset:
 
 
 def recorded_dataset() -> StandInDataset:
-    """The five images of the recorded evaluation."""
+    """Return the data set of the five images of the recorded evaluation."""
     annotations = load_vector("coco_dataset")[0]["data"]["annotations"]
     return StandInDataset(annotations)
 
 
 def recorded_predictions(*fields: str) -> list[BoxList]:
-    """The recorded predictions with the given fields."""
+    """Return the recorded predictions with the given fields."""
     meta, arrays = load_vector("coco_eval")
     predictions = []
     for index, size in enumerate(meta["arguments"]["prediction_sizes_wh"]):
@@ -50,7 +50,7 @@ def recorded_predictions(*fields: str) -> list[BoxList]:
 
 
 def square(x: int, y: int, side: int) -> dict[str, Any]:
-    """Geometry of a square annotation: bbox, polygon and area."""
+    """Return the geometry of a square annotation: bbox, polygon and area."""
     far_x, far_y = x + side, y + side
     return {
         "bbox": [x, y, side, side],
@@ -61,7 +61,7 @@ def square(x: int, y: int, side: int) -> dict[str, Any]:
 
 
 def squares_dataset() -> StandInDataset:
-    """Two images of 100 x 80 with two cats and a dog; a third, without anything."""
+    """Return a data set of two 100 x 80 images with two cats and a dog, and an empty one."""
     images = [{"id": i, "width": 100, "height": 80, "file_name": f"{i}.png"} for i in (3, 5, 8)]
     annotations = [
         {"id": 1, "image_id": 3, "category_id": 10, **square(10, 10, 40)},
@@ -73,7 +73,7 @@ def squares_dataset() -> StandInDataset:
 
 
 def perfect_predictions(dataset: StandInDataset, scale: int = 1) -> list[BoxList]:
-    """The ground truth as detections with full masks, in images enlarged ``scale`` times."""
+    """Return ground truth as detections with full masks, in images enlarged by ``scale``."""
     json_to_label = {v: k for k, v in dataset.contiguous_category_id_to_json_id.items()}
     predictions = []
     for image_id in dataset.id_to_img_map.values():

@@ -115,7 +115,7 @@ def test_no_detections_give_zero_and_a_hint(tmp_path, caplog, fields):
     assert json.loads((tmp_path / "segm.json").read_text()) == []
 
 
-def test_no_ground_truth_at_all_is_no_crash():
+def test_no_ground_truth():
     dataset = squares_dataset()
     dataset.coco.dataset["annotations"].clear()
     dataset.coco.createIndex()
@@ -151,7 +151,7 @@ def test_proposals_are_evaluated_by_recall(tmp_path):
     assert saved == results.results
 
 
-def test_proposals_in_the_original_frame_are_evaluated_alike():
+def test_proposals_in_the_original_frame():
     dataset, predictions = recorded_dataset(), recorded_predictions("objectness")
     found = [
         to_original_frame(boxes, original_size(dataset, index), None)
@@ -176,7 +176,7 @@ def test_the_masker_pastes_what_is_evaluated():
         assert rles.dicts() == aligned.rles(boxes.get_field("mask"), boxes).dicts()
 
 
-def test_a_set_without_annotations_is_written_and_not_evaluated(tmp_path, caplog):
+def test_predictions_without_annotations_are_written_but_not_evaluated(tmp_path, caplog):
     predictions = perfect_predictions(squares_dataset())
     unannotated = squares_dataset()
     unannotated.coco.dataset["annotations"] = []

@@ -32,7 +32,7 @@ def assert_rows(actual, expected):
 
 
 def recorded(*names):
-    """The data set and the recorded predictions in the original frame."""
+    """Return the data set and the recorded predictions in the original frame."""
     dataset = recorded_dataset()
     return dataset, list(in_original_frame(dataset, recorded_predictions(*names), Masker()))
 
@@ -47,7 +47,7 @@ def test_mask_rows_carry_the_mask_score():
     assert_rows(rows, RECORDED["segm_maskiou"])
 
 
-def test_mask_rows_carry_the_predicted_mask_iou_beside_the_score():
+def test_mask_rows_carry_the_predicted_mask_iou_and_the_score():
     dataset, found = recorded(*FIELDS, "mask_scores")
     count = 0
     for _, detections in found:

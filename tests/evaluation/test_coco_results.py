@@ -32,7 +32,7 @@ def test_an_expected_result_that_was_not_evaluated_is_an_error():
         check_expected_results(COCOResults("bbox"), [["segm", "AP", 0.3, 0.1]], 4)
 
 
-def test_nothing_known_is_shown_as_a_dash():
+def test_undefined_values_are_shown_as_a_dash():
     results = COCOResults("bbox")
     results["bbox"]["AP"] = 0.1234
     assert str(results).splitlines()[1].split() == ["bbox", "12.3", "-", "-", "-", "-", "-"]

@@ -1,4 +1,4 @@
-"""Whatever ids the ground truth has, it is evaluated as if they were counted from 1."""
+"""Ground truth with any ids is evaluated as if the ids started at 1."""
 
 import copy
 
@@ -19,7 +19,7 @@ def test_annotations_may_be_counted_from_any_number(first):
     assert results["bbox"]["AP"] == pytest.approx(1)
 
 
-def test_names_that_are_shared_are_told_apart():
+def test_duplicate_names_are_disambiguated():
     coco = squares_dataset().coco
     assert class_names(coco) == {10: "cat", 20: "dog"}
     coco.cats[30] = {"id": 30, "name": "dog"}
@@ -37,6 +37,6 @@ def test_the_ground_truth_stays_as_it_is():
     assert made.anns[1]["iscrowd"] == 1
     assert made.anns[1]["segmentation"] == [[10, 10, 50, 10, 50, 50, 10, 50]]
     assert renumber_ground_truth(coco, "bbox").coco.anns[1]["iscrowd"] == 0
-    coco.anns[1]["bbox"] = [90, -1e6, 1e6, 2e6]  # not rasterized beyond the image: it is endless
+    coco.anns[1]["bbox"] = [90, -1e6, 1e6, 2e6]  # not rasterized beyond the image: it is huge
     made = renumber_ground_truth(coco, "segm").coco
     assert made.anns[1]["segmentation"] == [[90, 0, 100, 0, 100, 80, 90, 80]]

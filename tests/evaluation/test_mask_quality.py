@@ -11,7 +11,7 @@ RNG = np.random.default_rng(4)
 
 
 def slow_ranks(values):
-    """Each value's rank is one more than the smaller ones, plus half of the other equal ones."""
+    """Return ranks: one plus the number of smaller values plus half of the other equal ones."""
     return np.array(
         [1 + sum(v < x for v in values) + (sum(v == x for v in values) - 1) / 2 for x in values]
     )
@@ -33,14 +33,14 @@ def test_rank_correlation_sees_order_only():
 
 
 @pytest.mark.parametrize("x", [[], [1.0], [2.0, 2.0, 2.0]])
-def test_nothing_to_correlate_is_nan(x):
+def test_correlation_of_constant_or_empty_data_is_nan(x):
     values = np.array(x)
     assert math.isnan(pearson(values, np.arange(len(values), dtype=np.float64)))
     assert math.isnan(spearman(values, np.arange(len(values), dtype=np.float64)))
 
 
 def detection(image_id, box, pixels, class_score, mask_iou):
-    """A box row and a mask row; ``pixels``: x1, y1, x2, y2 of the mask, exclusive."""
+    """Return a box row and a mask row; ``pixels``: exclusive x1, y1, x2, y2 of the mask."""
     mask = np.zeros((80, 100), dtype=np.uint8)
     x1, y1, x2, y2 = pixels
     mask[y1:y2, x1:x2] = 1
@@ -76,7 +76,7 @@ def test_groups_and_true_ious_by_hand():
     assert math.isnan(likely["pearson"])
 
 
-def test_no_detections_are_no_crash():
+def test_no_detections():
     quality = mask_quality(squares_dataset().coco, [], [])
     assert quality["all"]["count"] == 0
 

@@ -1,4 +1,4 @@
-"""Crowds are no objects that a mask could be of."""
+"""Detections are not matched to crowds."""
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -13,7 +13,7 @@ def rle(x, y, side):
     return coco_mask.encode(pixels)
 
 
-def test_a_detection_on_a_crowd_is_compared_with_the_object_beside_it():
+def test_a_detection_on_a_crowd_is_matched_to_the_neighboring_object():
     crowd = {**square(10, 10, 20), "segmentation": rle(10, 10, 20), "iscrowd": 1}
     shapes = [crowd, {**square(20, 10, 20), "iscrowd": 0}]
     dataset = StandInDataset(

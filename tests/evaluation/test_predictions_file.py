@@ -16,7 +16,7 @@ def test_masks_are_written_as_rles(tmp_path):
         assert len(ours.get_field("rles")) > 0
 
 
-def test_a_file_gives_back_what_was_written(tmp_path):
+def test_round_trip(tmp_path):
     predictions = recorded_predictions("labels", "scores", "mask", "mask_scores")
     save_predictions(predictions, tmp_path / "predictions.pth")
     again = load_predictions(tmp_path / "predictions.pth")

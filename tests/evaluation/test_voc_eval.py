@@ -1,4 +1,4 @@
-"""VOC's metric against the recorded curves and numbers, and against cases done by hand."""
+"""The VOC metric against recorded values and cases computed by hand."""
 
 import json
 
@@ -54,7 +54,7 @@ def test_curves_and_areas_are_the_recorded_ones(threshold):
 
 
 class Recorded:
-    """The recorded ground truth as a data set."""
+    """Data set of the recorded ground truth."""
 
     class_names = ("__background__", "a", "b", "c", "d", "e", "f", "g")
     metric = "voc"
@@ -100,7 +100,7 @@ def test_predictions_in_the_original_frame_are_evaluated_alike():
     assert expected["voc"]["mAP"] == pytest.approx(RESULTS["map_t0.5_07"])
 
 
-def test_nothing_found_and_nothing_there():
+def test_no_detections_and_no_ground_truth():
     empty = boxes("pred", 0, "labels", "scores")[torch.zeros(0, dtype=torch.int64)]
     results = evaluate_voc(Recorded(), [empty] * len(IMAGES))
     assert results["voc"]["mAP"] == 0

@@ -1,9 +1,9 @@
-"""Libraries of the sources in csrc for tests: not the extension, but the same code built otherwise.
+"""Test builds of the sources in csrc: the code of the extension, built differently.
 
 ``emulated`` has the CUDA kernels, launches and indexing included, compiled for the host
-(``csrc/common/emulated_cuda.h``). ``baseline`` has the CPU kernels without their copies for wider
-vectors (``csrc/common/vectorized.h``), ``avx2`` has only those copies. Each registers its operators
-in a namespace of its own, so that it can be loaded beside the extension. ``extension`` is the
+(``csrc/common/emulated_cuda.h``). ``baseline`` has the CPU kernels without their versions for wider
+vectors (``csrc/common/vectorized.h``), ``avx2`` has only those versions. Each registers its
+operators in a separate namespace, so that it can be loaded together with the extension. ``extension`` is the
 extension's own code, for a build with sanitizers:
 ``python -m tests.helpers.csrc_builds --sanitize extension emulated``.
 """
@@ -24,14 +24,14 @@ from torch.utils.cpp_extension import include_paths, library_paths
 ROOT = Path(__file__).parent.parent.parent
 CSRC = ROOT / "csrc"
 BUILDS = ROOT / "build" / "tests"
-SANITIZE_VARIABLE = "MASKRCNN_BENCHMARK_SANITIZE"  # "1": every library here is built with them
+SANITIZE_VARIABLE = "MASKRCNN_BENCHMARK_SANITIZE"  # "1": build all libraries with sanitizers
 SANITIZERS = [
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
     "-fno-omit-frame-pointer",
     "-g1",
 ]
-# those of setup.py, but for -O3 where nothing hangs on it
+# those of setup.py, but -O3 only where it matters
 FLAGS = [
     *("-x", "c++", "-std=c++20", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"),
     "-DTORCH_TARGET_VERSION=0x020a000000000000",
@@ -40,7 +40,7 @@ FLAGS = [
 
 @dataclass(frozen=True)
 class Build:
-    """The sources of a library, relative to csrc, and its flags."""
+    """Sources of a library, relative to csrc, and its flags."""
 
     pattern: str
     flags: tuple[str, ...]
@@ -77,13 +77,13 @@ def has_compiler() -> bool:
 
 
 def build(name: str) -> Path:
-    """Return the library of a name; compiled unless it is there and up to date."""
+    """Return the path of a library, compiled if missing or outdated."""
     chosen = BUILDS_BY_NAME[name]
     sanitizers = SANITIZERS if os.environ.get(SANITIZE_VARIABLE) == "1" else []
     includes = [*include_paths(), sysconfig.get_path("include")]
     flags = [*FLAGS, *chosen.flags, *sanitizers, *(f"-isystem{path}" for path in includes)]
     BUILDS.mkdir(parents=True, exist_ok=True)
-    with (BUILDS / "lock").open("w") as lock:  # two workers of pytest build one after the other
+    with (BUILDS / "lock").open("w") as lock:  # pytest workers build one after another
         fcntl.flock(lock, fcntl.LOCK_EX)
         sources = sorted([CSRC / "ops.cpp", *CSRC.glob(chosen.pattern)])
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -102,7 +102,7 @@ def operators_on_gpu() -> set[str]:
 
 
 def _compile(source: Path, flags: list[str]) -> Path:
-    """Return the object file of a source, which its text, the headers and the flags name."""
+    """Return the object file of a source, named by a hash of source, headers and flags."""
     digest = _digest([*compiler(), *flags], [source, *sorted(CSRC.rglob("*.h"))])
     target = BUILDS / f"{source.parent.name}_{source.stem}_{digest}.o"
     if not target.is_file():
@@ -111,7 +111,7 @@ def _compile(source: Path, flags: list[str]) -> Path:
 
 
 def _run(command: list[str], target: Path) -> None:
-    """Run a compiler, which leaves the whole target or none."""
+    """Run a compiler; the target is created completely or not at all."""
     partial = target.with_suffix(".partial")
     done = subprocess.run([*command, "-o", str(partial)], capture_output=True, text=True)
     if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""What a config key does, as a table: observe what is built, change the key, observe again."""
+"""Effects of config keys as a table: observe, change the key, observe again."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,15 +11,15 @@ from maskrcnn_benchmark.config import make_default_config
 
 @dataclass(frozen=True)
 class Case:
-    """A key, and what is seen of it from outside.
+    """A key and its observable effect.
 
     Args:
-        key: its full name.
-        value: what it is changed to.
-        observe: builds by config and returns plain numbers and texts.
-        before: what is observed without the change.
-        after: what is observed with it.
-        given: other keys, set both times.
+        key: full name of the key.
+        value: changed value.
+        observe: builds something from a config and returns plain numbers and strings.
+        before: observation without the change.
+        after: observation with the change.
+        given: other keys, set in both cases.
     """
 
     key: str
@@ -33,7 +33,7 @@ class Case:
         return f"{self.key}={self.value}-{self.observe.__name__}"
 
     def check(self, common: Mapping[str, Any] | None = None) -> None:
-        """Observe twice; ``common`` are keys that all cases of a table share."""
+        """Observe without and with the change; ``common``: keys shared by all cases."""
         assert self.before != self.after, "this case cannot see whether the key is read"
         given = {**(common or {}), **self.given}
         before = self.observe(config_with(given))
@@ -50,7 +50,7 @@ def config_with(options: Mapping[str, Any]) -> CfgNode:
 
 
 def all_keys(node: CfgNode | None = None, prefix: str = "") -> Iterator[str]:
-    """Yield the full name of every key; a section that the user fills is one."""
+    """Yield the full name of every key; a user-defined section counts as one key."""
     for name, value in (make_default_config() if node is None else node).items():
         if isinstance(value, CfgNode) and len(value):
             yield from all_keys(value, f"{prefix}{name}.")
@@ -61,7 +61,7 @@ def all_keys(node: CfgNode | None = None, prefix: str = "") -> Iterator[str]:
 def assert_complete(
     keys: Iterable[str], cases: Iterable[Case], without_case: Mapping[str, str]
 ) -> None:
-    """Require a case, or the reason why there is none, for each of the keys, and not both."""
+    """Require either a case or a reason for its absence for each key."""
     wanted, cased = set(keys), {case.key for case in cases}
     assert wanted - cased - set(without_case) == set(), "neither a case nor a reason"
     assert cased & set(without_case) == set(), "a case and a reason why there is none"

@@ -1,4 +1,4 @@
-"""A web server of one file on this machine that breaks off, forgets and lies when told to."""
+"""A local web server of one file that can simulate failures."""
 
 import contextlib
 import threading
@@ -10,11 +10,11 @@ class FileServer(ThreadingHTTPServer):
     """Serves ``content`` under every path but ``/missing``.
 
     Attributes:
-        content: the file.
-        etag: its version.
-        ranges: whether a part of the file can be asked for.
-        cuts: how many bytes each of the next answers sends before the connection breaks.
-        requests: the headers of the requests that came.
+        content: content of the file.
+        etag: version of the file.
+        ranges: whether range requests are supported.
+        cuts: number of bytes that each of the next responses sends before disconnecting.
+        requests: headers of the received requests.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
         return int(wanted.removeprefix("bytes=").removesuffix("-"))
 
     def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+        """Suppress logging."""
 
 
 @contextlib.contextmanager

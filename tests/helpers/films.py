@@ -1,4 +1,4 @@
-"""Small films."""
+"""Small videos."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def variable_rate(path: Path, times: Sequence[float]) -> None:
-    """Write frames of 80 x 60 that are shown at these seconds, in whole milliseconds."""
+    """Write 80 x 60 frames shown at the given times in seconds, rounded to milliseconds."""
     import av  # the tests that need it are left out where it is missing
 
     tick = Fraction(1, 1000)

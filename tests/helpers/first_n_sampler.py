@@ -1,4 +1,4 @@
-"""The sampler of the recorded training runs: the first of each kind instead of random ones."""
+"""Sampler of the recorded training runs: the first samples of each kind, not random ones."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What is the largest tensor that some code makes?"""
+"""Measurement of the largest tensor that some code creates."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class LargestTensor(TorchDispatchMode):
-    """Notes the bytes of the largest tensor that any operation returns."""
+    """Records the size in bytes of the largest tensor returned by any operation."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a model built by config does, as plain numbers and names: see ``every_key.Case``."""
+"""Observations of a model built from a config, for ``every_key.Case``."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.helpers.whole_check import check_whole
 
 
 def refused(cfg: CfgNode) -> list[str]:
-    """Keys with which the lines of the config's check begin."""
+    """Return the keys at the start of the error lines of the config check."""
     try:
         check_whole(cfg)
     except ValueError as error:
@@ -33,7 +33,7 @@ def refused(cfg: CfgNode) -> list[str]:
 
 # -- body ------------------------------------------------------------------------------------------
 def maps(cfg: CfgNode) -> list[tuple[int, ...]]:
-    """Channels and side of each feature map of an image of 64 pixels."""
+    """Return channels and side of each feature map of a 64-pixel image."""
     with torch.no_grad():
         return [tuple(m.shape[1:3]) for m in build_backbone(cfg)(torch.zeros(1, 3, 64, 64))]
 
@@ -45,14 +45,14 @@ def frozen(cfg: CfgNode) -> list[str]:
 
 
 def block(cfg: CfgNode) -> list[tuple[int, ...]]:
-    """Kernels of the first block of layer2 and their strides."""
+    """Return the kernels of the first block of layer2 and their strides."""
     first = build_backbone(cfg).body.layer2[0]
     convs = (first.conv1, first.conv2, first.conv3)
     return [(*conv.weight.shape[:2], *conv.stride[:1]) for conv in convs]
 
 
 def norms(cfg: CfgNode) -> list[str]:
-    """Norms of stem, block and pyramid."""
+    """Return the norms of stem, block and pyramid."""
     backbone = build_backbone(cfg)
     fpn = [type(m).__name__ for m in getattr(backbone, "fpn", nn.Module()).modules()]
     body = backbone.body
@@ -70,7 +70,7 @@ def stem_channels(cfg: CfgNode) -> int:
 
 
 def deformable(cfg: CfgNode) -> list[int]:
-    """Channels of the offsets of each stage, 0 where it is not deformable."""
+    """Return the number of offset channels of each stage; 0 if not deformable."""
     body = build_backbone(cfg).body
     found = []
     for name in body.stages:
@@ -81,7 +81,7 @@ def deformable(cfg: CfgNode) -> list[int]:
 
 
 def trained_statistics(cfg: CfgNode) -> bool:
-    """Does a step of training move the statistics of a timm body's norms?"""
+    """Return whether a training step updates the norm statistics of a timm body."""
     pytest.importorskip("timm")
     backbone = build_backbone(cfg).train()
     before = [buffer.clone() for buffer in backbone.body.buffers()]
@@ -114,7 +114,7 @@ def rpn_of(cfg: CfgNode) -> RPN:
 
 
 def anchors(cfg: CfgNode) -> list[list[float]]:
-    """The anchors of a map of one row and two columns."""
+    """Return the anchors of a feature map of one row and two columns."""
     return rpn_of(cfg).anchor_generator([torch.zeros(1, 8, 1, 2)])[0].tolist()
 
 
@@ -142,7 +142,7 @@ def rpn_samples(cfg: CfgNode) -> tuple[int, int]:
 
 
 def proposals(cfg: CfgNode, boxes: Tensor, train: bool) -> list[int]:
-    """Proposals of two images by anchors with zero offsets; the first image has better scores."""
+    """Return proposals of two images from zero offsets; the first has higher scores."""
     rpn, levels, count = rpn_of(cfg), len(cfg.MODEL.RPN.ANCHOR_STRIDE), len(boxes)
     scores = torch.linspace(3, -3, 2 * count).reshape(2, 1, 1, count)
     output = RPNOutput([scores] * levels, [torch.zeros(2, 4, 1, count)] * levels, [boxes] * levels)
@@ -152,7 +152,7 @@ def proposals(cfg: CfgNode, boxes: Tensor, train: bool) -> list[int]:
 
 
 def apart() -> Tensor:
-    """Twelve boxes of 10 x 10 pixels."""
+    """Return twelve boxes of 10 x 10 pixels."""
     corner = torch.arange(12.0) * 12
     return torch.stack([corner, corner, corner + 9, corner + 9], dim=1)
 
@@ -166,7 +166,7 @@ def test_proposals(cfg: CfgNode) -> list[int]:
 
 
 def overlapping_proposals(cfg: CfgNode) -> list[int]:
-    """Two boxes with an IoU of 0.6."""
+    """Return two boxes with an IoU of 0.6."""
     return proposals(cfg, torch.tensor([[0.0, 0, 9, 9], [0, 0, 9, 5]]), train=False)
 
 
@@ -185,7 +185,7 @@ def roi_samples(cfg: CfgNode) -> tuple[int, int]:
 
 
 def moved_by_one(cfg: CfgNode) -> list[float]:
-    """A box of 10 x 10 pixels under offsets of 1."""
+    """Return a 10 x 10 box decoded with offsets of 1."""
     coder = heads_of(cfg).box.box_coder
     boxes = coder.decode(torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([[0.0, 0, 9, 9]]))
     return [round(x, 3) for x in boxes[0].tolist()]
@@ -196,7 +196,7 @@ def conventions(cfg: CfgNode) -> list[float]:
 
 
 def detected(cfg: CfgNode) -> list[float]:
-    """Scores of what is detected of three boxes; the first two have an IoU of 0.6."""
+    """Return the detection scores of three boxes; the first two have an IoU of 0.6."""
     head = heads_of(cfg).box
     boxes = BoxList([[0.0, 0, 9, 9], [0, 0, 9, 5], [20, 20, 21, 21]], (50, 50))
     scores = torch.tensor([0.6, 0.5, 0.1])
@@ -222,7 +222,7 @@ def mask_pooled(cfg: CfgNode) -> list[float]:
 
 
 def layers(module: nn.Module) -> list[str]:
-    """Names and first sides of the kernels, and norms."""
+    """Return names and first sizes of the kernels, and norms."""
     kernels = [(n, p.shape[0]) for n, p in module.named_parameters() if p.dim() > 1]
     return [f"{name.removesuffix('.weight')} {size}" for name, size in kernels]
 
@@ -236,7 +236,7 @@ def mask_layers(cfg: CfgNode) -> list[str]:
 
 
 def group_norms(cfg: CfgNode) -> list[int]:
-    """Number of group norms in the extractors of box, mask and MaskIoU head."""
+    """Return the number of group norms in the box, mask and MaskIoU feature extractors."""
     heads = heads_of(cfg)
     parts = (heads.box.feature_extractor, heads.mask.feature_extractor, heads.maskiou)
     return [sum(isinstance(m, nn.GroupNorm) for m in part.modules()) for part in parts]
@@ -264,7 +264,7 @@ def predictor(cfg: CfgNode) -> str:
 
 
 def outputs(cfg: CfgNode) -> list[int]:
-    """Sizes of class scores, offsets, masks and mask IoUs."""
+    """Return the sizes of class scores, offsets, masks and mask IoUs."""
     heads = heads_of(cfg)
     box = heads.box.predictor
     last = (box.cls_score, box.bbox_pred, heads.mask.predictor.mask_fcn_logits)
@@ -277,7 +277,7 @@ def shares(cfg: CfgNode) -> bool:
 
 
 def pastes(cfg: CfgNode) -> float | None:
-    """Threshold of the masks that the model pastes; None if it does not."""
+    """Return the threshold at which the model pastes masks; None if it does not paste."""
     masker = heads_of(cfg).masker
     return None if masker is None else masker.threshold
 
@@ -311,7 +311,7 @@ def losses(cfg: CfgNode) -> list[str]:
 
 
 def share_of_maskiou(cfg: CfgNode) -> float:
-    """The loss by that of the same model with a weight of 1."""
+    """Return the loss relative to that of the same model with a loss weight of 1."""
     plain = cfg.clone()
     plain.MODEL.MASKIOU_LOSS_WEIGHT = 1.0
     return round((losses_of(cfg)["loss_maskiou"] / losses_of(plain)["loss_maskiou"]).item(), 4)

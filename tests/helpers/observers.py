@@ -1,4 +1,4 @@
-"""What the data loaders and transforms of a config do, in plain numbers and texts."""
+"""Observations of the data loaders and transforms of a config."""
 
 import colorsys
 import multiprocessing
@@ -20,7 +20,7 @@ def _uniform(color: tuple[int, int, int], width: int = 8, height: int = 8) -> Im
 
 
 def sizes(config: CfgNode) -> dict[str, set[tuple[int, int]]]:
-    """Height and width that an image of 120 x 60 gets, over some draws."""
+    """Return the sizes (height, width) of a resized 120 x 60 image over several draws."""
     image = _uniform((0, 0, 0), 120, 60)
     return {
         split: {
@@ -32,7 +32,7 @@ def sizes(config: CfgNode) -> dict[str, set[tuple[int, int]]]:
 
 
 def pixel(config: CfgNode) -> dict[str, list[float]]:
-    """What is fed of the color (R, G, B) = (51, 102, 204)."""
+    """Return the normalized values of the color (R, G, B) = (51, 102, 204)."""
     return {
         split: [
             round(float(channel.mean()), 4)
@@ -43,7 +43,7 @@ def pixel(config: CfgNode) -> dict[str, list[float]]:
 
 
 def mirrored(config: CfgNode) -> dict[str, tuple[int, int]]:
-    """How often, of 200 images, left and right are exchanged, and top and bottom."""
+    """Return how many of 200 images are flipped horizontally, and vertically."""
     image = _uniform((0, 0, 0))
     image.paste((255, 255, 255), (0, 0, 4, 4))  # the upper left quarter
     found = {}
@@ -93,12 +93,12 @@ def covered(config: CfgNode) -> tuple[int, int, float]:
 
 
 def train_files(config: CfgNode) -> list[str]:
-    """Names of the images to train on, sorted."""
+    """Return the sorted names of the training images."""
     return _files(make_data_loader(config).dataset)
 
 
 def test_files(config: CfgNode) -> list[list[str]]:
-    """Names of the images of each set to test on, sorted."""
+    """Return the sorted image names of each test set."""
     return [_files(loader.dataset) for loader in make_data_loader(config, is_train=False)]
 
 
@@ -110,12 +110,12 @@ def _files(dataset: Any) -> list[str]:
 
 
 def batches(config: CfgNode) -> list[tuple[int, ...]]:
-    """Numbers of the images of each batch of the training."""
+    """Return the image indices of each training batch."""
     return [tuple(map(int, indices)) for _, _, indices in make_data_loader(config)]
 
 
 def batch_sizes(config: CfgNode) -> dict[str, list[int]]:
-    """Images in each batch."""
+    """Return the number of images in each batch."""
     (tested,) = make_data_loader(config, is_train=False)
     return {
         "train": [len(indices) for _, _, indices in make_data_loader(config)],
@@ -124,19 +124,19 @@ def batch_sizes(config: CfgNode) -> dict[str, list[int]]:
 
 
 def mixed_batches(config: CfgNode) -> bool:
-    """Whether any batch of the training has upright beside wide images."""
+    """Return whether any training batch mixes portrait and landscape images."""
     shapes = [{h >= w for h, w in images.image_sizes} for images, _, _ in make_data_loader(config)]
     return any(len(kinds) == 2 for kinds in shapes)
 
 
 def padded(config: CfgNode) -> set[int]:
-    """Remainders of the padded sides by 32, over all batches of the test."""
+    """Return the padded sides modulo 32 over all test batches."""
     (loader,) = make_data_loader(config, is_train=False)
     return {side % 32 for images, _, _ in loader for side in images.tensors.shape[2:]}
 
 
 def workers(config: CfgNode) -> int:
-    """Processes that run beside this one while a batch is loaded."""
+    """Return the number of worker processes while a batch is loaded."""
     before = set(multiprocessing.active_children())
     (loader,) = make_data_loader(config, is_train=False)
     iterator = iter(loader)
@@ -145,6 +145,6 @@ def workers(config: CfgNode) -> int:
 
 
 def augmented(config: CfgNode) -> str:
-    """The first batch of the training in one number: order and augmentation."""
+    """Return one number that depends on order and augmentation of the first batch."""
     images, _, _ = next(iter(make_data_loader(config)))
     return f"{np.float64(images.tensors.double().sum()):.3f}"

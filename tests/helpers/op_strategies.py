@@ -1,4 +1,4 @@
-"""What hypothesis may give to an operator: the odd inputs that each of them has to stand.
+"""Hypothesis strategies for operator inputs, including unusual ones.
 
 Coordinates are halves of at most 256, so that areas are exact in float32, and an oracle in float64
 decides as the operator does where the threshold is such a number too.
@@ -24,7 +24,7 @@ def box_rows(draw: st.DrawFn, not_finite: bool) -> list[float]:
     kind = draw(st.sampled_from([*kinds, "not finite"] if not_finite else kinds))
     x, y = (draw(coordinates(0, IMAGE_SIZE - 1)) for _ in range(2))
     width, height = (draw(coordinates(1, IMAGE_SIZE)) for _ in range(2))
-    if kind == "one pixel":  # of the legacy convention: both ends belong to a box
+    if kind == "one pixel":  # legacy convention: both ends are inclusive
         return [x, y, x, y]
     if kind == "empty":
         return [x, y, x - 1, y - 1]
@@ -42,7 +42,7 @@ def box_rows(draw: st.DrawFn, not_finite: bool) -> list[float]:
 
 @st.composite
 def boxes(draw: st.DrawFn, max_count: int = 12, not_finite: bool = True) -> torch.Tensor:
-    """Boxes [N, 4], float32 in any layout; some twice."""
+    """Boxes [N, 4], float32 in any layout; some duplicated."""
     rows = draw(st.lists(box_rows(not_finite), max_size=max_count))
     if rows and draw(st.booleans()):
         rows.append(rows[0])
@@ -51,7 +51,7 @@ def boxes(draw: st.DrawFn, max_count: int = 12, not_finite: bool = True) -> torc
 
 @st.composite
 def scores(draw: st.DrawFn, count: int, not_finite: bool = True) -> torch.Tensor:
-    """Scores [N] with ties, some NaN if asked for."""
+    """Scores [N] with ties, some NaN on request."""
     values = st.integers(0, 16).map(lambda i: i / 16)
     if not_finite:
         values |= st.just(float("nan"))
@@ -61,13 +61,13 @@ def scores(draw: st.DrawFn, count: int, not_finite: bool = True) -> torch.Tensor
 
 @st.composite
 def groups(draw: st.DrawFn, count: int) -> torch.Tensor:
-    """Groups [N]: few, in any order, negative too."""
+    """Groups [N]: few, in any order, also negative."""
     return torch.tensor(draw(st.lists(st.integers(-1, 2), min_size=count, max_size=count))).long()
 
 
 @st.composite
 def rois(draw: st.DrawFn, images: int, max_count: int = 6, not_finite: bool = True) -> torch.Tensor:
-    """Regions [K, 5], float32 in any layout; none where there is no image."""
+    """Regions [K, 5], float32 in any layout; none without images."""
     corners = draw(boxes(max_count if images else 0, not_finite)) if images else torch.zeros(0, 4)
     index = st.integers(0, max(images - 1, 0))
     image = draw(st.lists(index, min_size=len(corners), max_size=len(corners)))

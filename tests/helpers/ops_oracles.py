@@ -1,4 +1,4 @@
-"""Slow and obvious numpy versions of the operators, written from their definitions."""
+"""Slow, obvious NumPy versions of the operators, written from their definitions."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Pickles as Python 2 wrote them, put together opcode by opcode."""
+"""Pickles in the format of Python 2, assembled opcode by opcode."""
 
 import struct
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Between the flat arrays of the recorded vectors and lists of polygons."""
+"""Conversion between the flat arrays of recorded vectors and lists of polygons."""
 
 from collections.abc import Mapping
 

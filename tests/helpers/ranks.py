@@ -1,4 +1,4 @@
-"""Functions on several processes that are joined by gloo."""
+"""Functions that run on several ranks connected by gloo."""
 
 import tempfile
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def _enter(
 
 
 def on_ranks(function: Callable[..., None], *args: Any, ranks: int = 2) -> None:
-    """Call ``function(rank, *args)`` in forked processes; an error of any is raised here."""
+    """Call ``function(rank, *args)`` in forked processes; re-raise an error of any rank."""
     with tempfile.TemporaryDirectory() as folder:
         mp.start_processes(
             _enter, args=(function, folder, ranks, args), nprocs=ranks, start_method="fork"

@@ -32,7 +32,7 @@ def load_config(name: str, overrides: Sequence[Any] = ()) -> CfgNode:
 def _value(
     key: str, state: Mapping[str, Tensor], seed: int, rule: Mapping[str, Any]
 ) -> Tensor | None:
-    """Return the recorded value of one entry, None where it keeps its own."""
+    """Return the recorded value of one entry, or None."""
     tensor = state[key]
     parent, _, leaf = key.rpartition(".")
     if f"{parent}.running_mean" in state:

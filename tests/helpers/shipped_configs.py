@@ -1,4 +1,4 @@
-"""The YAMLs of configs/: which can be run, which are bases only, and what each says."""
+"""YAMLs in configs/: runnable configs, base configs, and their content."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ SHIPPED = [name for name in _ALL if name not in BASES]
 
 
 def yaml_tree(path: Path) -> dict[str, Any]:
-    """Return the sections that a file and its bases set, and nothing else."""
+    """Return only the sections that a file and its bases set."""
     tree: dict[str, Any] = {}
     for _, layer in read_with_bases(path):
         _update(tree, layer)

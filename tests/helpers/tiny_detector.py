@@ -1,4 +1,4 @@
-"""A Mask Scoring R-CNN of toy size with random weights, as YAML and as a checkpoint."""
+"""A tiny Mask Scoring R-CNN with random weights, as YAML and as a checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def tiny_config(classes: int = 3, **model: Any) -> CfgNode:
 
 
 def save_checkpoint(folder: Path, cfg: CfgNode, class_names: list[str] | None = None) -> Path:
-    """Write ``model.pth`` with random weights under which every image has detections."""
+    """Write ``model.pth`` with random weights that give detections in every image."""
     torch.manual_seed(0)
     model = build_detection_model(cfg)
     with torch.no_grad():  # scores and masks that differ from box to box

@@ -1,4 +1,4 @@
-"""torchvision's Mask R-CNN with narrow layers and random weights under which it detects a lot."""
+"""torchvision's Mask R-CNN with narrow layers and random weights that give many detections."""
 
 import torch
 from torch import nn
@@ -33,7 +33,7 @@ def torchvision_detector(classes: int, channels: int = 32, hidden: int = 64) -> 
 def _randomise(model: MaskRCNN) -> None:
     for name, module in model.named_modules():
         if isinstance(module, nn.BatchNorm2d):
-            # branches that add little keep the features of 16 blocks within bounds
+            # small residual branches keep the features of 16 blocks bounded
             nn.init.uniform_(module.weight, *((0.1, 0.3) if name.endswith("bn3") else (0.7, 1.3)))
             nn.init.uniform_(module.running_var, 0.5, 1.5)
             for values in (module.bias, module.running_mean):
@@ -45,11 +45,11 @@ def _randomise(model: MaskRCNN) -> None:
         for ending, std in gains.items():
             if name.endswith(ending):
                 nn.init.normal_(module.weight, std=std)
-    model.roi_heads.box_predictor.cls_score.bias[0] += 7  # so that the threshold has work to do
+    model.roi_heads.box_predictor.cls_score.bias[0] += 7  # so that the threshold has an effect
 
 
 def random_images() -> list[torch.Tensor]:
-    """Two RGB images of 0 to 1 and of different widths."""
+    """Return two RGB images in [0, 1] with different widths."""
     torch.manual_seed(2)
     coarse = [torch.rand(1, 3, 12, 12), torch.rand(1, 3, 12, 20)]
     sizes = [(SIDE, SIDE + 7), (SIDE, SIDE + 64)]

@@ -1,4 +1,4 @@
-"""The numbers recorded from the original code, in ``tests/reference``."""
+"""Values recorded from the original code, in ``tests/reference``."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ REFERENCE = Path(__file__).parent.parent / "reference"
 
 
 def load_vector(name: str, folder: str = "vectors") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the description and the arrays of one recorded case, ``{}`` where it has no arrays."""
+    """Return the description and the arrays (possibly ``{}``) of one recorded case."""
     meta = json.loads((REFERENCE / folder / f"{name}.json").read_text())
     path = REFERENCE / folder / f"{name}.npz"
     if not path.exists():

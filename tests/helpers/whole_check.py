@@ -1,4 +1,4 @@
-"""The check of a config as the tools make it."""
+"""Complete check of a config, as in the tools."""
 
 from yacs.config import CfgNode
 
@@ -7,5 +7,5 @@ from maskrcnn_benchmark.modeling.detector import check_model
 
 
 def check_whole(cfg: CfgNode) -> None:
-    """Refuse what is wrong across sections, or for the model."""
+    """Raise an error if settings contradict each other or the model."""
     check_config(cfg, check_model(cfg))

@@ -1,6 +1,6 @@
-"""A pytest plugin: an empty torchvision, where none is built for the torch at hand (``make abi``).
+"""A pytest plugin: an empty torchvision, for torch versions without a build of it (``make abi``).
 
-The fallback and deformable convolution alone need it. Used with
+Only the fallback and deformable convolution need it. Used with
 ``-p tests.helpers.without_torchvision``.
 """
 

@@ -26,7 +26,7 @@ on_gpu = [
 
 
 def use_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the package work as if the extension were not there."""
+    """Make the package behave as if the extension were not built."""
     monkeypatch.setattr(_ops, "_served_devices", frozenset())
     monkeypatch.setattr(_ops, "_warn_once", lambda: None)
 
@@ -40,7 +40,7 @@ def emulated_operators() -> Any:
 
 
 class OperatorsOn:
-    """The operators of the extension, which compute on a device what they get from another."""
+    """The operators of the extension, which move their arguments to a device and back."""
 
     def __init__(self, device: str) -> None:
         self._device = device
@@ -82,7 +82,7 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def random_rois(count: int, images: int, size: float = 70.0) -> torch.Tensor:
-    """Regions [R, 5]: some beyond the image, some less than a pixel, one reversed."""
+    """Return regions [R, 5]: some outside the image, some below a pixel, one reversed."""
     rois = torch.rand(count, 5) * (size + 20) - 10
     rois[:, 3:] = rois[:, 1:3] + torch.rand(count, 2) * size * 0.7
     rois[: count // 5, 3:] = rois[: count // 5, 1:3] + 0.3

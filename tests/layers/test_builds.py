@@ -1,4 +1,4 @@
-"""The sources of csrc built otherwise: CUDA kernels for the host, kernels for one vector width."""
+"""Other builds of csrc: CUDA kernels for the host, kernels for one vector width."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def as_tuple(result: Any) -> tuple[torch.Tensor, ...]:
 
 
 def large_calls() -> dict[str, tuple[Any, ...]]:
-    """Arguments by the name of an operator that fill vectors, and leave a rest."""
+    """Return operator arguments that fill vectors and leave a remainder."""
     boxes = torch.rand(1003, 4) * 60
     boxes[:, 2:] += boxes[:, :2] / 2
     groups, scores = torch.arange(1003) // 501, torch.linspace(1, 0, 1003)
@@ -62,7 +62,7 @@ def large_calls() -> dict[str, tuple[Any, ...]]:
 @needs_compiler
 @pytest.mark.parametrize("width", ["baseline", pytest.param("avx2", marks=pytest.mark.slow)])
 def test_bits_do_not_depend_on_the_width_of_vectors(width: str) -> None:
-    """The extension takes the widest of this CPU; the others must round alike."""
+    """The extension uses the widest vectors of this CPU; the others must round equally."""
     if width == "avx2" and torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"):
         pytest.skip("this CPU has no AVX2")
     torch.ops.load_library(csrc_builds.build(width))

@@ -1,4 +1,4 @@
-"""The same numbers on a GPU; needs one and an extension that was built for it."""
+"""Equal results on a GPU; requires one and an extension built for CUDA."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""All levels of a pyramid in one call, against the oracle of one feature map."""
+"""All pyramid levels in one call, against the oracle of a single feature map."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def pyramid(dtype: torch.dtype = torch.float64, channels: int = 3) -> list[torch
 def oracle(
     features: list[torch.Tensor], rois: torch.Tensor, levels: torch.Tensor, *options: Any
 ) -> np.ndarray:
-    """Each region for itself; `options` are output_size, sampling_ratio and aligned."""
+    """Pool each region separately; ``options``: output_size, sampling_ratio and aligned."""
     size, *rest = options
     rows = [
         ops_oracles.roi_align(
@@ -177,7 +177,7 @@ def test_errors(backend: str) -> None:
     assert "feature maps [2, 3, H, W]" in message(fewer, rois, levels, 7, SCALES)
     assert "expected levels [3], got [2]" in message(x, rois, levels[:2], 7, SCALES)
     assert "levels of torch.int64, got torch.float32" in message(x, rois, levels.float(), 7, SCALES)
-    if "cuda" in backend:  # looking at the values would wait for the device
+    if "cuda" in backend:  # checking the values would synchronize the device
         return
     for level in (-1, 3):
         levels[1] = level

@@ -1,4 +1,4 @@
-"""NMS and Soft-NMS against the slow oracles on odd boxes, and against each other on many boxes."""
+"""NMS and Soft-NMS against slow oracles on unusual boxes, and on many boxes."""
 
 import math
 from typing import Any
@@ -33,7 +33,7 @@ PLAIN = settings(deadline=None, suppress_health_check=[HealthCheck.function_scop
 def tensors(
     rows: list[Any], dtype: torch.dtype, strided: bool
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return boxes, scores and groups; the first two with gaps in memory if ``strided``."""
+    """Return boxes, scores and groups; the first two are non-contiguous if ``strided``."""
     boxes = torch.tensor([r[0] for r in rows], dtype=torch.float64).reshape(-1, 4).to(dtype)
     scores = torch.tensor([r[1] for r in rows], dtype=torch.float64)
     groups = torch.tensor([r[2] for r in rows], dtype=torch.int64)

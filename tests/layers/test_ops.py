@@ -203,7 +203,7 @@ def test_compiled_nms_gives_the_same_indices() -> None:
 
 
 @needs_extension
-def test_compiled_soft_nms_gives_the_same() -> None:
+def test_compiled_soft_nms_equals_eager() -> None:
     boxes, groups = sorted_boxes()
     scores = torch.rand(40)
     with torch._dynamo.config.patch(capture_dynamic_output_shape_ops=True):
@@ -215,7 +215,7 @@ def test_compiled_soft_nms_gives_the_same() -> None:
 
 
 @needs_extension
-def test_fallback_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fallback_equals_the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
     x, rois = features(), random_rois(20, 2)
     boxes, groups = sorted_boxes()
     scores = torch.rand(40)

@@ -1,4 +1,4 @@
-"""The operators against slow oracles, on whatever hypothesis finds in tests/helpers/op_strategies.
+"""Operators against slow oracles on inputs drawn from tests/helpers/op_strategies.
 
 ``make fuzz`` tries 5000 examples of each instead of 60, under AddressSanitizer.
 """
@@ -40,7 +40,7 @@ def test_nms(data: st.DataObject, threads: int, dtype: torch.dtype) -> None:
 
 @given(data=st.data(), threads=odd.threads)
 def test_soft_nms(data: st.DataObject, threads: int) -> None:
-    """In float64, where the oracle computes the very same numbers."""
+    """In float64, where the oracle computes exactly the same values."""
     torch.set_num_threads(threads)
     boxes = data.draw(odd.boxes()).double()
     scores = data.draw(odd.scores(len(boxes), not_finite=False)).double()

@@ -72,7 +72,7 @@ def test_half_is_summed_in_float(dtype: torch.dtype) -> None:
     assert half.grad.equal(full.grad.to(dtype))
 
 
-def test_rois_keep_their_precision_beside_half_features() -> None:
+def test_rois_keep_their_precision_with_half_features() -> None:
     features = torch.arange(400.0).reshape(1, 1, 1, 400).bfloat16().expand(1, 1, 400, 400)
     rois = torch.tensor([[0.0, 301.0, 301.0, 303.0, 303.0]])  # bfloat16 has no 301 and no 303
     expected = roi_align(features.float(), rois, 1, 1.0, 2)
@@ -108,7 +108,7 @@ def test_region_outside_the_map_is_zero() -> None:
 
 
 def mean_on_axis(start: float, bin_size: float, bins: int, size: int) -> np.ndarray:
-    """What each cell of an axis adds to the mean of each bin, sample by sample."""
+    """Return the weight of each cell of an axis in each bin mean, sample by sample."""
     shares = np.zeros((bins, size))
     count = int(np.ceil(bin_size))
     for index in range(bins):
@@ -151,7 +151,7 @@ def test_regions_that_reach_far_out(aligned: bool) -> None:
 
 
 def test_regions_that_reach_far_out_take_time_by_the_size_of_the_map() -> None:
-    """One by one, the billion samples of a bin would take minutes, or fill the memory."""
+    """Evaluating a billion samples per bin would take minutes or exhaust the memory."""
     features = torch.ones(1, 1024, 64, 64)
     rois = torch.tensor([[0.0, -16000.0, -16000.0, 16000.0, 16000.0]])
     began = time.process_time()

@@ -69,7 +69,7 @@ def test_by_hand() -> None:
     torch.testing.assert_close(lowered, torch.tensor([0.9, 0.6, 0.8 * math.exp(-0.5)]))
 
 
-def test_what_falls_below_the_least_score_is_dropped() -> None:
+def test_boxes_below_the_minimum_score_are_dropped() -> None:
     boxes = torch.tensor([[0.0, 0.0, 9.0, 9.0], [0.0, 0.0, 9.0, 8.0], [50.0, 0.0, 59.0, 9.0]])
     scores = torch.tensor([0.9, 0.8, 0.0005])
     kept, lowered = soft_nms(boxes, scores, SoftNMS("linear", min_score=0.1))
@@ -79,8 +79,8 @@ def test_what_falls_below_the_least_score_is_dropped() -> None:
     assert kept.tolist() == [0, 1, 2]
 
 
-def test_the_best_boxes_are_those_of_nms() -> None:
-    """A tiny sigma leaves nothing of boxes that overlap, like NMS with the same reach."""
+def test_small_sigma_equals_nms() -> None:
+    """A tiny sigma removes all overlapping boxes, like NMS."""
     boxes, scores = random_boxes(80)
     kept, lowered = soft_nms(boxes, scores, SoftNMS("gaussian", sigma=1e-6))
     expected = nms(boxes, scores, 0.004)
@@ -111,7 +111,7 @@ def test_empty_and_one(method: str) -> None:
     assert (kept.tolist(), lowered.tolist()) == ([0], [0.5])
 
 
-def test_arguments_are_left_alone_and_may_be_odd() -> None:
+def test_arguments_are_not_modified_and_may_be_unusual() -> None:
     boxes, scores = random_boxes(40)
     expected = soft_nms(boxes, scores, SoftNMS())
     wide = torch.rand(40, 8)
@@ -126,7 +126,7 @@ def test_arguments_are_left_alone_and_may_be_odd() -> None:
 
 
 @pytest.mark.parametrize("method", FACTORS)
-def test_again_and_on_two_threads_the_same_bits(method: str) -> None:
+def test_results_are_deterministic_on_one_and_two_threads(method: str) -> None:
     boxes, scores = random_boxes(300)
     groups = torch.arange(300) % 9
     results = []
@@ -140,7 +140,7 @@ def test_again_and_on_two_threads_the_same_bits(method: str) -> None:
 
 @needs_extension
 @pytest.mark.parametrize("method", FACTORS)
-def test_fallback_gives_the_same(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fallback_equals_the_extension(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     boxes, scores = random_boxes(200)
     groups = torch.arange(200) % 5
     monkeypatch.undo()

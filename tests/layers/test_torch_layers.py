@@ -1,4 +1,4 @@
-"""torch's own layers under the names of the original, which needed versions for empty batches."""
+"""torch layers under the names of the original, which had variants for empty batches."""
 
 import pytest
 import torch

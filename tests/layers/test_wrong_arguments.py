@@ -1,4 +1,4 @@
-"""A wrong argument gives one clear error that names the operator, the argument and what came.
+"""A wrong argument raises an error that names the operator, the argument and its value.
 
 The tables are by the name of an argument: a new operator needs rows for its own names only.
 """
@@ -65,7 +65,7 @@ ANY_NUMBER = {
 
 
 def schema_arguments(name: str) -> dict[str, str]:
-    """Return the types of an operator's arguments by name."""
+    """Return the argument types of an operator by name."""
     schema = operator(name).default._schema
     return {argument.name: str(argument.type) for argument in schema.arguments}
 
@@ -207,7 +207,7 @@ def test_every_function_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", ["roi_align", "roi_pool"])
 @pytest.mark.parametrize("image", [-1.0, 2.0, float("nan")])
 def test_image_that_is_not_in_the_batch(backend: str, name: str, image: float) -> None:
-    """An error, or NaN where looking at the values would wait for the device."""
+    """Raises an error, or gives NaN where checking the values would synchronize the device."""
     arguments = {**FUNCTIONS[name], "rois": torch.zeros(3, 5)}
     arguments["rois"][1, 0] = image
     arguments["input"] = arguments["input"].clone().requires_grad_()

@@ -1,4 +1,4 @@
-"""BoxCoder, Matcher, sampler, level mapper and pooler against the recorded numbers."""
+"""BoxCoder, Matcher, sampler, level mapper and pooler against recorded values."""
 
 import numpy as np
 import pytest

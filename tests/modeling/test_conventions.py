@@ -1,4 +1,4 @@
-"""Continuous boxes and the anchors that go with them, against torchvision and by hand."""
+"""Continuous boxes and their anchors against torchvision and values by hand."""
 
 import math
 

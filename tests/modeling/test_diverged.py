@@ -1,4 +1,4 @@
-"""Numbers that are not finite propose, suppress and detect nothing; the rest is as without them."""
+"""Non-finite values propose, suppress and detect nothing, and do not affect the rest."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def test_a_score_of_nan_suppresses_nothing():
 
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("method", ["linear", "gaussian"])
-def test_soft_nms_drops_scores_of_nan_and_goes_on(method):
+def test_soft_nms_drops_nan_scores_and_continues(method):
     rule = SoftNMS(method, threshold=0.3, sigma=0.5, min_score=0.0)
     valid = BOXES[:1] + torch.tensor([[0.0], [3.0], [6.0]])  # each lowers the others in turn
     expected, lowered = soft_nms(valid, torch.tensor([0.5, 0.9, 0.7]), rule)
@@ -53,7 +53,7 @@ def proposals_of(objectness, deltas, anchors, top_n):
     )[0]
 
 
-def test_anchors_of_nan_take_no_place_among_the_best():
+def test_nan_anchors_are_not_among_the_best():
     corner = torch.arange(12.0) * 5
     anchors = torch.stack([corner, corner, corner + 8, corner + 8], dim=1)
     objectness, deltas = torch.randn(1, 1, 1, 12), 0.1 * torch.randn(1, 4, 1, 12)

@@ -1,4 +1,4 @@
-"""Inputs at which the original failed or gave NaN, as recorded, and what is right there."""
+"""Recorded inputs for which the original failed or gave NaN, with the correct results."""
 
 import numpy as np
 import pytest

@@ -17,7 +17,7 @@ def random_boxes(count, size=300.0):
 
 
 def slow_matches(matcher, iou):
-    """The rule in words: thresholds, then the ties for the best of each ground truth."""
+    """Direct implementation of the rule: thresholds, then ties for the best of each object."""
     result = []
     for column in iou.T.tolist():
         best = max(column)
@@ -89,7 +89,7 @@ def test_an_image_with_500_objects_needs_no_matrix_of_all_anchors():
 @pytest.mark.parametrize("forced", [False, True])
 @pytest.mark.parametrize("max_pairs", [1, 10**6])
 def test_nan_never_matches(forced, max_pairs):
-    """Boxes of NaN, and without area where boxes are continuous; the others match as without."""
+    """NaN boxes, and empty continuous boxes; the others match as without them."""
     nan, empty = torch.full((1, 4), torch.nan), torch.tensor([[5.0, 5.0, 5.0, 5.0]])
     gt, boxes = random_boxes(6), random_boxes(40)
     boxes[:6] = gt

@@ -1,4 +1,4 @@
-"""Names of the config, and what is registered under them."""
+"""Config names and the entries registered under them."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def make_registry():
     return heads, build_single, build_deep
 
 
-def test_what_is_registered_is_found_built_and_checked():
+def test_registered_entries_are_found_built_and_checked():
     heads, build_single, build_deep = make_registry()
     assert heads.names() == ["SingleConvRPNHead", "DeepRPNHead", "lib:"]
     assert heads["SingleConvRPNHead"] is build_single
@@ -40,7 +40,7 @@ def test_what_is_registered_is_found_built_and_checked():
     assert list(heads.check(cfg)) == []
 
 
-def test_an_unknown_name_is_told_with_the_nearest():
+def test_an_unknown_name_is_reported_with_the_nearest():
     heads, _, _ = make_registry()
     message = "MODEL.RPN.RPN_HEAD is 'DeepRPN', which is not registered; known: DeepRPNHead, "
     with pytest.raises(ValueError, match=message):
@@ -53,7 +53,7 @@ def test_an_unknown_name_is_told_with_the_nearest():
         assert problem.startswith(f"MODEL.RPN.RPN_HEAD is {unknown!r}")
 
 
-def test_a_name_has_one_owner_and_an_entry_all_its_facts():
+def test_names_are_unique_and_entries_are_complete():
     heads, _, _ = make_registry()
 
     def build_other(cfg):

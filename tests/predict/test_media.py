@@ -43,7 +43,7 @@ def test_files_folders_and_patterns(tmp_path):
         *(".ts", ".flv", ".wmv", ".3gp", ".mts", ".m2ts", ".ogv", ".MOV", ".mpg", ".webm"),
     ],
 )
-def test_whatever_pillow_and_ffmpeg_open_is_found(ending, tmp_path):
+def test_formats_of_pillow_and_ffmpeg_are_found(ending, tmp_path):
     make(tmp_path, f"a{ending}")
     assert found(tmp_path, ".") == [f"a{ending}"]
 
@@ -57,7 +57,7 @@ def test_the_endings_are_those_of_pillow():
             assert ending in image_endings()
 
 
-def test_what_is_left_out_is_told(tmp_path):
+def test_skipped_files_are_reported(tmp_path):
     make(tmp_path, "a.png", "b.heic", "c/d.HEIC", "e.txt", "Makefile", "out/old.txt")
     notice = search(tmp_path, ".").notice()
     expected = "skipped, neither image nor video by their suffix: "
@@ -82,7 +82,7 @@ def test_nothing_to_read_is_an_error(tmp_path):
         found(tmp_path, "written", outside="written/out")
 
 
-def test_a_name_that_exists_is_no_pattern(tmp_path):
+def test_an_existing_name_is_not_a_pattern(tmp_path):
     make(
         tmp_path, "photos [2020]/a.jpg", "photos [2020]/b [1].png", "photos 2/c.jpg", "x[1].d/d.png"
     )
@@ -94,7 +94,7 @@ def test_a_name_that_exists_is_no_pattern(tmp_path):
     assert found(tmp_path, "x[1].d/*") == ["x[1].d/d.png"]
 
 
-def test_links_are_followed_and_those_that_go_round_end(tmp_path):
+def test_links_are_followed_and_circular_links_terminate(tmp_path):
     make(tmp_path, "photos/a.png", "elsewhere/b.png", "elsewhere/deep/c.png")
     (tmp_path / "photos" / "linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "photos")
@@ -115,7 +115,7 @@ def outputs(*files):
     return [path.relative_to("/out").as_posix() for path in paths]
 
 
-def test_outputs_are_named_by_the_stem_and_never_meet():
+def test_outputs_are_named_by_the_stem_and_never_collide():
     assert outputs("a.jpg", "b.png", "c.mp4") == ["a.png", "b.png", "c.mp4"]
     assert outputs("one/a.jpg", "two/a.jpg") == ["one/a.png", "two/a.png"]
     assert outputs("a.jpg", "a.tif", "b.jpg") == ["a.jpg.png", "a.tif.png", "b.png"]
@@ -125,7 +125,7 @@ def test_outputs_are_named_by_the_stem_and_never_meet():
     assert outputs("deep/only.jpg") == ["only.png"]
 
 
-def test_long_names_are_cut_and_do_not_meet():
+def test_long_names_are_truncated_and_do_not_collide():
     names = ["ü" * 125 + f"{number}.jpg" for number in (1, 2)]
     assert outputs(*names) == [f"{'ü' * 125}{number}.png" for number in (1, 2)]  # 255 bytes
     stems = ["ü" * 126 + f"{number}.a" for number in (1, 2)]

@@ -1,4 +1,4 @@
-"""Selection by each of the three scores, and pasting, on detections made by hand."""
+"""Selection by each of the three scores, and pasting, on hand-made detections."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def left_edges(chosen):
 
 
 @pytest.mark.parametrize("key", SCORE_KINDS)
-def test_each_key_ranks_by_its_own_score(key):
+def test_each_score_key_ranks_by_its_score(key):
     order = {"score": [3, 1, 0, 2], "mask_iou": [2, 0, 1, 3], "mask_score": [1, 0, 2, 3]}[key]
     assert left_edges(prediction().select(key)) == order
     np.testing.assert_array_equal(prediction().ranking(key), np.float32(VALUES[key]))
@@ -72,6 +72,6 @@ def test_the_masker_pastes_the_masks_also_of_a_selection(masker):
         assert (other == masker) == np.array_equal(prediction(other).masks(), expected)
 
 
-def test_without_a_masker_it_is_the_originals_rule():
+def test_the_default_masker_uses_the_originals_rule():
     expected = prediction(Masker(0.5, padding=1)).masks()
     np.testing.assert_array_equal(prediction().masks(), expected)

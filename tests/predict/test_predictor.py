@@ -1,4 +1,4 @@
-"""The predictor against the evaluation's own path, and every way to call it."""
+"""The predictor against the evaluation path, and all its call signatures."""
 
 import json
 
@@ -56,7 +56,7 @@ def assert_same(one, other):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-6, atol=1e-5)
 
 
-def test_it_finds_what_the_evaluation_finds(predictor, data, paths):
+def test_predictions_equal_those_of_the_evaluation(predictor, data, paths):
     annotations, folder = data
     cfg = tiny_config()
     files = {"ANN_FILE": str(annotations), "IMG_DIR": str(folder)}
@@ -85,7 +85,7 @@ def test_it_finds_what_the_evaluation_finds(predictor, data, paths):
     np.testing.assert_allclose([row["bbox"] for row in boxes], xywh, rtol=1e-6)
 
 
-def test_the_evaluation_takes_what_the_predictor_found(predictor, data):
+def test_predictions_can_be_evaluated(predictor, data):
     annotations, folder = data
     dataset = StandInDataset(json.loads(annotations.read_text()))
     paths = [folder / dataset.get_img_info(i)["file_name"] for i in range(len(dataset))]
@@ -119,7 +119,7 @@ def test_results_are_in_the_pixels_of_the_image(predictor, paths):
         )
 
 
-def test_paths_images_and_arrays_are_the_same_to_it(predictor, paths):
+def test_paths_images_and_arrays_are_equivalent(predictor, paths):
     image = Image.open(paths[0])
     expected = predictor(paths[0])
     for source in (str(paths[0]), image, np.asarray(image), image.convert("RGBA")):
@@ -128,7 +128,7 @@ def test_paths_images_and_arrays_are_the_same_to_it(predictor, paths):
     assert_same(predictor(np.asarray(gray)), predictor(gray.convert("RGB")))
 
 
-def test_a_list_gives_a_list_whatever_the_batch(predictor, paths):
+def test_a_list_gives_a_list_for_any_batch_size(predictor, paths):
     one_by_one = [predictor(path) for path in paths]
     for prediction, expected in zip(predictor(paths), one_by_one, strict=True):
         assert_same(prediction, expected)
@@ -158,7 +158,7 @@ def test_each_image_of_a_batch_gets_its_own_prediction(predictor, paths):
 
 @pytest.mark.parametrize("aligned", [False, True])
 @pytest.mark.parametrize("threshold", [0.3, 0.7])
-def test_the_models_rule_of_pasting_is_followed(checkpoint, paths, threshold, aligned):
+def test_the_pasting_rule_of_the_model_is_used(checkpoint, paths, threshold, aligned):
     head = "MODEL.ROI_MASK_HEAD"
     opts = [f"{head}.POSTPROCESS_MASKS_THRESHOLD", threshold, f"{head}.PASTE_ALIGNED", aligned]
     found = Predictor.from_checkpoint(checkpoint, opts=opts)(paths[0])
@@ -213,7 +213,7 @@ def test_polygons_give_the_masks_back(predictor, paths):
         assert (mask & again).sum() > 0.9 * (mask | again).sum()
 
 
-def test_no_detection_is_a_result(predictor, paths, tmp_path):
+def test_no_detections(predictor, paths, tmp_path):
     nothing = predictor(paths[0]).select(threshold=99)
     assert nothing.masks().shape == (0, 80, 100)
     assert nothing.rles() == nothing.polygons() == []
@@ -238,7 +238,7 @@ def test_models_without_mask_scores_or_masks(switches, known, paths, tmp_path):
     assert (prediction.masks() is not None) == bool(known)
     best = prediction.select()
     np.testing.assert_array_equal(best.scores, -np.sort(-prediction.scores))
-    with pytest.raises(ValueError, match="no mask_iou; take the score key 'score'"):
+    with pytest.raises(ValueError, match="no mask_iou; use the score key 'score'"):
         prediction.select("mask_iou")
     assert np.asarray(draw(paths[0], prediction)).std() > 0
     file = ResultsFile(*predictor.classes)
@@ -250,7 +250,7 @@ def test_models_without_mask_scores_or_masks(switches, known, paths, tmp_path):
     assert (again.rles() is not None) == bool(known)
 
 
-def test_json_goes_round_and_is_coco(predictor, paths, tmp_path):
+def test_json_round_trip_is_coco(predictor, paths, tmp_path):
     file = ResultsFile(*predictor.classes)
     predictions = predictor(paths)
     for number, prediction in enumerate(predictions):
@@ -296,7 +296,7 @@ def test_the_checkpoint_alone_is_enough(predictor, checkpoint, monkeypatch):
     assert predictor.transforms.transforms[0].min_sizes == [64]
 
 
-def test_old_weights_need_a_config_and_get_names(checkpoint, paths, tmp_path):
+def test_weights_without_a_config_need_one_and_get_class_names(checkpoint, paths, tmp_path):
     state = torch.load(checkpoint, weights_only=True)["model"]
     old, converted = tmp_path / "original.pth", tmp_path / "converted.safetensors"
     torch.save({"model": {f"module.{name}": t for name, t in state.items()}}, old)
@@ -304,7 +304,7 @@ def test_old_weights_need_a_config_and_get_names(checkpoint, paths, tmp_path):
     yaml = tmp_path / "config.yaml"
     yaml.write_text(json.dumps(tiny_tree()))  # JSON is YAML
     for path in (old, converted):
-        with pytest.raises(ValueError, match=r"does not hold its config: give the config file"):
+        with pytest.raises(ValueError, match="does not contain its config: specify the"):
             Predictor.from_checkpoint(path)
         predictor = Predictor.from_checkpoint(path, config_file=yaml)
         assert predictor.classes.class_names == ["__background__", "class 1", "class 2"]
@@ -335,12 +335,12 @@ def test_weights_that_do_not_fit_are_refused(checkpoint, tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_told(checkpoint):
-    with pytest.raises(ValueError, match="cuda:1, but torch finds no GPU here: use cpu"):
+def test_a_missing_gpu_is_reported(checkpoint):
+    with pytest.raises(ValueError, match="cuda:1, but no GPU is available: use cpu"):
         Predictor.from_checkpoint(checkpoint, device="cuda:1")
 
 
-def test_the_mode_of_the_model_is_left_alone(predictor, paths):
+def test_the_mode_of_the_model_is_restored(predictor, paths):
     predictor.model.train()
     assert len(predictor(paths[0])) == 6
     assert predictor.model.training

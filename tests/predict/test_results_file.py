@@ -1,4 +1,4 @@
-"""The json of predictions keeps the convention of the boxes."""
+"""The JSON of predictions keeps the box convention."""
 
 import json
 
@@ -45,7 +45,7 @@ def test_boxes_of_both_conventions_come_back(offset, tmp_path):
     assert json.loads(written(tmp_path / "b.json", again).read_text()) == content
 
 
-def test_a_file_without_the_convention_is_of_inclusive_boxes(tmp_path):
+def test_boxes_of_a_file_without_the_convention_are_inclusive(tmp_path):
     path = written(tmp_path / "a.json", found(1.0))
     content = json.loads(path.read_text())
     del content["info"]
@@ -59,7 +59,7 @@ def test_a_file_without_the_convention_is_of_inclusive_boxes(tmp_path):
 
 def test_a_file_has_one_convention(tmp_path):
     with pytest.raises(
-        ValueError, match=r"a.png: boxes of pixel offset 0.0 in a file of boxes of 1.0"
+        ValueError, match=r"a.png: pixel offset 0.0 differs from that of earlier images, 1.0"
     ):
         written(tmp_path / "a.json", found(1.0), found(0.0))
     path = written(tmp_path / "none.json")

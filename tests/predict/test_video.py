@@ -1,4 +1,4 @@
-"""Videos are written, read back, and found wanting."""
+"""Writing, reading, and error handling of videos."""
 
 import builtins
 import struct
@@ -15,7 +15,7 @@ av = pytest.importorskip("av")
 
 
 def frames(count, height=60, width=80):
-    """Frames that get brighter, with a white patch at the upper left."""
+    """Return frames of increasing brightness with a white patch at the top left."""
     made = np.zeros((count, height, width, 3), np.uint8)
     made[...] = (np.arange(count, dtype=np.uint8) * 10)[:, None, None, None]
     made[:, :20, :30] = 255
@@ -85,7 +85,7 @@ def test_a_video_that_begins_late_begins_at_zero(tmp_path):
     np.testing.assert_allclose([s for _, s in open_video(path)], [0, 0.1, 0.9, 3.0], atol=1e-3)
 
 
-def test_what_a_telephone_held_upright_records_is_turned(tmp_path):
+def test_a_rotated_phone_video_is_turned_upright(tmp_path):
     path = write(tmp_path / "clip.mp4", Fraction(10), frames(2))
     content = bytearray(path.read_bytes())
     # the matrix of the track header: the picture is shown turned by 90 degrees clockwise
@@ -100,7 +100,7 @@ def test_what_a_telephone_held_upright_records_is_turned(tmp_path):
     assert frame[:26, :36].max() < 30
 
 
-def test_nothing_is_left_of_a_video_that_failed(tmp_path):
+def test_a_failed_video_leaves_no_file(tmp_path):
     path = write(tmp_path / "clip.mp4", Fraction(10), frames(2))
     before = path.read_bytes()
     with pytest.raises(RuntimeError, match="stop"), VideoWriter(path, Fraction(10)) as writer:
@@ -125,7 +125,7 @@ def test_broken_videos(tmp_path):
         open_video(tmp_path / "nowhere.mp4")
 
 
-def test_pyav_is_asked_for_in_words(tmp_path, monkeypatch):
+def test_missing_pyav_is_reported(tmp_path, monkeypatch):
     real_import = builtins.__import__
 
     def without_av(name, *args, **kwargs):
@@ -138,6 +138,6 @@ def test_pyav_is_asked_for_in_words(tmp_path, monkeypatch):
         open_video(tmp_path / "clip.mp4")
 
 
-def test_a_camera_that_is_not_there():
+def test_a_missing_camera():
     with pytest.raises(UserError, match="camera 97 delivers no image"):
         next(camera_frames(97))

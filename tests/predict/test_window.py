@@ -31,7 +31,7 @@ def test_frames_per_second():
     assert [rate.tick(10.5 + 0.25 * i) for i in range(1, 6)][-1] == 4  # the slow one is forgotten
 
 
-def test_without_a_display_it_says_so(monkeypatch):
+def test_a_missing_display_is_reported(monkeypatch):
     monkeypatch.setattr(plt, "get_backend", lambda: "agg")
     with pytest.raises(UserError, match="no window can be opened here"):
         window.Window()
@@ -40,7 +40,7 @@ def test_without_a_display_it_says_so(monkeypatch):
 @pytest.mark.usefixtures("_screen")
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
 @pytest.mark.parametrize("key", ["q", "escape"])
-def test_it_shows_each_frame_until_a_key_ends_it(key):
+def test_frames_are_shown_until_a_key_is_pressed(key):
     opened = window.Window()
     for frame in FRAMES[:2]:
         before = frame.copy()

@@ -1,4 +1,4 @@
-"""Parameter groups against the recorded ones, and SGD steps against the written-out rule."""
+"""Parameter groups against recorded ones, and SGD steps against the explicit rule."""
 
 import json
 
@@ -24,7 +24,7 @@ SOLVERS = {
 
 
 class Named(nn.Module):
-    """A module whose parameters have any names, dots included; ``frozen`` needs no gradient."""
+    """A module with arbitrary parameter names, dots included; ``frozen`` ones need no gradient."""
 
     def __init__(self, names, frozen=()):
         super().__init__()

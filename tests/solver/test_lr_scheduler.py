@@ -1,4 +1,4 @@
-"""The recorded schedules, by stepping and by jumping; the cosine against torch's."""
+"""Recorded schedules, by stepping and by jumping; the cosine schedule against torch's."""
 
 import pytest
 import torch

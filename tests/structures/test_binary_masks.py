@@ -1,6 +1,6 @@
 """Bitmaps against those recorded from maskrcnn-benchmark.
 
-Flips, RLE, rasterised polygons and crops on whole pixels are the same. It resized by bilinear
+Flips, RLE, rasterized polygons and crops on whole pixels are the same. It resized by bilinear
 interpolation in the dtype of the storage, so that uint8 masks shrank and bool masks grew; the
 resized masks here keep their area and are held to its float masks.
 """
@@ -69,18 +69,18 @@ def test_targets_of_proposals():
     assert (np.stack(got) == (ARRAYS["f32_project28"] > 0.5)).mean() > 0.99
 
 
-def test_unusable_forms_are_told():
+def test_unsupported_forms_are_reported():
     facts = META["arguments"]["facts"]
     assert masks()[2].decode().shape == tuple(facts["index int"])
     assert SegmentationMask([], SIZE).decode().shape == tuple(facts["empty list"])
     with pytest.raises(ValueError, match="in an image of 30 x 22"):
-        SegmentationMask([ARRAYS["masks"][0]], (30, 22))  # it was resized without a word
+        SegmentationMask([ARRAYS["masks"][0]], (30, 22))  # it was resized silently
     with pytest.raises(ValueError, match="no polygon with 3 finite vertices"):
         SegmentationMask([[[1.0, 1.0, 5.0, 5.0]]], SIZE)
 
 
 def slow_sample(canvas, xs, ys):
-    """The pixels of a whole canvas under a grid of points, one by one."""
+    """Sample a whole canvas at a grid of points, one by one."""
     out = np.zeros((len(ys), len(xs)), np.uint8)
     for i, y in enumerate(np.floor(ys).astype(int)):
         for j, x in enumerate(np.floor(xs).astype(int)):
@@ -97,7 +97,7 @@ def slow_stretch(canvas, box, width, height):
 
 
 def scattered(rng):
-    """A canvas with a few pixels in a part of it, or none."""
+    """Return a canvas with a few pixels set in a part of it, or none."""
     canvas = np.zeros(rng.integers(1, 24, 2), np.uint8)
     top, left = rng.integers(0, canvas.shape)
     window = canvas[top : top + rng.integers(0, 12), left : left + rng.integers(0, 12)]
@@ -106,7 +106,7 @@ def scattered(rng):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_a_part_of_the_canvas_answers_as_the_whole_canvas_would(seed):
+def test_a_cropped_canvas_equals_the_whole_canvas(seed):
     rng = np.random.default_rng(seed)
     canvas = scattered(rng)
     mask = BinaryMask(canvas)
@@ -139,8 +139,8 @@ def test_a_part_of_the_canvas_answers_as_the_whole_canvas_would(seed):
         assert mask.area(*other.shape) == other.sum()
 
 
-def test_hundreds_of_instances_keep_their_own_pixels_alone():
-    """As whole canvases these would take 300 x 400 x 500 bytes, and more once resized."""
+def test_hundreds_of_instances_store_only_their_own_pixels():
+    """Whole canvases would take 300 x 400 x 500 bytes, and more when resized."""
     canvas = np.zeros((400, 500), np.uint8)
     canvas[50:60, 40:70] = 1
     rle = coco_mask.encode(np.asfortranarray(canvas))

@@ -119,7 +119,7 @@ def test_nms_keeps_the_order_of_the_list_and_caps_by_score():
     assert len(boxlist_nms(three, 0)) == 3
 
 
-def test_errors_tell_what_is_wrong():
+def test_error_messages():
     with pytest.raises(ValueError, match=r"\[N, 4\], got \[3, 5\]"):
         BoxList(torch.zeros(3, 5), (10, 10))
     with pytest.raises(ValueError, match="'xy'"):

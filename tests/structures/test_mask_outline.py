@@ -1,4 +1,4 @@
-"""Outlines against COCO's own rasterisation."""
+"""Outlines against COCO's rasterization."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_blobs_come_back(seed):
     assert (mask & again).sum() >= 0.99 * (mask | again).sum()
 
 
-def test_holes_are_filled_and_nothing_is_nothing():
+def test_holes_are_filled_and_empty_masks_stay_empty():
     mask = np.ones((12, 12), bool)
     mask[4:8, 4:8] = False
     np.testing.assert_array_equal(rasterised(outline_polygons(mask), mask.shape), True)

@@ -108,7 +108,7 @@ def test_empty_and_errors():
         SegmentationMask([np.zeros((3, 3))], SIZE)
 
 
-def test_bool_tensors_choose_and_are_not_positions():
+def test_bool_tensors_are_masks_and_not_indices():
     chosen = masks()[torch.tensor([True, False, True, False, False])]
     np.testing.assert_array_equal(chosen.decode(), ARRAYS["masks"][[0, 2]])
 
@@ -135,7 +135,7 @@ def test_an_instance_without_a_mask_stays_without_one():
 
 
 def test_any_number_of_polygons_and_instances():
-    """pycocotools keeps numbers of masks in a uint8."""
+    """pycocotools stores the number of masks in a uint8."""
     corners = [(4 * (i % 16), 3 * (i // 16)) for i in range(256)]
     polygons = [[x, y, x + 2, y, x + 2, y + 2, x, y + 2] for x, y in corners]
     one = make_instance_mask(polygons, SIZE)
@@ -148,7 +148,7 @@ def test_any_number_of_polygons_and_instances():
     np.testing.assert_array_equal(many.decode().max(axis=0), one.rasterize(48, 64))
 
 
-def test_a_number_chooses_the_instance_at_that_place():
+def test_an_integer_selects_the_instance_at_that_index():
     for number, pixels in enumerate(ARRAYS["masks"]):
         for place in (number, number - len(masks())):
             chosen = masks()[place]

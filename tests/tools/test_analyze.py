@@ -31,7 +31,7 @@ def parts_of(tool, config, size=(64, 96)):
     return {part.name: part for part in parts}
 
 
-def test_figures_by_hand(tool):
+def test_values_computed_by_hand(tool):
     parts = parts_of(tool, load_config(MS))
     # 3x3 convolutions on 14 x 14, the fourth on 7 x 7, and three linear layers
     cells = 196 * 257 * 256 + 2 * 196 * 256 * 256 + 49 * 256 * 256
@@ -61,8 +61,8 @@ def test_a_deformable_convolution_counts_like_another(tool, modulated):
     assert deformable[name].flops - plain[name].flops == more
 
 
-def test_what_is_counted_is_what_runs(tool):
-    """Against a real forward pass of the parts that do not depend on the values."""
+def test_counted_operations_match_a_forward_pass(tool):
+    """Compare with a real forward pass of the parts that do not depend on values."""
     config = thin_config("e2e_ms_rcnn_R_50_C4_1x.yaml")
     parts = parts_of(tool, config, (64, 64))
     model = build_detection_model(config)

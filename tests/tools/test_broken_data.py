@@ -1,4 +1,4 @@
-"""What is found to be wrong with the data while a program runs ends it in one line."""
+"""Data errors found while a program runs end it with one line."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def data(tmp_path):
 
 
 def ended(tool, options, *arguments, launcher=()):
-    """Run a tool; returns its exit code and its errors."""
+    """Run a tool; return its exit code and stderr."""
     command = [sys.executable, *launcher, str(ROOT / "tools" / tool), "--config-file", str(CONFIG)]
     result = subprocess.run(
         [*command, *arguments, *options],
@@ -31,7 +31,7 @@ def ended(tool, options, *arguments, launcher=()):
     return result.returncode, result.stderr
 
 
-def test_an_image_that_is_gone_ends_a_training_in_one_line(data, tmp_path):
+def test_a_missing_image_ends_training_with_one_line(data, tmp_path):
     for path in (data / "train").iterdir():
         path.unlink()
     options = toy_options(data, tmp_path / "out", DATALOADER__NUM_WORKERS=2)
@@ -54,7 +54,7 @@ def test_a_size_unlike_the_files_ends_an_evaluation_in_one_line(data, tmp_path):
     assert errors.count("\n") == 1
 
 
-def test_of_a_job_the_rank_is_named_and_no_traceback_of_ours_shown(data, tmp_path):
+def test_the_rank_is_named_without_a_traceback_in_a_job(data, tmp_path):
     for path in (data / "train").iterdir():
         path.write_text("no image")
     options = toy_options(data, tmp_path / "out", DATALOADER__NUM_WORKERS=1)

@@ -1,4 +1,4 @@
-"""``--input webcam:N`` with a stand-in for the camera: colors, ``--threshold`` and ``--show``."""
+"""``--input webcam:N`` with a mock camera: colors, ``--threshold`` and ``--show``."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ SEEN[30:60, 20:50] = (180, 40, 60)
 
 
 class Camera:
-    """Gives two pictures; while it takes the third, the user presses Ctrl-C."""
+    """Mock camera that delivers two frames; the user presses Ctrl-C during the third."""
 
     released = 0
 
@@ -83,7 +83,7 @@ def record(weights, threshold, *arguments):
 
 @pytest.fixture(scope="module")
 def pictures(weights):
-    """What is to be seen by threshold: all that is found, or nothing."""
+    """Return the expected frames by threshold: with all detections, or with none."""
     image = Image.fromarray(SEEN[..., ::-1])
     found = Predictor.from_checkpoint(weights, device="cpu")(image)
     assert len(found) > 1
@@ -95,7 +95,7 @@ def pictures(weights):
     }
 
 
-def test_what_reaches_the_threshold_is_drawn(weights, pictures, tmp_path):
+def test_detections_above_the_threshold_are_drawn(weights, pictures, tmp_path):
     pytest.importorskip("av")
     for threshold in pictures:
         record(weights, threshold, "--output", tmp_path)
@@ -109,7 +109,7 @@ def test_what_reaches_the_threshold_is_drawn(weights, pictures, tmp_path):
 
 
 class Screen:
-    """Stands in for the window; the user closes it at the ``last`` picture."""
+    """Mock window that the user closes at frame ``last``."""
 
     last = 9
     pictures: list
@@ -159,7 +159,7 @@ def test_images_are_not_shown(weights, tmp_path, capsys):
     Image.fromarray(SEEN).save(tmp_path / "a.png")
     options = ["--weights", weights, "--input", tmp_path / "a.png"]
     for more, message in (
-        (["--show"], "error: --show shows cameras and videos; for images give --output FOLDER"),
+        (["--show"], "error: --show shows cameras and videos; for images, specify --output FOLDER"),
         ([], "--output FOLDER, --show, or both"),
     ):
         with pytest.raises(SystemExit, match="2"):

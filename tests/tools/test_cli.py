@@ -1,4 +1,4 @@
-"""The commands as a user types them, on a model and a data set of toy size."""
+"""Command line tools on a tiny model and data set."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def command(tool, *arguments):
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    """A YAML of a thin Mask Scoring R-CNN on three images of 100 x 80."""
+    """Write the YAML of a thin Mask Scoring R-CNN on three 100 x 80 images."""
     folder = tmp_path_factory.mktemp("cli")
     dataset = squares_dataset()
     (folder / "squares.json").write_text(json.dumps(dataset.coco.dataset))
@@ -95,7 +95,7 @@ def test_train_resume_and_test(config):
     assert json.loads(results.read_text()) == trained
 
 
-def test_own_data_by_register_alone(config, tmp_path):
+def test_custom_data_with_register_only(config, tmp_path):
     folder = config.parent
     squares = json.loads((folder / "squares.json").read_text())
     squares["categories"][1]["name"] = "cow"
@@ -107,7 +107,7 @@ def test_own_data_by_register_alone(config, tmp_path):
     assert "model_final.pth does not match the data: it has 2 classes (cat, dog)" in errors
     code, log, errors = command("train_net.py", "--config-file", config, *register, *options)
     assert code == 0, log + errors
-    assert "DATASETS.TRAIN is ('cows',), out of --register" in log
+    assert "DATASETS.TRAIN is ('cows',), from --register" in log
     assert "re-initialized: 8: roi_heads.box.predictor.cls_score.weight" in log
     content = torch.load(tmp_path / "model_final.pth", weights_only=True)
     assert content["class_names"] == ["__background__", "cat", "cow"]
@@ -142,7 +142,7 @@ def test_train_with_everything_that_is_off_by_default(config, tmp_path):
     assert again == results
 
 
-def test_missing_data_are_reported_in_words(config, tmp_path):
+def test_missing_data_is_reported(config, tmp_path):
     options = ("OUTPUT_DIR", tmp_path, "DATASETS.TRAIN", "('coco_2017_train',)")
     code, _, errors = command("train_net.py", "--config-file", config, *options)
     assert code == 2

@@ -1,4 +1,4 @@
-"""tools/convert_weights.py: from a file of another project to a checkpoint and a config."""
+"""tools/convert_weights.py: conversion of weights from other projects."""
 
 import importlib
 import sys
@@ -113,7 +113,7 @@ def test_a_mask_scoring_rcnn_of_mmdetection_keeps_its_head(run, tmp_path):
     assert saved["roi_heads.maskiou.feature_extractor.maskiou_fc2.weight"].equal(theirs)
 
 
-def test_errors_are_told_in_a_line_and_leave_no_file(run, tmp_path):
+def test_errors_are_one_line_and_leave_no_file(run, tmp_path):
     torch.save({"a.weight": torch.zeros(2)}, tmp_path / "other.pth")
     torch.save(torchvision_detector(5).state_dict(), tmp_path / "in.pth")
     (tmp_path / "names.txt").write_text("cat\n")

@@ -1,4 +1,4 @@
-"""Two processes with a batch each against one process that takes both batches in turn."""
+"""Two ranks with one batch each against one process that averages both batches."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def build(config: Any) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
 
 
 def empty(batch: Any) -> Any:
-    """Return a batch without its objects."""
+    """Return a batch with its objects removed."""
     images, targets, indices = batch
     return (
         images,
@@ -57,7 +57,7 @@ def one_after_the_other(config: Any, batches: list[Any], seeds: list[int]) -> di
 
 
 def close(first: dict[str, Any], second: dict[str, Any]) -> bool:
-    """Tell whether all weights are equal to rounding."""
+    """Return whether all weights are equal up to rounding."""
     return all(torch.allclose(first[name], second[name], 1e-4, 1e-6) for name in second)
 
 

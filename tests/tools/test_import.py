@@ -1,4 +1,4 @@
-"""``--import``: a user's file adds parts and data, the file that docs/EXTENDING.md shows."""
+"""``--import`` of the module shown in docs/EXTENDING.md, which adds parts and data."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ FAST = """
 
 
 def block(language: str) -> str:
-    """Return the only block of the page in a language."""
+    """Return the only code block of the page in a language."""
     (found,) = re.findall(
         rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL
     )
@@ -63,7 +63,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, tool: str, *arguments: str) -> str:
-    """Run a tool in a process of its own, in the user's folder; return its output."""
+    """Run a tool in a separate process in the user's folder; return its output."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "tools" / tool), *arguments],
         cwd=folder,
@@ -103,7 +103,7 @@ def test_an_unknown_name_ends_the_run_in_a_line(folder):
 
 @pytest.fixture
 def clean_imports(monkeypatch):
-    """Undo what an import leaves behind."""
+    """Undo the side effects of imports."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     before = set(sys.modules)
     yield
@@ -120,7 +120,7 @@ def test_a_spawned_worker_finds_what_was_imported(tmp_path):
 
 
 @pytest.mark.usefixtures("clean_imports")
-def test_what_cannot_be_imported_is_told_in_a_line(tmp_path, monkeypatch):
+def test_failed_imports_are_reported_in_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("absent.py", "absent", "absent.inside"):
         with pytest.raises(UserError, match=rf"--import {name}: there is no such"):

@@ -14,7 +14,7 @@ TOOLS = str(Path(__file__).parents[2] / "tools")
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Run the command in this process; returns exit code and what was printed."""
+    """Run the command in this process; return exit code and output."""
     monkeypatch.syspath_prepend(TOOLS)
 
     def command(*arguments):
@@ -48,7 +48,7 @@ def test_exit_code_and_output(run, tmp_path):
     assert "error: image id 10: image" in printed.out
 
 
-def test_what_is_no_data_set_is_told(run, tmp_path):
+def test_invalid_data_sets_are_reported(run, tmp_path):
     path, root = write_coco(tmp_path, [(20, 10, [])])
     assert run(path, tmp_path / "nowhere")[0] == 2
     path.write_text("[")

@@ -1,4 +1,4 @@
-"""Jobs of two processes that are killed, restarted, stopped and continued."""
+"""Two-process jobs that are killed, restarted, stopped and resumed."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ LAUNCH = ("torch.distributed.launch", "--standalone", "--nproc_per_node=2")
 
 
 class Ended(NamedTuple):
-    """A job that came to an end."""
+    """A finished job."""
 
     code: int
     text: str
@@ -55,7 +55,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
-    """The folder of a training of two processes that nothing happened to."""
+    """Return the folder of an undisturbed two-process training."""
     folder = tmp_path_factory.mktemp("whole")
     on_ranks(lambda _: train(toy_config(data, folder)))
     return folder
@@ -82,7 +82,7 @@ def test_a_job_that_is_stopped_and_then_loses_a_process_ends_like_an_undisturbed
     assert_equal(final(tmp_path), final(whole))
 
 
-def test_a_death_ends_the_job_within_two_minutes_and_the_log_says_whose(data, tmp_path):
+def test_a_killed_rank_ends_the_job_within_two_minutes_and_is_logged(data, tmp_path):
     job = run(TORCHRUN, toy_options(data, tmp_path), "die 2 1")
     assert job.code != 0
     assert job.seconds < 120

@@ -33,7 +33,7 @@ def test_the_picture_lies_with_the_first_run(run, tmp_path, capsys):
     assert (tmp_path / "c.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_a_folder_that_is_no_run_is_told(run, tmp_path, capsys):
+def test_a_folder_without_a_run_is_reported(run, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         run(tmp_path)
     assert end.value.code == 2

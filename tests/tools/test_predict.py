@@ -1,4 +1,4 @@
-"""``tools/predict.py`` as a user types it, on a toy model."""
+"""``tools/predict.py`` from the command line, with a tiny model."""
 
 import importlib
 import importlib.util
@@ -29,7 +29,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def predict(monkeypatch, capsys, weights):
-    """Run the command; returns its exit code, its output and its errors."""
+    """Run the command; return its exit code, stdout and stderr."""
     monkeypatch.syspath_prepend(TOOLS)
     tool = importlib.import_module("predict")
 
@@ -99,7 +99,7 @@ def test_a_broken_file_among_many(predict, photos, tmp_path):
     assert [len(p) for _, p in load_results_file(out / "predictions.json")] == [6, 6, 6]
 
 
-def test_what_was_found_before_an_interruption_is_kept(predict, photos, tmp_path, monkeypatch):
+def test_results_before_an_interruption_are_kept(predict, photos, tmp_path, monkeypatch):
     read = prediction.read_image
 
     def interrupted(path):
@@ -212,7 +212,7 @@ def test_names_beyond_ascii_in_a_locale_of_ascii(tmp_path):
         assert entry["file_name"] == "ß.mp4"
 
 
-def test_mistakes_are_told_in_a_line(predict, photos, tmp_path):
+def test_mistakes_are_reported_in_one_line(predict, photos, tmp_path):
     out = tmp_path / "out"
     no_scores = save_checkpoint(tmp_path / "mask", tiny_config(MASKIOU_ON=False))
     for arguments, message in (

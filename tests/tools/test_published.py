@@ -1,4 +1,4 @@
-"""``catalog://`` names of other projects' models: from a local server through the tools."""
+"""``catalog://`` models of other projects, served locally, through the tools."""
 
 import hashlib
 import io
@@ -163,7 +163,7 @@ def test_one_process_of_a_job_downloads_and_converts(server, catalog, tmp_path):
 
 
 def write_data(folder, categories):
-    """Two pictures with two objects each, in COCO's format; returns annotation file and folder."""
+    """Write two images with two objects each in COCO format; return annotation file and folder."""
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(0)
     images, annotations = [], []
@@ -223,7 +223,7 @@ def test_evaluation_and_fine_tuning_by_the_same_name(server, catalog, tmp_path):
     common += ["MODEL.PRETRAINED_MODELS", tmp_path / "cache", "DATALOADER.NUM_WORKERS", 0, *SMALL]
     done = run("test_net.py", "--register", "tiny", *coco, *common, "OUTPUT_DIR", tmp_path / "a")
     yaml_file = tmp_path / "cache" / f"{NAME}.yaml"
-    assert f"No --config-file: the settings begin with {yaml_file}" in done.stdout
+    assert f"No --config-file: using {yaml_file} as the base config" in done.stdout
     results = json.loads((tmp_path / "a/inference/tiny/results.json").read_text())["results"]
     assert {"bbox", "segm", "segm_by_class_score"} <= set(results)
 

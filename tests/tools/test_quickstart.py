@@ -1,4 +1,4 @@
-"""The parts of ``make demo`` around the training, which ``.ci/run`` runs as a whole."""
+"""Parts of ``make demo`` other than the training, which ``.ci/run`` runs completely."""
 
 import importlib
 import json

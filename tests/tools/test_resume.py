@@ -32,14 +32,14 @@ def assert_equal(first: Any, second: Any, where: str = "") -> None:
 
 
 def leave_as_killed_half_way(whole: Path, parts: Path) -> None:
-    """Copy what is in a folder when a run is killed after its first checkpoint."""
+    """Copy the state of a folder as if the run was killed after its first checkpoint."""
     parts.mkdir()
     shutil.copy(whole / HALF, parts / HALF)
     (parts / "last_checkpoint").write_text(str(parts / HALF))
 
 
 def final(folder: Path) -> dict[str, Any]:
-    """Return the last checkpoint but for what names the folder."""
+    """Return the last checkpoint without entries that contain the folder name."""
     content = torch.load(folder / "model_final.pth", weights_only=True)
     return {key: value for key, value in content.items() if key != "config"}
 

@@ -1,4 +1,4 @@
-"""A real training of toy size: a thin Mask Scoring R-CNN on pictures of the embedded data set."""
+"""A tiny real training: a thin Mask Scoring R-CNN on images of the embedded data set."""
 
 import importlib
 import sys
@@ -46,7 +46,7 @@ FEW = {"MODEL__RPN__POST_NMS_TOP_N_TEST": 20, "MODEL__RPN__FPN_POST_NMS_TOP_N_TE
 
 
 def draw_data(folder: Path) -> Path:
-    """Draw six pictures to train on and two to test on."""
+    """Generate six training and two test images."""
     write_synthetic_coco(folder, num_train=6, num_val=2, seed=0)
     return folder
 

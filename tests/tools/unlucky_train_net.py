@@ -1,8 +1,8 @@
-"""tools/train_net.py to which something happens in a step: ``UNLUCKY="EVENT STEP RANK"``.
+"""tools/train_net.py with a simulated failure in a step: ``UNLUCKY="EVENT STEP RANK"``.
 
-``die``: the process of that rank kills itself; ``stop``: its parent, the launcher, gets SIGTERM,
-and the step waits until the launcher has passed it on. It happens once in a job, not again after a
-restart, which rank 0 comes late to.
+``die``: that rank kills itself; ``stop``: its parent, the launcher, receives SIGTERM, and the step
+waits until the launcher has forwarded it. The event occurs once per job, not again after a
+restart, in which rank 0 is delayed.
 """
 
 import os

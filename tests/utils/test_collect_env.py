@@ -25,7 +25,7 @@ def test_names_the_versions_a_bug_report_needs():
         ),
     ],
 )
-def test_two_copies_of_opencv_are_told(installed, said, monkeypatch):
+def test_two_copies_of_opencv_are_reported(installed, said, monkeypatch):
     def version(name):
         if name not in installed:
             raise importlib.metadata.PackageNotFoundError(name)

@@ -10,7 +10,7 @@ from maskrcnn_benchmark.utils import comm
 from tests.helpers.ranks import on_ranks
 
 
-def test_a_job_of_one_process_needs_no_set_up():
+def test_a_single_process_needs_no_setup():
     assert (comm.get_rank(), comm.get_world_size(), comm.is_main_process()) == (0, 1, True)
     comm.synchronize()
     assert comm.all_gather("x") == ["x"]
@@ -64,7 +64,7 @@ def test_a_restarted_job_meets_on_the_same_store_without_its_former_processes():
             assert [future.result() for future in results] == [[f"of round {round_number}"] * 3] * 3
 
 
-def test_processes_that_do_not_come_are_named():
+def test_missing_processes_are_named():
     store = dist.HashStore()
     with pytest.raises(RuntimeError, match=r"ranks \[1, 2\] of 3 did not arrive"):
         comm.fresh_store(store, 0, 3, timeout=timedelta(seconds=0.1))

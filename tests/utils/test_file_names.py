@@ -1,4 +1,4 @@
-"""Names of files in text, on disk, and cut to the length that a disk allows."""
+"""File names as text, on disk, and truncated to the maximum length."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What the user can mend is told in a line; a defect keeps its traceback."""
+"""User errors are reported in one line; bugs keep their traceback."""
 
 import contextlib
 import errno
@@ -63,7 +63,7 @@ def ended(context, error):
 
 @contextlib.contextmanager
 def set_up():
-    """The set-up of a run in a program."""
+    """Simulate the setup of a run in a program."""
     with failures_named(), user_errors():
         yield
 
@@ -98,7 +98,7 @@ def test_in_the_set_up_what_the_user_gave_is_to_blame(capsys, error):
     assert capsys.readouterr().err == f"error: {error}\n"
 
 
-def test_what_comes_out_of_the_depth_of_torch_is_a_defect():
+def test_errors_raised_inside_torch_are_bugs():
     with pytest.raises(ValueError, match="divisible"), user_errors():
         torch.nn.Conv2d(3, 4, 1, groups=2)
 
@@ -123,7 +123,7 @@ def test_later_the_users_errors_are_those_that_say_so(capsys, monkeypatch, error
 
 
 @pytest.mark.parametrize("error", [ValueError("shapes"), OSError("a pipe"), KeyError("a")])
-def test_anything_else_is_a_defect_and_of_a_job_the_rank_is_named(capsys, monkeypatch, error):
+def test_other_errors_are_bugs_and_name_the_rank(capsys, monkeypatch, error):
     with pytest.raises(type(error)), failures_named():
         raise error
     assert capsys.readouterr().err == ""
@@ -141,7 +141,7 @@ def test_ctrl_c_ends_the_program_without_a_traceback(capsys):
     assert capsys.readouterr().err == "interrupted\n"
 
 
-def test_a_name_that_the_terminal_cannot_show_is_no_error():
+def test_names_that_the_terminal_cannot_show_are_printed():
     code = (
         "from maskrcnn_benchmark.utils.user_error import failures_named\n"
         "with failures_named(): print('Stra\\xdfe')"

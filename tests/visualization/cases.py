@@ -1,6 +1,6 @@
-"""Six drawn scenes whose pictures are kept in `pictures/`, to see when drawing changes.
+"""Six scenes with reference images in ``pictures/``, to detect changes in drawing.
 
-After a wanted change run `python -m tests.visualization.cases`, look at the new pictures, and
+After an intended change, run ``python -m tests.visualization.cases``, inspect the new images and
 commit them with the change.
 """
 
@@ -18,7 +18,7 @@ Picture = NDArray[np.uint8]
 
 
 def _ground(height: int, width: int, *, gray: bool = False) -> Picture:
-    """A floor and a wall in slow gradients, which PNG packs well."""
+    """Return a floor and a wall with slow gradients, which compress well."""
     y, x = np.mgrid[:height, :width]
     wall = np.stack([150 + 60 * y / height, 160 + 40 * x / width, 170 + 0 * x], axis=-1)
     floor = np.stack([110 - 30 * x / width, 95 + 20 * y / height, 80 + 0 * x], axis=-1)
@@ -38,7 +38,7 @@ def _ellipse(
 
 
 def _person(size: tuple[int, int], x: float, y: float, height: float) -> NDArray[np.bool_]:
-    """Head, trunk and two legs; (x, y) is the top of the head."""
+    """Return a head, trunk and two legs; (x, y) is the top of the head."""
     h = height
     parts = (
         _ellipse(size, x, y + 0.08 * h, 0.07 * h, 0.09 * h),
@@ -50,7 +50,7 @@ def _person(size: tuple[int, int], x: float, y: float, height: float) -> NDArray
 
 
 def scored() -> Picture:
-    """Detections with both scores, two of them overlapping, and a small ball."""
+    """Detections with both scores, two overlapping, and a small ball."""
     size = (240, 320)
     masks = [
         _person(size, 90, 40, 170),
@@ -68,7 +68,7 @@ def scored() -> Picture:
 
 
 def dense() -> Picture:
-    """Fifty small instances: small text, and labels that do not fit are left out."""
+    """Fifty small instances: small text, and omitted labels."""
     size, rng = (130, 180), np.random.default_rng(5)
     places = [(x, y) for y in range(14, 130, 22) for x in range(14, 180, 24)]
     masks = [
@@ -85,7 +85,7 @@ def dense() -> Picture:
 
 
 def tiny() -> Picture:
-    """A picture of 64 x 48: one pixel, thin lines, a disc."""
+    """A 64 x 48 image: one pixel, thin lines, a disc."""
     size = (48, 64)
     masks = np.zeros((4, *size), bool)
     masks[0, 10, 12] = True
@@ -116,7 +116,7 @@ def by_class() -> Picture:
 
 
 def grey_large() -> Picture:
-    """A gray picture of 1000 pixels, drawn as large as it is; instances at its borders."""
+    """A gray 1000-pixel image drawn at its size, with instances at the borders."""
     size = (600, 1000)
     masks = [
         _person(size, 20, 120, 430),
@@ -131,7 +131,7 @@ def grey_large() -> Picture:
 
 
 def sheet() -> Picture:
-    """Ground truth beside detections on a sheet, one without any detection."""
+    """Contact sheet of ground truth next to detections, one image without detections."""
     size = (120, 160)
     mask = _person(size, 80, 15, 95)
     truth = draw_instances(_ground(*size), Instances(masks=[mask], names=["person"]), long_side=320)
@@ -153,7 +153,7 @@ CASES: dict[str, Callable[[], Picture]] = {
 
 
 def write(folder: Path) -> None:
-    """Draw the pictures anew."""
+    """Redraw the reference images."""
     folder.mkdir(exist_ok=True)
     for name, draw in CASES.items():
         Image.fromarray(draw()).save(folder / f"{name}.png", optimize=True)

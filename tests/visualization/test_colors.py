@@ -28,7 +28,7 @@ def test_oklab_of_known_colors(rgb: tuple, expected: tuple) -> None:
     np.testing.assert_allclose(oklab(np.array(rgb, np.uint8)), expected, atol=2e-3)
 
 
-def test_red_and_green_come_close_for_the_color_blind_and_grey_stays() -> None:
+def test_red_and_green_are_similar_for_the_color_blind_and_gray_is_unchanged() -> None:
     red, green, gray = np.array([[200, 60, 40], [100, 110, 30], [120, 120, 120]], np.uint8)
     seen = np.linalg.norm(oklab(red) - oklab(green))
     assert np.linalg.norm(oklab_deuteranopia(red) - oklab_deuteranopia(green)) < 0.5 * seen
@@ -53,7 +53,7 @@ def test_colors_are_stable_and_repeat_after_the_palette() -> None:
     assert colors_for(np.zeros(0, np.int64)).shape == (0, 3)
 
 
-def test_ink_can_be_read() -> None:
+def test_ink_is_legible() -> None:
     assert ink_on(np.array([255, 240, 120], np.uint8)) == (0, 0, 0)
     assert ink_on(np.array([20, 30, 140], np.uint8)) == (255, 255, 255)
     for color in palette():

@@ -22,7 +22,7 @@ def _training(count: int, start: float = 2.0) -> list[dict]:
 
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are saved."""
+    """Record the saved figures."""
     saved, save = [], Figure.savefig
 
     def remember(figure: Figure, *args: object, **kwargs: object) -> None:
@@ -113,7 +113,7 @@ def test_other_keys_on_demand(tmp_path: Path, figures: list[Figure]) -> None:
     assert [a.get_title() for a in figures[0].axes] == ["time"]
 
 
-def test_mistakes_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_mistakes_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     empty, full = _write(tmp_path / "empty", []), _write(tmp_path / "full", _training(2))
     with pytest.raises(FileNotFoundError, match="OUTPUT_DIR of a training"):
         plot_runs([tmp_path], tmp_path / "x.png")

@@ -1,4 +1,4 @@
-"""Names are drawn as they are written, with a font made here that alone has some characters."""
+"""Names are drawn literally, with a generated font that alone has some characters."""
 
 import itertools
 import json
@@ -23,7 +23,7 @@ _numbers = itertools.count()
 
 
 def font_of(folder, characters):
-    """Write a font in which each character is a filled square of a whole em; returns its file."""
+    """Write a font whose characters are filled squares of one em; return its path."""
     pen = TTGlyphPen(None)
     pen.moveTo((0, 0))
     for corner in ((0, 800), (1000, 800), (1000, 0)):
@@ -48,7 +48,7 @@ def font_of(folder, characters):
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Set which fonts are installed besides DejaVu, and let warnings be given again."""
+    """Set the fonts installed besides DejaVu, and reset the warnings."""
 
     def forget():
         for function in (fonts._installed, fonts._fallbacks, fonts.runs):
@@ -105,7 +105,7 @@ def test_invisible_characters_need_no_font(installed, caplog):
     assert caplog.records == []
 
 
-def test_of_several_fonts_as_few_as_will_do(installed, tmp_path):
+def test_as_few_fonts_as_possible_are_used(installed, tmp_path):
     few, many = font_of(tmp_path, "猫"), font_of(tmp_path, "猫犬")
     for order in ((few, many), (many, few)):
         installed(*order)
@@ -122,7 +122,7 @@ def test_of_several_fonts_as_few_as_will_do(installed, tmp_path):
         ("$x_1$ \\frac{", "$x_1$ \\frac{"),
     ],
 )
-def test_a_name_is_one_line(text, line, installed):
+def test_names_are_drawn_on_one_line(text, line, installed):
     installed()
     assert one_line(text) == line
     assert label_size(text, 20) == label_size(line, 20)

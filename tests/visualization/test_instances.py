@@ -38,7 +38,7 @@ def test_boxes_stand_in_for_masks_and_are_inclusive_and_clipped() -> None:
     assert (instances.mask(0, (20, 30)) == expected).all()
 
 
-def test_text_says_what_is_known() -> None:
+def test_label_contains_known_values() -> None:
     masks = _mask()[None]
     full = Instances(masks=masks, names=["person"], scores=[0.981], mask_ious=[0.706])
     assert label_text(full, 0) == "person cls 0.98 · mask 0.71"

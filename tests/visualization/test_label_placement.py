@@ -39,7 +39,7 @@ def test_labels_never_overlap_and_stay_inside(
     assert painted.max(initial=0) <= 1
 
 
-def test_a_label_is_left_out_only_when_there_is_no_room() -> None:
+def test_a_label_is_omitted_only_without_room() -> None:
     sizes = np.full((30, 2), (40, 20))
     boxes = np.tile([10.0, 10.0, 30.0, 30.0], (30, 1))
     corners = place_labels(sizes, boxes, np.zeros((100, 120)))
@@ -68,7 +68,7 @@ def test_a_label_at_the_upper_border_goes_elsewhere_near() -> None:
     assert corners[0, 1] in (0, 60)
 
 
-def test_labels_avoid_what_matters() -> None:
+def test_labels_avoid_important_pixels() -> None:
     importance = np.zeros((200, 240))
     importance[:60] = 1.0
     corners = place_labels(np.array([[40, 16]]), np.array([[80.0, 60.0, 160.0, 120.0]]), importance)

@@ -33,7 +33,7 @@ def test_edges_of_the_fill_are_soft() -> None:
 
 @pytest.mark.parametrize("factor", [1.0, 1.2, 1.9, 5.0])
 @pytest.mark.parametrize("box", [(10, 12, 11, 13), (0, 0, 1, 1), (5, 3, 25, 4), (29, 2, 30, 18)])
-def test_a_pixel_and_a_thin_line_stay(factor: float, box: tuple[int, int, int, int]) -> None:
+def test_a_pixel_and_a_thin_line_survive(factor: float, box: tuple[int, int, int, int]) -> None:
     x1, y1, x2, y2 = box
     mask = np.zeros((20, 30), bool)
     mask[y1:y2, x1:x2] = True

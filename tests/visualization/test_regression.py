@@ -1,4 +1,4 @@
-"""The six kept pictures: compared after a blur, which forgives other font and drawing libraries."""
+"""The six reference images, compared after a blur to tolerate other library versions."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _MEAN, _MAX = 0.15, 40
 
 
 def _difference(drawn: NDArray[np.uint8], name: str) -> tuple[float, float]:
-    """Mean and maximum over the pixels of the difference of the blurred pictures."""
+    """Return mean and maximum difference of the blurred images."""
     kept = np.asarray(Image.open(FOLDER / f"{name}.png"))
     assert drawn.shape == kept.shape
     blurred = [cv2.blur(picture.astype(np.float32), (9, 9)) for picture in (drawn, kept)]

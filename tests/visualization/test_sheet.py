@@ -14,7 +14,7 @@ def test_pictures_stand_in_reading_order() -> None:
     assert (sheet[28:48, 48:] == 255).all()
 
 
-def test_an_upright_picture_is_fitted_and_centerd() -> None:
+def test_a_portrait_image_is_fitted_and_centered() -> None:
     sheet = contact_sheet([np.zeros((40, 20, 3), np.uint8)], cell_size=(40, 20), gap=0)
     dark = (sheet == 0).all(axis=(0, 2))
     assert np.flatnonzero(dark).tolist() == list(range(15, 25))

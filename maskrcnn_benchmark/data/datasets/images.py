@@ -131,7 +131,7 @@ def as_rgb(source: ImageSource) -> Image.Image:
 
     Args:
         source: a path (read upright, see ``read_image``), a PIL image (pixels as they are) or an
-            array: RGB or RGBA uint8 ``[H, W, 3 or 4]``, grey uint8 or uint16 ``[H, W]`` or
+            array: RGB or RGBA uint8 ``[H, W, 3 or 4]``, gray uint8 or uint16 ``[H, W]`` or
             ``[H, W, 1]``. Reverse the channels of OpenCV's BGR first: ``image[..., ::-1]``.
 
     Raises:

@@ -15,15 +15,15 @@ from maskrcnn_benchmark.data.synthetic.shapes import CLASS_NAMES
 from maskrcnn_benchmark.structures.rle import encode_rle, read_runs, rle_areas, rle_box, to_rle
 
 _SPLITS = ("train", "val")
-_MIN_PART_PIXELS = 6  # smaller parts are left out, as a human annotator would do
-_TOLERANCE = 0.3  # of polygon simplification, in pixels
+_MIN_PART_PIXELS = 6  # smaller parts are omitted, as by a human annotator
+_TOLERANCE = 0.3  # tolerance of polygon simplification, in pixels
 _SMALLEST_IMAGE = 64
 
 
 def _polygons(visible: NDArray[np.bool_]) -> tuple[list[list[float]], bool]:
     """Return the outer borders of a fine mask as flat polygons in pixels, and if it has a hole."""
     x, y, width, height = cv2.boundingRect(visible.view(np.uint8))
-    # OpenCV follows the centres of border pixels; doubling halves the rim that this cuts off
+    # OpenCV follows the centers of border pixels; doubling halves the rim that this cuts off
     doubled = visible[y : y + height, x : x + width].astype(np.uint8).repeat(2, 0).repeat(2, 1)
     scale = 2 * SUPERSAMPLING
     contours, hierarchy = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)

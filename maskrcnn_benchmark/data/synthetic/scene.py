@@ -41,7 +41,7 @@ class Instance:
     Attributes:
         class_index: index into ``CLASS_NAMES``.
         difficulty: 0 (crisp border) to 1 (hardly visible border).
-        cue: 0.4 (greyish marks) to 1 (marks in the full hue of the class).
+        cue: 0.4 (grayish marks) to 1 (marks in the full hue of the class).
         visible: the part not occluded by other instances, bool [S*H, S*W].
         area: area before occlusion, in fine pixels.
         is_crowd: whether it is a region of many small objects.

@@ -16,7 +16,7 @@ from maskrcnn_benchmark.data.transforms.transforms import (
 
 
 def build_transforms(cfg: CfgNode, is_train: bool = True) -> Compose:
-    """Build resizing, augmentation (in training) and normalisation from ``INPUT``."""
+    """Build resizing, augmentation (in training) and normalization from ``INPUT``."""
     inputs = cfg.INPUT
     normalize: list[Transform] = [
         ToTensor(),

@@ -31,7 +31,7 @@ def adjust_colors(image: Image.Image, steps: Sequence[tuple[str, float]]) -> Ima
 
 
 class ColorJitter:
-    """Change the colours of a PIL image at random, as ``torchvision.transforms.ColorJitter`` does.
+    """Change the colors of a PIL image at random, as ``torchvision.transforms.ColorJitter`` does.
 
     Factors are uniform in ``[1 - value, 1 + value]``, for the hue in ``[-value, value]``, and are
     applied in random order. A value of 0 switches an adjustment off.

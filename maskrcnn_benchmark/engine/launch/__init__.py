@@ -1,4 +1,4 @@
-"""A run from its arguments to its results: ``train`` and ``test``."""
+"""Training and testing entry points: ``train`` and ``test``."""
 
 from maskrcnn_benchmark.engine.launch.testing import test
 from maskrcnn_benchmark.engine.launch.training import train

@@ -1,4 +1,4 @@
-"""The arguments that the commands share."""
+"""Command line arguments shared by several commands."""
 
 import argparse
 from typing import Any
@@ -8,13 +8,13 @@ from maskrcnn_benchmark.utils.user_error import UserError
 
 
 def argument_parser(description: str) -> argparse.ArgumentParser:
-    """Return a parser with the arguments of every command that runs a model."""
+    """Return a parser with the arguments shared by all commands that run a model."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--config-file",
         default="",
         metavar="FILE",
-        help="a YAML file, or the name of one in configs/",
+        help="config file: a path, or a name in configs/",
     )
     parser.add_argument(
         "--local_rank", "--local-rank", type=int, default=0, help="set by torch.distributed.launch"
@@ -25,24 +25,24 @@ def argument_parser(description: str) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar=("NAME", "ANN_FILE", "IMG_DIR"),
-        help="a data set of your own in COCO format; the first is trained on and the others are "
-        "tested on unless DATASETS.TRAIN or DATASETS.TEST says otherwise; repeatable",
+        help="register a custom data set in COCO format; the first is used for training and the "
+        "others for testing unless DATASETS.TRAIN or DATASETS.TEST is set; repeatable",
     )
     add_import_option(parser)
     parser.add_argument(
         "opts",
         nargs=argparse.REMAINDER,
         metavar="KEY VALUE",
-        help="settings that go before those of the file, such as SOLVER.BASE_LR 0.005",
+        help="config options that override the config file, such as SOLVER.BASE_LR 0.005",
     )
     return parser
 
 
 def run_arguments(args: argparse.Namespace) -> dict[str, Any]:
-    """Return what the parsed command line says as keyword arguments of ``train`` and ``test``.
+    """Convert parsed arguments to keyword arguments of ``train`` and ``test``.
 
     Raises:
-        UserError: an option stands among the settings, or a data set is registered twice.
+        UserError: an option follows the config options, or a data set is registered twice.
     """
     misplaced = [option for option in args.opts[::2] if option.startswith("--")]
     if misplaced:

@@ -1,4 +1,4 @@
-"""Data sets of the user's own, and the classes that follow from the data."""
+"""Custom data sets, and the number of classes inferred from the data."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.data.build import check_num_classes
 from maskrcnn_benchmark.data.classes import make_classes
 
-DatasetFiles = Sequence[str | Path]  # annotation file, folder of the images
+DatasetFiles = Sequence[str | Path]  # annotation file, image folder
 
 _NUM_CLASSES = "MODEL.ROI_BOX_HEAD.NUM_CLASSES"
 _SPLITS = ("TRAIN", "TEST")
@@ -17,32 +17,30 @@ _SPLITS = ("TRAIN", "TEST")
 def register_datasets(
     cfg: CfgNode, datasets: Mapping[str, DatasetFiles], uses: Sequence[str], given: Sequence[str]
 ) -> list[str]:
-    """Add data sets (``--register NAME ANN_FILE IMG_DIR``) to the config, and use them.
+    """Register custom data sets (``--register NAME ANN_FILE IMG_DIR``) and assign them to splits.
 
-    A split that names a registered set, or is among ``given``, stays. Without such a split the
-    first set is trained on and the others are tested on, or all are tested on where nothing is
-    trained; with it the other split gets the sets that it does not name.
+    A split that is in ``given`` or already names a registered data set is left unchanged; the
+    other split then gets the remaining data sets. If no split is fixed, the first data set is used
+    for training and the others for testing; in a run without training, all are used for testing.
 
     Args:
-        cfg: changed in place.
-        datasets: annotation file and image folder of each set, by name.
-        uses: the splits that the run uses, of ``TRAIN`` and ``TEST``.
-        given: keys that the user sets beside the config file.
+        cfg: config, modified in place.
+        datasets: annotation file and image folder of each data set, by name.
+        uses: splits used by the run: ``TRAIN``, ``TEST`` or both.
+        given: keys that override the config file.
 
     Returns:
-        What to tell the user, a line each.
+        One log line per assigned split.
 
     Raises:
-        ValueError: a name cannot be one, or nothing is left to train on.
+        ValueError: a name is invalid, or no data set is left for training.
     """
     names = list(datasets)
     for name, files in datasets.items():
         if not name or "." in name:
-            raise ValueError(f"data set {name!r}: a name must not be empty or hold a dot")
+            raise ValueError(f"data set {name!r}: a name must not be empty or contain a dot")
         if isinstance(files, str) or len(files) != 2:
-            raise ValueError(
-                f"data set {name!r}: {files!r} is not (annotation file, folder of the images)"
-            )
+            raise ValueError(f"data set {name!r}: {files!r} is not (annotation file, image folder)")
         entry = {"ANN_FILE": str(files[0]), "IMG_DIR": str(files[1])}
         cfg.merge_from_other_cfg({"DATASETS": {"CUSTOM": {name: entry}}})
     fixed = [
@@ -50,7 +48,7 @@ def register_datasets(
         for split in _SPLITS
         if f"DATASETS.{split}" in given or set(names) & set(cfg.DATASETS[split])
     ]
-    # a training that is not tested must not learn from the sets that it would be tested on
+    # a run that skips testing must not train on the test sets either
     splits = _SPLITS if "TRAIN" in uses else ("TEST",)
     free = [split for split in splits if split not in fixed]
     rest = [name for name in names if not any(name in cfg.DATASETS[split] for split in fixed)]
@@ -64,24 +62,24 @@ def register_datasets(
     for split, sets in chosen.items():
         setattr(cfg.DATASETS, split, sets)
     return [
-        f"DATASETS.{split} is {sets}, out of --register; set it to choose otherwise"
+        f"DATASETS.{split} is {sets}, from --register; set it explicitly to override"
         for split, sets in chosen.items()
         if split in uses
     ]
 
 
 def resolve_num_classes(cfg: CfgNode, uses: Sequence[str]) -> list[str]:
-    """Set the number of classes by the data, or check it if the user set it.
+    """Infer the number of classes from the data, or check it if it is set explicitly.
 
     Args:
-        cfg: changed in place.
-        uses: the splits that the run uses, of ``TRAIN`` and ``TEST``.
+        cfg: config, modified in place.
+        uses: splits used by the run: ``TRAIN``, ``TEST`` or both.
 
     Returns:
-        What to tell the user, a line each.
+        Log lines.
 
     Raises:
-        ValueError: the data sets have other classes, or the user set another number.
+        ValueError: the data sets differ in their classes, or the number set is wrong.
         FileNotFoundError: an annotation file is missing.
     """
     names = [name for split in uses for name in cfg.DATASETS[split]]

@@ -1,4 +1,4 @@
-"""Predict on images, videos and cameras, and write or show what is found."""
+"""Prediction on images, videos and cameras; results are written or displayed."""
 
 import contextlib
 import re
@@ -40,16 +40,16 @@ _NO_FOLDER = Path("nothing_is_written")
 
 @dataclass
 class PredictionRun:
-    """A model, what to do with its detections, and what became of the inputs so far.
+    """A model, its output options, and statistics of the inputs processed so far.
 
     Attributes:
         predictor: the model.
-        score_key: what ``threshold`` applies to, see ``Prediction.select``.
-        threshold: least score of a detection that is kept.
-        batch_size: images or frames predicted at once.
-        pictures: whether to write images and videos with the detections.
-        json: whether to write them as COCO json.
-        window: shows videos and cameras; None: no window.
+        score_key: score that ``threshold`` applies to, see ``Prediction.select``.
+        threshold: minimum score of the detections to keep.
+        batch_size: images or frames per batch.
+        pictures: whether to write images and videos with the detections drawn.
+        json: whether to write the detections as COCO JSON.
+        window: window that shows videos and cameras; None: no window.
         images: number of images and frames predicted on.
         detections: number of detections kept.
         broken: a message for each input that could not be read.
@@ -67,7 +67,7 @@ class PredictionRun:
     broken: list[str] = field(default_factory=list)
 
     def predict(self, images: Sequence[Any]) -> list[Prediction]:
-        """Predict on a batch; keep detections that reach the threshold, in descending order."""
+        """Predict on a batch; return the detections above the threshold, sorted by score."""
         found = self.predictor(images, batch_size=self.batch_size)
         chosen = [prediction.select(self.score_key, self.threshold) for prediction in found]
         self.images += len(chosen)
@@ -75,7 +75,7 @@ class PredictionRun:
         return chosen
 
     def report(self, error: Exception) -> None:
-        """Report a broken input and continue."""
+        """Record and print an unreadable input."""
         self.broken.append(str(error))
         tqdm.write(f"skipped: {error}", file=sys.stderr)
 
@@ -113,7 +113,7 @@ def predict_images(
 
 
 def read_or_report(run: PredictionRun, path: Path) -> Image.Image | None:
-    """Read an image; None if it is broken."""
+    """Read an image; on failure, report the error and return None."""
     try:
         return read_image(path)
     except UserError as error:
@@ -147,7 +147,7 @@ def watched(items: Iterable[Item], bar: "tqdm[Any]") -> Iterator[Item]:
 def predicted(
     run: PredictionRun, frames: Iterable[TimedFrame]
 ) -> Iterator[tuple[TimedFrame, Prediction]]:
-    """Yield each frame and what is found in it."""
+    """Yield each frame with its prediction."""
     for batch in batches(frames, run.batch_size):
         yield from zip(batch, run.predict([frame for frame, _ in batch]), strict=True)
 
@@ -155,7 +155,7 @@ def predicted(
 def predict_frames(
     run: PredictionRun, frames: Iterable[TimedFrame], fps: Fraction, output: Path
 ) -> None:
-    """Predict on frames with their times; write the video and ``<its name>.json``, or show it."""
+    """Predict on timed frames; write a video and ``<video name>.json``, or show the frames."""
     found = ResultsFile(*run.predictor.classes)
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(output, fps)) if run.pictures else None
@@ -163,7 +163,7 @@ def predict_frames(
             found.add(name_in_text(output.name), prediction, frame=index)
             if writer is None and run.window is None:
                 continue
-            # frames keep their size, and classes their color from frame to frame
+            # keep the frame size, and color by class so that colors do not change between frames
             picture = np.asarray(draw(frame, prediction, color_by="class", long_side=0))
             if writer is not None:
                 writer.write(picture, seconds)
@@ -178,12 +178,12 @@ def predict_files(run: PredictionRun, files: dict[Path, Path], folder: Path | No
 
     Args:
         run: the model and its options.
-        files: output of each file, see ``find_files``.
+        files: input file -> output file, see ``find_files``.
         folder: receives ``predictions.json`` of the images; None if there are only videos.
     """
     images = {path: output for path, output in files.items() if not is_video(path)}
     if images:
-        assert folder is not None, "find_files asks for a folder"
+        assert folder is not None, "find_files requires a folder for images"
         predict_images(run, list(images), list(images.values()), folder)
     for path, output in files.items():
         if is_video(path):
@@ -191,14 +191,14 @@ def predict_files(run: PredictionRun, files: dict[Path, Path], folder: Path | No
 
 
 def find_files(inputs: Sequence[str], folder: Path | None) -> dict[Path, Path]:
-    """Return the image and video files that inputs name, each with its output.
+    """Find the image and video files among the inputs and map each to its output file.
 
     Args:
-        inputs: files, folders, patterns; cameras (``webcam:0``) are skipped.
-        folder: where outputs go; it is not searched. None: nothing is written.
+        inputs: files, folders and glob patterns; cameras (``webcam:0``) are skipped.
+        folder: output folder, excluded from the search; None: nothing is written.
 
     Raises:
-        UserError: an input names nothing, or an image is to be shown in a window.
+        UserError: an input matches no file, or images are given without an output folder.
     """
     media = find_media(
         [name for name in inputs if not _CAMERA.fullmatch(name)], outside=folder or _NO_FOLDER
@@ -208,7 +208,7 @@ def find_files(inputs: Sequence[str], folder: Path | None) -> dict[Path, Path]:
     if not media.files:
         return {}
     if folder is None and not all(map(is_video, media.files)):
-        raise UserError("--show shows cameras and videos; for images give --output FOLDER")
+        raise UserError("--show shows cameras and videos; for images, specify --output FOLDER")
     outputs = output_paths(media.files, folder or _NO_FOLDER, searched=media.searched)
     return dict(zip(media.files, outputs, strict=True))
 

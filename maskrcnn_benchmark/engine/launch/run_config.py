@@ -1,4 +1,4 @@
-"""The config of a run: a file, the settings over it, and what follows from data and weights."""
+"""Config of a run: config file, overrides, and values inferred from data and weights."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,10 +22,10 @@ Settings: TypeAlias = Mapping[str, Any] | Sequence[Any]
 
 
 def setting_list(settings: Settings) -> list[Any]:
-    """Return settings as ``[key, value, ...]``; a path becomes text, as configs hold it.
+    """Flatten overrides to ``[key, value, ...]``; paths are converted to strings.
 
     Args:
-        settings: such a list, or a mapping, whose sections may be mappings themselves.
+        settings: such a list, or a possibly nested mapping.
     """
     if isinstance(settings, Mapping):
         settings = [part for pair in _leaves(settings) for part in pair]
@@ -41,15 +41,15 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def make_config(config: Config, settings: Sequence[Any]) -> CfgNode:
-    """Return a new config: the defaults, a file or a tree over them, and settings over that.
+    """Return a new config: defaults, overridden by a config file or node, then by ``settings``.
 
     Args:
-        config: a YAML, or a tree, which stays as it is; "" for the defaults.
-        settings: ``[key, value, ...]``.
+        config: path of a YAML file, or a config node, which is not modified; "": the defaults.
+        settings: overrides as ``[key, value, ...]``.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a key is unknown or a value of a wrong type.
+        ValueError: a key is unknown, or a value has the wrong type.
     """
     if isinstance(config, CfgNode):
         cfg = config.clone()
@@ -69,20 +69,20 @@ def complete_config(
     datasets: Mapping[str, DatasetFiles],
     uses: Sequence[str],
 ) -> list[str]:
-    """Add what a published model and registered data sets ask for; check and freeze the config.
+    """Resolve the values inferred from weights and data sets; check and freeze the config.
 
     Args:
-        cfg: of ``make_config``; changed in place.
-        config: what it was made of.
-        settings: what was merged over that.
+        cfg: result of ``make_config``, modified in place.
+        config: config file or node that it was made from.
+        settings: overrides that were merged into it.
         datasets: annotation file and image folder of each data set to register, by name.
-        uses: the splits that the run uses, of ``TRAIN`` and ``TEST``.
+        uses: splits used by the run: ``TRAIN``, ``TEST`` or both.
 
     Returns:
-        What was resolved, a line each.
+        One log line per resolved value.
 
     Raises:
-        ValueError: the config is wrong, or does not fit the data.
+        ValueError: the config is invalid or does not match the data.
         FileNotFoundError: an annotation file is missing.
     """
     resolved = [] if config else _take_published_config(cfg, settings)
@@ -96,12 +96,12 @@ def complete_config(
 
 
 def _take_published_config(cfg: CfgNode, settings: Sequence[Any]) -> list[str]:
-    """Put the config of a ``catalog://`` model under the settings; return what to tell the user."""
+    """Use the config of a ``catalog://`` model below the overrides; return log lines."""
     weights = cfg.MODEL.WEIGHT
     if not is_published(weights):
         return []
     path = local_weights(weights, cfg.MODEL.PRETRAINED_MODELS, cfg.PATHS_CATALOG)
     cfg.merge_from_file(config_file(path))
-    cfg.as_defaults()  # so that the number of classes follows from the data
+    cfg.as_defaults()  # so that the number of classes is inferred from the data
     cfg.merge_from_list(settings)
-    return [f"No --config-file: the settings begin with {config_file(path)}"]
+    return [f"No --config-file: using {config_file(path)} as the base config"]

@@ -1,4 +1,4 @@
-"""The start of a run: config, processes, device, log, seed."""
+"""Setup of a run: config, processes, device, logging, seed."""
 
 import contextlib
 import os
@@ -29,21 +29,21 @@ def started_run(
     uses: Sequence[str],
     local_rank: int = 0,
 ) -> Iterator[tuple[CfgNode, torch.device]]:
-    """Read the config, join the other processes, open the log, set the seed.
+    """Load the config, initialize the process group, set up logging and seed the generators.
 
     Args:
-        config: a YAML, a tree, or "".
-        settings: ``[key, value, ...]`` over it.
-        datasets: to register: annotation file and image folder by name.
-        uses: the splits that the run uses, of ``TRAIN`` and ``TEST``.
-        local_rank: index of this process on its machine where LOCAL_RANK is not set.
+        config: path of a YAML file, a config node, or "".
+        settings: overrides as ``[key, value, ...]``.
+        datasets: annotation file and image folder of each data set to register, by name.
+        uses: splits used by the run: ``TRAIN``, ``TEST`` or both.
+        local_rank: local rank of this process if LOCAL_RANK is not set.
 
     Yields:
-        The frozen config, and the device to compute on.
+        The frozen config and the device.
 
     Raises:
-        ValueError: the config is wrong, or does not fit the data.
-        FileNotFoundError: there is no such config file, or annotation file.
+        ValueError: the config is invalid or does not match the data.
+        FileNotFoundError: the config file or an annotation file is missing.
     """
     setup_environment()
     cfg = make_config(config, settings)
@@ -52,16 +52,16 @@ def started_run(
     if device.type == "cuda":
         torch.cuda.set_device(device)
     with joined_processes(device):
-        # one of the processes downloads what that takes
+        # rank 0 downloads missing files
         resolved = complete_config(cfg, config, settings, datasets, uses)
         logger = setup_logger(LOGGER, cfg.OUTPUT_DIR, get_rank())
-        source = "a config of the caller" if isinstance(config, CfgNode) else repr(str(config))
-        logger.info(f"{get_world_size()} processes; {source} with the settings {list(settings)}")
+        source = "a config node" if isinstance(config, CfgNode) else repr(str(config))
+        logger.info(f"{get_world_size()} processes; config {source}, overrides {list(settings)}")
         logger.info(f"Environment\n{collect_env_info()}")
         logger.info(f"Config\n{cfg.dump()}")
         for line in resolved:
             logger.info(line)
         if device.type != torch.device(cfg.MODEL.DEVICE).type:
-            logger.warning("torch finds no GPU here: everything runs on the CPU")
+            logger.warning("no GPU is available: running on the CPU")
         seed_generators(cfg.SEED + get_rank())
         yield cfg, device

@@ -1,4 +1,4 @@
-"""Test a model on the data sets of a config."""
+"""Evaluation of a model on the test sets of a config."""
 
 import contextlib
 import logging
@@ -33,26 +33,26 @@ def test(
     output_dir: str | Path | None = None,
     local_rank: int = 0,
 ) -> dict[str, COCOResults]:
-    """Evaluate a model on DATASETS.TEST, into ``OUTPUT_DIR/inference/<data set>``.
+    """Evaluate a model on DATASETS.TEST; write results to ``OUTPUT_DIR/inference/<data set>``.
 
-    The same as ``tools/test_net.py``; under torchrun on all of its processes.
+    Equivalent to ``tools/test_net.py``; in a torchrun job, call it on every rank.
 
     Args:
-        config: a YAML, or a tree, which stays as it is; "" for the defaults, or for the config of
-            a ``catalog://`` model.
-        weights: a file, an address or a ``catalog://`` name; "": MODEL.WEIGHT of the settings,
-            else the last checkpoint in OUTPUT_DIR, else the config's MODEL.WEIGHT.
-        settings: ``{"TEST.IMS_PER_BATCH": 1}``, or ``[key, value, ...]``; go before the config's.
-        datasets: data sets in COCO format to test on, unless DATASETS.TEST says otherwise:
-            ``{name: (annotation file, folder of the images)}``.
+        config: path of a YAML file, or a config node, which is not modified; "": the defaults, or
+            the config of a ``catalog://`` model.
+        weights: a path, a URL or a ``catalog://`` name; "": MODEL.WEIGHT from ``settings``, else
+            the last checkpoint in OUTPUT_DIR, else MODEL.WEIGHT of the config.
+        settings: overrides of the config: ``{"TEST.IMS_PER_BATCH": 1}`` or ``[key, value, ...]``.
+        datasets: data sets in COCO format to test on unless DATASETS.TEST is set:
+            ``{name: (annotation file, image folder)}``.
         output_dir: OUTPUT_DIR.
-        local_rank: index of this process on its machine where LOCAL_RANK is not set.
+        local_rank: local rank of this process if LOCAL_RANK is not set.
 
     Returns:
-        The results by data set, on the main process; nothing on the others.
+        The results by data set on rank 0; an empty dict on the other ranks.
 
     Raises:
-        UserError: a ValueError; a file, the config, the data or the weights are wrong.
+        UserError: a file, the config, the data or the weights are invalid; it is a ValueError.
     """
     pairs = setting_list(settings)
     pairs += ["MODEL.WEIGHT", str(weights)] if weights else []
@@ -71,28 +71,28 @@ def test(
 
 
 def load_weights(checkpointer: DetectronCheckpointer, cfg: CfgNode, given: Sequence[str]) -> None:
-    """Load what the settings name, else the last checkpoint, else the config's MODEL.WEIGHT.
+    """Load MODEL.WEIGHT if overridden, else the last checkpoint, else the config's MODEL.WEIGHT.
 
     Args:
-        checkpointer: of the model.
+        checkpointer: checkpointer of the model.
         cfg: the config.
-        given: keys that the settings set.
+        given: keys that override the config file.
 
     Raises:
-        ValueError: there is none of the three.
+        ValueError: none of the three exists.
     """
     named = cfg.MODEL.WEIGHT if "MODEL.WEIGHT" in given else ""
     weights = named or checkpointer.get_checkpoint_file() or cfg.MODEL.WEIGHT
     if not weights:
         raise ValueError(
-            "there are no weights to evaluate: give MODEL.WEIGHT path, or an OUTPUT_DIR that has "
+            "there are no weights to evaluate: set MODEL.WEIGHT, or an OUTPUT_DIR that contains "
             "a last_checkpoint"
         )
     checkpointer.load(weights, use_latest=False, require_all=True)
 
 
 def make_test_loaders(cfg: CfgNode) -> dict[str, DataLoader[Any]]:
-    """Return the loader of every set of DATASETS.TEST by its name."""
+    """Return the data loader of each data set in DATASETS.TEST, by name."""
     if not cfg.DATASETS.TEST:
         logging.getLogger(LOGGER).warning("DATASETS.TEST is empty: nothing is evaluated")
         return {}
@@ -106,16 +106,16 @@ def run_tests(
     device: torch.device,
     loaders: Mapping[str, TestLoader] | None = None,
 ) -> dict[str, COCOResults]:
-    """Evaluate the model on every set of DATASETS.TEST, into ``OUTPUT_DIR/inference/<set>``.
+    """Evaluate the model on DATASETS.TEST; results go to ``OUTPUT_DIR/inference/<data set>``.
 
     Args:
         cfg: the config.
-        model: to evaluate.
-        device: where it is.
-        loaders: see ``make_test_loaders``; made here by default.
+        model: model to evaluate.
+        device: device of the model.
+        loaders: data loaders, see ``make_test_loaders``; None: build them.
 
     Returns:
-        The results by set, on the main process; nothing on the others.
+        The results by data set on rank 0; an empty dict on the other ranks.
     """
     if loaders is None:
         with user_errors():

@@ -1,4 +1,4 @@
-"""Train a model as a config says, and test it."""
+"""Training of a model from a config, followed by evaluation."""
 
 import contextlib
 import logging
@@ -47,34 +47,34 @@ def train(
     deterministic: bool = False,
     local_rank: int = 0,
 ) -> dict[str, COCOResults]:
-    """Train a model, and evaluate it on DATASETS.TEST; everything is written to OUTPUT_DIR.
+    """Train a model and evaluate it on DATASETS.TEST; all output is written to OUTPUT_DIR.
 
-    The same as ``tools/train_net.py``; under torchrun on all of its processes. A run whose
-    OUTPUT_DIR has a ``last_checkpoint`` is resumed. Each call starts from the defaults. It seeds
-    the global random number generators, and logs through the logger ``maskrcnn_benchmark``.
+    Equivalent to ``tools/train_net.py``; in a torchrun job, call it on every rank. Training resumes
+    if OUTPUT_DIR contains a ``last_checkpoint``. The global random number generators are seeded,
+    and messages go to the logger ``maskrcnn_benchmark``. Calls do not share configs.
 
     Args:
-        config: a YAML, or a tree, which stays as it is; "" for the defaults, or for the config of
-            a ``catalog://`` model.
-        settings: ``{"SOLVER.MAX_ITER": 100}``, or ``[key, value, ...]``; go before the config's.
-        datasets: data sets in COCO format, ``{name: (annotation file, folder of the images)}``;
-            the first is trained on and the others are tested on unless DATASETS.TRAIN or
-            DATASETS.TEST says otherwise.
+        config: path of a YAML file, or a config node, which is not modified; "": the defaults, or
+            the config of a ``catalog://`` model.
+        settings: overrides of the config: ``{"SOLVER.MAX_ITER": 100}`` or ``[key, value, ...]``.
+        datasets: data sets in COCO format, ``{name: (annotation file, image folder)}``; the first
+            is used for training and the others for testing unless DATASETS.TRAIN or DATASETS.TEST
+            is set.
         output_dir: OUTPUT_DIR.
-        skip_test: do not evaluate at the end; SOLVER.TEST_PERIOD evaluates all the same.
-        deterministic: the same bits in every run on the same machine, also on a GPU, at the price
-            of speed; an operator without a deterministic algorithm is an error.
-        local_rank: index of this process on its machine where LOCAL_RANK is not set.
+        skip_test: whether to skip the final evaluation; SOLVER.TEST_PERIOD still applies.
+        deterministic: whether to use deterministic algorithms, also on GPU: runs on the same
+            machine are bitwise identical, but slower. Operators without one raise an error.
+        local_rank: local rank of this process if LOCAL_RANK is not set.
 
     Returns:
-        The results of the last evaluation by data set, on the main process; nothing on the others,
-        or if nothing was evaluated.
+        The results of the last evaluation by data set on rank 0; an empty dict on the other ranks
+        and if nothing was evaluated.
 
     Raises:
-        UserError: a ValueError; a file, the config, the data or the weights are wrong.
+        UserError: a file, the config, the data or the weights are invalid; it is a ValueError.
         LossNotFiniteError: the loss became infinite or NaN.
-        TrainingStopped: SIGTERM or Ctrl-C: a checkpoint is saved. It is a SystemExit, by which
-            the program ends unless it is caught.
+        TrainingStopped: SIGTERM or Ctrl-C was received and a checkpoint was saved. It is a
+            SystemExit: if uncaught, the program exits.
     """
     pairs = setting_list(settings)
     pairs += ["OUTPUT_DIR", str(output_dir)] if output_dir is not None else []
@@ -95,15 +95,15 @@ def train(
 
 
 class Evaluation:
-    """Tests a model on the sets of DATASETS.TEST and keeps the last results.
+    """Evaluates a model on DATASETS.TEST and keeps the latest results.
 
     Args:
-        cfg: the config; with SOLVER.TEST_PERIOD the data sets are read at once.
-        model: to test.
-        device: where it is.
+        cfg: the config; with SOLVER.TEST_PERIOD, the data sets are read on construction.
+        model: model to evaluate.
+        device: device of the model.
 
     Attributes:
-        results: by data set, on the main process, and nothing on the others; None: before the
+        results: latest results by data set on rank 0, empty on the other ranks; None before the
             first evaluation.
     """
 
@@ -113,11 +113,11 @@ class Evaluation:
         self._loaders = make_test_loaders(cfg) if cfg.SOLVER.TEST_PERIOD else {}
 
     def at_the_end(self) -> None:
-        """Test the trained model."""
+        """Evaluate the trained model."""
         self.results = run_tests(self._cfg, self._model, self._device)
 
     def during_training(self, stop_request: StopRequest) -> dict[str, float]:
-        """Test what the model is by now; return the metrics by name, see ``Validation``."""
+        """Evaluate the current model; return the metrics by name, see ``Validation``."""
         loaders = {
             name: StoppableLoader(loader, stop_request) for name, loader in self._loaders.items()
         }
@@ -127,7 +127,7 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What ``do_train`` takes, and the evaluation of the model."""
+    """Arguments of ``do_train``, and the evaluation of the model."""
 
     model: nn.Module
     data_loader: DataLoader[Any]
@@ -142,9 +142,9 @@ class Training:
 
 
 def make_training(cfg: CfgNode, device: torch.device) -> Training:
-    """Build everything and resume from the last checkpoint, or start from MODEL.WEIGHT."""
+    """Build all components; resume from the last checkpoint, or start from MODEL.WEIGHT."""
     model: nn.Module = build_detection_model(cfg, paste_masks=False).to(device)
-    learner = make_learner(cfg, model)  # before the optimizer, which takes what is not frozen
+    learner = make_learner(cfg, model)  # before the optimizer, which skips frozen parameters
     optimizer = make_optimizer(cfg, model)
     scheduler = make_lr_scheduler(cfg, optimizer)
     checkpointer = DetectronCheckpointer(cfg, model, optimizer, scheduler, cfg.OUTPUT_DIR)
@@ -179,16 +179,16 @@ def run_training(training: Training, folder: Path, config: str) -> None:
     """Train to SOLVER.MAX_ITER; the main process writes the config and the metrics.
 
     Args:
-        training: see there.
-        folder: to write to; created if need be.
-        config: text of ``config.yml``.
+        training: components built by ``make_training``.
+        folder: output folder, created if needed.
+        config: content of ``config.yml``.
     """
     options = training.options
     with contextlib.ExitStack() as stack:
         if is_main_process():
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "config.yml").write_text(config, encoding="utf-8")
-            stack.callback(draw_curves, folder)  # however the training ends
+            stack.callback(draw_curves, folder)  # also after a failure
             writer = stack.enter_context(MetricsWriter(folder, training.arguments["iteration"]))
             options = replace(options, writer=writer)
         do_train(
@@ -205,8 +205,8 @@ def run_training(training: Training, folder: Path, config: str) -> None:
 
 
 def draw_curves(folder: Path) -> None:
-    """Draw losses, learning rate and AP of a run into its ``metrics.png``."""
+    """Plot losses, learning rate and AP of a run to ``metrics.png``."""
     try:
         plot_runs([folder], folder / "metrics.png")
-    except (OSError, ValueError) as error:  # such as no line of metrics yet
-        logging.getLogger(LOGGER).warning(f"no curves are drawn: {error}")
+    except (OSError, ValueError) as error:  # e.g. no metrics yet
+        logging.getLogger(LOGGER).warning(f"cannot plot the curves: {error}")

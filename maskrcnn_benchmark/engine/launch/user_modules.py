@@ -1,4 +1,4 @@
-"""Import of users' modules, which register a backbone, a head or a data set: ``--import``."""
+"""Import of user modules that register backbones, heads or data sets (``--import``)."""
 
 import argparse
 import importlib
@@ -12,17 +12,17 @@ from maskrcnn_benchmark.utils.user_error import MissingFileError, UserError
 
 
 def import_module(name: str) -> ModuleType:
-    """Import a user's module, which registers what it adds: by its name, or by its file.
+    """Import a user module by name or by path, which runs its registrations.
 
-    Its folder (of a name: the working folder) joins Python's path, at the end. So worker processes
-    of a loader, which get that path, can import it too.
+    The folder of the file (for a name, the working directory) is appended to ``sys.path``, so that
+    data loader workers, which inherit that path, can import the module too.
 
     Args:
         name: ``my_module``, ``my_package.my_module`` or ``path/to/my_module.py``.
 
     Raises:
         MissingFileError: there is no such file or module.
-        UserError: another module has the file's name.
+        UserError: another module has the same name.
     """
     path = Path(name)
     is_file = path.suffix == ".py"
@@ -36,7 +36,7 @@ def import_module(name: str) -> ModuleType:
         module = importlib.import_module(wanted)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{wanted}.".startswith(f"{error.name}."):
-            raise  # the module is there, and what it imports is not
+            raise  # the module exists, but something it imports does not
         raise MissingFileError(
             f"--import {name}: there is no such module in {folder} or elsewhere on Python's path; "
             "the path of a file ends in .py"
@@ -50,7 +50,7 @@ def import_module(name: str) -> ModuleType:
 
 
 class ImportModule(argparse.Action):
-    """The action of ``--import MODULE``: the module is imported while arguments are parsed."""
+    """Argparse action of ``--import MODULE``: import the module during argument parsing."""
 
     def __call__(
         self,
@@ -59,18 +59,18 @@ class ImportModule(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        """Import one module; the option may be repeated."""
+        """Import one module and append its name to the option's values."""
         del parser, option_string
         import_module(str(values))
         setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), values])
 
 
 def add_import_option(parser: argparse.ArgumentParser) -> None:
-    """Add ``--import MODULE``, by which a user's own code is registered."""
+    """Add the option ``--import MODULE``, which registers user code."""
     parser.add_argument(
         "--import",
         action=ImportModule,
         metavar="MODULE",
-        help="a Python file, or the name of a module, that registers a backbone, a head or a data "
-        "set of your own (docs/EXTENDING.md); repeatable",
+        help="path or name of a Python module to import, which may register custom backbones, "
+        "heads or data sets (see docs/EXTENDING.md); repeatable",
     )

@@ -1,4 +1,4 @@
-"""detectron2 and mmdetection: names, shapes and class order, by tables written for this test."""
+"""Names, shapes and class order of detectron2 and mmdetection, by independent tables."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ IOU_SHAPES = {
 
 
 def body_table(depth, groups=1):
-    """(our convolution, our norm, stage, block, number or 'short', shape) of the ResNet."""
+    """Return (our conv, our norm, stage, block, index or 'short', shape) of each ResNet conv."""
     rows = []
     for stage, count in enumerate(BLOCKS[depth], 1):
         width, out = WIDTH * 2 ** (stage - 1), OUT * 2 ** (stage - 1)
@@ -132,7 +132,7 @@ IOU_NAMES = {
 
 
 def synthetic(project, depth, maskiou=False, groups=1):
-    """Return a state dict with their names, and ours -> their tensor."""
+    """Return a state dict with foreign names, and a dict from our names to its tensors."""
     state, ours_to_theirs = {}, {}
 
     def add(ours, theirs, weight_shape, leaves):
@@ -160,7 +160,7 @@ def synthetic(project, depth, maskiou=False, groups=1):
 
 
 def expected_tensor(name, tensor):
-    """What our tensor has to be: background 0, and epsilon in the variances."""
+    """Return the expected converted tensor: background first, epsilon added to variances."""
     if name.endswith("running_var"):
         return tensor + 1e-5
     parent = name.rpartition(".")[0]
@@ -202,7 +202,7 @@ def test_names_shapes_and_classes(project, depth, maskiou):
 
 
 def with_classes(state, count):
-    """Widen a state dict of mmdetection or detectron2 to other classes."""
+    """Extend a state dict of mmdetection or detectron2 to more classes."""
     state = dict(state)
     wide = {"fc_cls": count + 1, "fc_reg": 4 * count, "conv_logits": count}
     wide |= {"fc_mask_iou": count}
@@ -215,7 +215,7 @@ def with_classes(state, count):
     return state
 
 
-def test_cocos_classes_are_told_by_their_number_unless_the_file_names_others():
+def test_coco_classes_are_inferred_from_their_number_unless_the_file_names_others():
     state = with_classes(synthetic("mmdetection", 50)[0], 80)
     conversion = convert_detector(state, Options("caffe"))
     assert conversion.is_coco and conversion.class_names == COCO_NAMES
@@ -235,7 +235,7 @@ def test_cocos_classes_are_told_by_their_number_unless_the_file_names_others():
 
 @pytest.mark.parametrize("project", ["detectron2", "mmdetection"])
 @pytest.mark.parametrize(("classes", "is_lvis"), [(1203, True), (1230, True), (1204, False)])
-def test_lvis_is_told_by_the_number_of_its_classes(project, classes, is_lvis):
+def test_lvis_is_recognized_by_its_number_of_classes(project, classes, is_lvis):
     state = with_classes(synthetic(project, 50)[0], classes)
     conversion = convert_detector(state, Options("caffe"))
     cfg = make_default_config()
@@ -286,7 +286,7 @@ def without(state, part):
     return {n: t for n, t in state.items() if part not in n}
 
 
-def test_what_cannot_be_converted_is_told():
+def test_unsupported_files_are_reported():
     state, _ = synthetic("detectron2", 50)
     caffe = Options("caffe")
     with pytest.raises(ValueError, match="not weights of a Mask R-CNN .* torchvision, detec"):

@@ -1,4 +1,4 @@
-"""The style and the settings of a model: read from its file, and what the model then computes."""
+"""Style and settings read from a model file, and the features computed with them."""
 
 import json
 
@@ -16,7 +16,7 @@ from maskrcnn_benchmark.modeling.detector import build_detection_model
 from tests.checkpoint.convert.test_naming import BLOCKS, synthetic
 from tests.helpers.whole_check import check_whole
 
-# what mmcv 1.x stores: the base files' texts, each after its path, then the file's own
+# as stored by mmcv 1.x: path and text of each base file, then the file itself
 MMCV = """\
 /home/someone/mmdetection/configs/_base_/models/mask_rcnn_r50_fpn.py
 # model settings
@@ -91,7 +91,7 @@ def test_the_text_of_mmcv(tmp_path, monkeypatch):
         "MODEL.ROI_MASK_HEAD.POOLER_SAMPLING_RATIO": 3,
         "MODEL.ROI_MASK_HEAD.POOLER_ALIGNED": False,
     }
-    assert list(tmp_path.iterdir()) == []  # nothing was run
+    assert list(tmp_path.iterdir()) == []  # nothing was executed
 
 
 def test_the_text_of_mmengine_a_dict_and_json():
@@ -103,7 +103,7 @@ def test_the_text_of_mmengine_a_dict_and_json():
         assert found.settings["MODEL.ROI_HEADS.NMS"] == 0.5
 
 
-def test_own_statistics_and_swapped_channels():
+def test_custom_statistics_and_swapped_channels():
     swapped = MMENGINE.replace("bgr_to_rgb=False", "bgr_to_rgb=True").replace("103.53", "90")
     state, _ = synthetic("mmdetection", 50)
     conversion = convert_detector(state, meta={"cfg": swapped})
@@ -128,12 +128,12 @@ def test_own_statistics_and_swapped_channels():
         {"cfg": "{broken json"},
         {"cfg": "model = 5\nx = [1, dict(mean=3, std='a')]"},
         {"cfg": 7},
-        # two preparations: which is the test's?
+        # two normalizations: which one is used for testing?
         {"cfg": MMENGINE + "aux = dict(type='Normalize', mean=[1, 2, 3], std=[1, 1, 1])"},
     ],
     ids=str,
 )
-def test_where_the_file_does_not_tell_the_style_has_to_be_given(meta):
+def test_style_is_required_if_the_file_does_not_state_it(meta):
     state, _ = synthetic("mmdetection", 50)
     with pytest.raises(ValueError, match="does not state how its images .* pass --style, one of"):
         convert_detector(state, meta=meta)
@@ -141,7 +141,7 @@ def test_where_the_file_does_not_tell_the_style_has_to_be_given(meta):
     assert found.assumed.startswith("style pytorch, as given: RGB of 0 to 255, mean 123.675, ")
 
 
-def test_detectron2s_buffers_tell_the_style():
+def test_style_is_read_from_detectron2_buffers():
     state, _ = synthetic("detectron2", 50)
     with pytest.raises(ValueError, match="give --style"):
         convert_detector(state)
@@ -166,7 +166,7 @@ def test_a_style_that_contradicts_the_file_is_refused():
     assert not STYLES["caffe"].contradicts(UNKNOWN)
 
 
-def test_what_the_file_says_goes_before_the_conventions():
+def test_the_file_overrides_the_conventions():
     state, _ = synthetic("mmdetection", 50, maskiou=True)
     cfg = make_default_config()
     cfg.merge_from_other_cfg(convert_detector(state, meta={"config": MMCV}).settings)
@@ -184,7 +184,7 @@ PREPARATION = {  # order of the channels, mean and std of values 0 to 255, strid
 
 
 def calibrated(state):
-    """Weights under which features neither vanish nor explode."""
+    """Return weights under which features neither vanish nor explode."""
     torch.manual_seed(3)
     result = {}
     for name, tensor in state.items():
@@ -199,7 +199,7 @@ def calibrated(state):
 
 
 def their_features(state, pixels, style, groups):
-    """Output of the four stages for pixels ``[3, H, W]``, RGB of 0 to 255, in float64."""
+    """Return the outputs of the stages for pixels ``[3, H, W]``, RGB of 0 to 255, in float64."""
     state = {name: tensor.double() for name, tensor in state.items()}
     order, mean, std, (stride1, stride3) = PREPARATION[style]
     x = pixels.double()[order]

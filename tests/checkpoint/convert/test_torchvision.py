@@ -1,4 +1,4 @@
-"""torchvision's Mask R-CNN and its conversion compute the same."""
+"""A converted torchvision Mask R-CNN gives the same results as the original."""
 
 import pytest
 import torch
@@ -27,9 +27,9 @@ def converted_config(conversion):
 
 
 def detect(conversion, images):
-    """Return the converted model's detections by score, as torchvision orders them."""
+    """Return the converted model's detections sorted by score, as in torchvision."""
     cfg = converted_config(conversion)
-    cfg.MODEL.MASKIOU_ON = False  # a new head of full width, which takes most of the time
+    cfg.MODEL.MASKIOU_ON = False  # a full-width new head, which takes most of the time
     model = build_detection_model(cfg).eval()
     report = load_state_dict(model, conversion.state)
     assert all(name.startswith("rpn.anchor_generator") for name in report.missing)
@@ -65,7 +65,9 @@ def compare(theirs, masks, ours, label_of):
         probabilities = got.get_field("mask")
         torch.testing.assert_close(probabilities[:, 0], soft, rtol=0, atol=1e-4)
         pasted = Masker(threshold=0.5).forward_single_image(probabilities, got)
-        certain = (expected["masks"] - 0.5).abs() > 1e-4  # the rest may fall to either side
+        certain = (
+            expected["masks"] - 0.5
+        ).abs() > 1e-4  # the others may fall on either side of the threshold
         assert (~certain).float().mean() < 1e-3
         assert (pasted == (expected["masks"] > 0.5))[certain].all()
         assert 0.02 < pasted.float().mean() < 0.98
@@ -81,7 +83,7 @@ def test_the_same_detections_and_masks():
 
 
 def test_the_same_detections_in_the_order_of_cocos_classes():
-    """torchvision's label is the category id; ids that are not in use are never predicted."""
+    """torchvision's labels are category ids; unused ids are never predicted."""
     model, images = torchvision_detector(91), random_images()
     with torch.no_grad():
         model.roi_heads.box_predictor.cls_score.bias[list(UNUSED_IDS)] = -1e4
@@ -156,7 +158,7 @@ def test_names_of_older_files():
     assert all(got[name].equal(expected[name]) for name in got)
 
 
-def test_every_tensor_of_the_whole_model_has_its_place():
+def test_every_tensor_of_the_model_is_converted():
     with torch.device("meta"):
         theirs = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=7)
         conversion = convert_detector(theirs.state_dict())

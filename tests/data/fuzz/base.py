@@ -1,4 +1,4 @@
-"""A small sound data set, detections for it, and random mutations of its json."""
+"""A small valid data set, detections on it, and random mutations of its JSON."""
 
 import copy
 import json
@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 
 SIZES = {"1.png": (60, 40), "2.png": (60, 40), "3.png": (40, 60)}
-_DEEP, _DIGITS = "@deep@", "@digits@"  # put in as text, as json.dumps cannot write them
+_DEEP, _DIGITS = "@deep@", "@digits@"  # inserted as text because json.dumps cannot write them
 
 
 def _rle(size: tuple[int, int], x: int, y: int, side: int, *, plain: bool) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def _rle(size: tuple[int, int], x: int, y: int, side: int, *, plain: bool) -> di
 
 
 def make_base() -> dict[str, Any]:
-    """Return a sound json: polygons, both kinds of RLE, a crowd."""
+    """Return valid JSON: polygons, both kinds of RLE, a crowd."""
     images = [
         {"id": 3 * number, "file_name": name, "width": width, "height": height}
         for number, (name, (width, height)) in enumerate(SIZES.items(), 1)
@@ -58,7 +58,7 @@ def make_base() -> dict[str, Any]:
 
 
 def write_images(folder: Path) -> None:
-    """Write the images that the json names."""
+    """Write the images of the JSON."""
     rng = np.random.default_rng(0)
     for name, (width, height) in SIZES.items():
         pixels = rng.integers(256, size=(height, width, 3), dtype=np.uint8)
@@ -66,7 +66,7 @@ def write_images(folder: Path) -> None:
 
 
 def detections(file_name: str, num_classes: int) -> BoxList:
-    """Return fixed detections in an image: most instances, shifted a little, and one of nothing."""
+    """Return fixed detections: most instances, slightly shifted, and one false positive."""
     base = make_base()
     number = list(SIZES).index(file_name) + 1
     rows = [a for a in base["annotations"] if a["image_id"] == 3 * number and a["id"] != 6]
@@ -97,7 +97,7 @@ ODD += [{"size": [40, 60], "counts": [10, 5, 0, 3, 5, 2377]}, {"size": [40, 60],
 ODD += [{"size": [40, 60], "counts": [1000, 500, 900]}, {"size": [40, 60], "counts": "0" * 9}]
 
 
-# values that are right for a key, or make it something to leave out
+# values that are valid for a key, or cause the instance to be left out
 MILD: dict[Any, list[Any]] = {
     "area": [None, "12.5", float("nan"), 0, 100, "nan", 2000, 1e10],
     "iscrowd": [0, 1, "0", "1", True, False, 1.0, None],
@@ -132,11 +132,11 @@ KEYS += ("counts", "height", "width", "file_name", "images", "annotations", "cat
 
 @st.composite
 def mutated(draw: Any) -> bytes:
-    """Draw a mutated json, as the bytes of a file."""
+    """Draw mutated JSON, as file content."""
     tree = make_base()
     for _ in range(draw(st.integers(1, 4))):
         key = draw(st.sampled_from(KEYS))
-        # by key first: coordinates are the mass of all places
+        # by key first, because most values are coordinates
         places = _places(tree, [])
         if not places:
             break
@@ -155,7 +155,7 @@ def mutated(draw: Any) -> bytes:
 
 
 def _mutate(draw: Any, container: Any, key: Any) -> None:
-    """Change the value at one place."""
+    """Mutate one value."""
     value = container[key] if isinstance(container, list) else container.get(key)
     kind = draw(
         st.sampled_from(

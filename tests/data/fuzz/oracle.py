@@ -1,4 +1,4 @@
-"""What a mutated json means, written apart from the package: slow, obvious, for small files."""
+"""Independent interpretation of mutated JSON: slow, obvious, for small files."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ from pycocotools.cocoeval import COCOeval
 
 
 class RefusedError(Exception):
-    """The file has an error."""
+    """Raised if the file has an error."""
 
 
 def demand(condition: Any, why: str) -> None:
@@ -38,7 +38,7 @@ def is_id(value: Any) -> bool:
 
 
 def number(value: Any) -> float:
-    """A number out of a number or text."""
+    """Return a number, parsed from text if needed."""
     demand(isinstance(value, int | float | str) and not isinstance(value, bool), "no number")
     try:
         return float(value)
@@ -136,7 +136,7 @@ def _annotation(entry: Any, images: list[Any], categories: list[Any]) -> dict[st
 
 
 def _pixels(segmentation: Any, image: dict[str, Any]) -> Any:
-    """Return the pixels of a mask, None without one."""
+    """Return the pixels of a mask; None if there is none."""
     width, height = image["width"], image["height"]
     if isinstance(segmentation, dict):
         return _runs(segmentation, height, width)
@@ -198,7 +198,7 @@ def _uncompressed(text: str) -> list[int]:
 def average_precisions(
     cleaned: dict[str, Any], rows: list[dict[str, Any]], iou_type: str
 ) -> list[float]:
-    """Return COCO's six AP of rows whose ids are those of the file."""
+    """Return COCO's six AP metrics of rows with the file's ids."""
     annotations = []
     for annotation in cleaned["annotations"]:
         made = {k: v for k, v in annotation.items() if k not in ("pixels", "outline")}

@@ -1,4 +1,4 @@
-"""Any json: either inspection and loading refuse it, or all runs, with the AP of a clean copy."""
+"""For any JSON, either inspection and loading refuse it, or it gives the AP of a clean copy."""
 
 import faulthandler
 import json
@@ -22,8 +22,8 @@ from tests.data.fuzz import base, oracle
 from tests.helpers.tiny_detector import tiny_config
 
 CASES, MANY = 300, int(os.environ.get("JSON_CASES", "5000"))
-SECONDS = 60  # a case takes a tenth of one: beyond this it hangs, and the process ends
-MODEL_EVERY = 25  # a training step of a model takes longer than all the rest
+SECONDS = 60  # seconds; a case takes 0.1 s, so beyond this it hangs and the process is ended
+MODEL_EVERY = 25  # a training step takes longer than everything else
 COUNTS: Counter[str] = Counter()
 
 
@@ -47,7 +47,7 @@ def transforms():
 
 
 def check(folder: Path, model: Any, content: bytes) -> str:
-    """Check one file; return what became of it."""
+    """Check one file; return the outcome."""
     path = folder / "case.json"
     path.write_bytes(content)
     faulthandler.dump_traceback_later(SECONDS, exit=True)
@@ -90,7 +90,7 @@ def _fits(folder: Path, image: dict[str, Any]) -> bool:
 
 
 def train(dataset: COCODataset, samples: list[Any], model: Any) -> None:
-    """Go through the data as training does; now and then with a model."""
+    """Iterate over the data as in training, occasionally with a model."""
     images, targets, _ = BatchCollator(32)(samples)
     assert sum(map(len, targets)) == dataset.learned.count
     for target in targets:

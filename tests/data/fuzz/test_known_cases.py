@@ -1,4 +1,4 @@
-"""Kinds of odd json that people have: what becomes of each, and the right AP."""
+"""Common irregular JSON files: how each is handled, and the correct AP."""
 
 import json
 
@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
 
 
 def evaluated(folder, content):
-    """Results of the fixed detections, and the recall of their boxes as proposals."""
+    """Return the results of the fixed detections, and the recall of their boxes as proposals."""
     path = folder / "case.json"
     path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     assert inspect_coco(path, folder).num_errors == 0
@@ -36,7 +36,7 @@ def evaluated(folder, content):
 
 
 def each(key, values):
-    """Return a change of one key of the annotations, one value after the other."""
+    """Return a function that sets one annotation key to the given values in turn."""
 
     def change(content):
         for number, annotation in enumerate(content["annotations"]):
@@ -57,7 +57,7 @@ def text_ids(content):
 
 
 def mixed_ids(content):
-    """Images 3 and "3" in one file."""
+    """Change a file to have images 3 and "3"."""
     content["images"][1]["id"] = "3"
     for annotation in content["annotations"]:
         annotation["image_id"] = {6: "3"}.get(annotation["image_id"], annotation["image_id"])
@@ -108,7 +108,7 @@ SAME = {
 
 
 @pytest.mark.parametrize("kind", SAME)
-def test_it_is_as_good_as_the_clean_file(folder, kind):
+def test_results_equal_those_of_the_clean_file(folder, kind):
     content = base.make_base()
     changed = SAME[kind](content)
     found = evaluated(folder, changed if isinstance(changed, bytes) else content)
@@ -120,7 +120,7 @@ def test_it_is_as_good_as_the_clean_file(folder, kind):
 
 
 def test_an_instance_without_a_mask_is_ignored_where_masks_are_evaluated(folder):
-    """In segm it is as a crowd of its box; in bbox as it was."""
+    """For segm it counts as a crowd with its box; bbox is unaffected."""
     content = base.make_base()
     content["annotations"][1]["segmentation"] = []
     results, _, recall = evaluated(folder, content)
@@ -186,7 +186,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_it_is_refused_in_one_line_by_all(folder, kind):
+def test_it_is_refused_in_one_line_everywhere(folder, kind):
     change, message = REFUSED[kind]
     content = base.make_base()
     changed = change(content)
@@ -220,7 +220,7 @@ def test_two_classes_of_one_name_keep_their_ap(folder):
     )
 
 
-def test_what_is_left_out_is_logged(folder, caplog):
+def test_ignored_instances_are_logged(folder, caplog):
     content = base.make_base()
     content["annotations"][0]["bbox"] = [1, 1, 0, 5]
     content["annotations"][1]["segmentation"] = None
@@ -228,5 +228,5 @@ def test_what_is_left_out_is_logged(folder, caplog):
     evaluated(folder, content)
     assert (
         "6 of 8 instances are evaluated; ignored: 1 (box without area), 1 (crowd); "
-        "1 have no mask and are ignored where masks are evaluated" in caplog.text
+        "1 have no mask and are ignored in mask evaluation" in caplog.text
     )

@@ -1,4 +1,4 @@
-"""What the report of an inspection counts."""
+"""Counts in the report of an inspection."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A data set with one defect of each kind: each is told once, with its id."""
+"""A data set with one defect of each kind: each is reported once, with its id."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def _without(key: str) -> dict:
 
 
 def _inspect(folder: Path, annotations: list[dict], **change: object) -> list[Problem]:
-    """Problems of one image with a sound annotation of each class and these, from id 3 on."""
+    """Return the problems of an image with valid annotations and these, from id 3 on."""
     sound = [_good(), _good(30, 10, 10, category_id=7)]
     path, root = write_coco(folder, [(WIDTH, HEIGHT, sound + annotations)])
     content = json.loads(path.read_text())
@@ -80,7 +80,7 @@ DEFECTS = ERRORS | WARNINGS
 
 
 @pytest.mark.parametrize("kind", DEFECTS)
-def test_each_defect_is_told_with_its_id(tmp_path: Path, kind: str) -> None:
+def test_each_defect_is_reported_with_its_id(tmp_path: Path, kind: str) -> None:
     annotation = DEFECTS[kind]
     problems = _inspect(tmp_path, [annotation])
     found = [p for p in problems if p.kind == kind]
@@ -91,7 +91,7 @@ def test_each_defect_is_told_with_its_id(tmp_path: Path, kind: str) -> None:
     assert found[0].severity == ("error" if kind in ERRORS else "warning")
 
 
-def test_an_id_that_occurs_twice_is_told_at_both(tmp_path: Path) -> None:
+def test_a_duplicate_id_is_reported_for_both(tmp_path: Path) -> None:
     problems = _inspect(tmp_path, [_good(12, 12, 10, id=2)])
     assert [(p.kind, p.annotation_id, p.number) for p in problems] == [
         ("annotation id twice", 2, 2),
@@ -99,7 +99,7 @@ def test_an_id_that_occurs_twice_is_told_at_both(tmp_path: Path) -> None:
     ]
 
 
-def test_a_sound_data_set_has_no_problems(tmp_path: Path) -> None:
+def test_a_valid_data_set_has_no_problems(tmp_path: Path) -> None:
     more = [
         _good(segmentation=_rle(10, 10, 20)),
         _good(5, 5, 12, segmentation=_rle(5, 5, 12), iscrowd=1),
@@ -171,7 +171,7 @@ def test_images_and_categories(tmp_path: Path) -> None:
     images[30]["width"] = 61
     exif = Image.Exif()
     exif[0x0112] = 6
-    # image 40 is turned as annotated, image 50 is not
+    # image 40 is rotated as annotated, image 50 is not
     for number, size in ((40, (HEIGHT, WIDTH)), (50, (WIDTH, HEIGHT))):
         images[number]["file_name"] = f"{number}.jpg"
         Image.new("RGB", size).save(root / f"{number}.jpg", exif=exif)

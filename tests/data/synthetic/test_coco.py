@@ -46,7 +46,7 @@ def test_same_seed_same_bytes_whatever_the_hash_seed_and_the_threads(tmp_path: P
     assert first == second
 
 
-def test_other_seed_and_other_split_give_other_pictures(folder: Path, tmp_path: Path) -> None:
+def test_another_seed_or_split_gives_other_images(folder: Path, tmp_path: Path) -> None:
     other = write_synthetic_coco(tmp_path, num_train=1, num_val=1, seed=4)
     name = "000001.png"
     pictures = {
@@ -55,7 +55,7 @@ def test_other_seed_and_other_split_give_other_pictures(folder: Path, tmp_path: 
     assert len(pictures) == 4
 
 
-def test_a_picture_does_not_depend_on_how_many_there_are(folder: Path, tmp_path: Path) -> None:
+def test_an_image_does_not_depend_on_their_number(folder: Path, tmp_path: Path) -> None:
     small = write_synthetic_coco(tmp_path, num_train=3, num_val=0, seed=3)
     for path in sorted((small / "train").iterdir()):
         assert path.read_bytes() == (folder / "train" / path.name).read_bytes()
@@ -104,7 +104,7 @@ def test_visible_masks_do_not_overlap(train: COCO) -> None:
         masks = [train.annToMask(a) for a in train.loadAnns(train.getAnnIds(image_id))]
         if masks:
             total = np.sum(masks, axis=0)
-            # polygons are rounded on their own, so that neighbours may share border pixels
+            # polygons are rounded separately, so neighbors may share border pixels
             assert (total > 1).sum() <= 0.06 * (total > 0).sum()
 
 
@@ -123,11 +123,11 @@ def test_annotation_covers_what_was_drawn() -> None:
             cells = instance.visible.reshape(128, SUPERSAMPLING, 160, SUPERSAMPLING)
             drawn = cells.mean(axis=(1, 3)) >= 0.5
             ious.append((mask & drawn).sum() / (mask | drawn).sum())
-    assert np.quantile(ious, 0.05) > 0.8  # thin limbs of small instances lose most
+    assert np.quantile(ious, 0.05) > 0.8  # thin limbs of small instances lose the most
     assert np.median(ious) > 0.96
 
 
-def test_difficulty_and_cue_tell_nothing_about_each_other_class_or_size(train: COCO) -> None:
+def test_difficulty_and_cue_are_independent_of_each_other_class_and_size(train: COCO) -> None:
     rows = [a for a in train.anns.values() if not a["iscrowd"]]
     traits = np.array([[a["difficulty"], a["cue"], np.log(a["area"])] for a in rows])
     labels = np.array([a["category_id"] for a in rows])

@@ -23,7 +23,7 @@ def test_transformed_maps_every_vertex() -> None:
     assert len(moved.holes) == 1
 
 
-def test_stroke_has_the_widths_asked_for() -> None:
+def test_stroke_has_the_given_widths() -> None:
     polygons = np.concatenate(stroke(np.array([[0.0, 0.0], [10.0, 0.0]]), 4.0, 2.0))
     at_start = polygons[np.abs(polygons[:, 0]) < 1e-6][:, 1]
     at_end = polygons[np.abs(polygons[:, 0] - 10) < 1e-6][:, 1]

@@ -33,7 +33,7 @@ def test_two_samples_of_a_ground_share_tones_but_not_pixels() -> None:
     assert np.abs(colour - ground.tones[1]).mean() > 40
 
 
-def test_mark_colours_keep_the_hue_of_the_class() -> None:
+def test_mark_colors_keep_the_hue_of_the_class() -> None:
     for index in range(6):
         for strength in (0.4, 1.0):
             hue, saturation, _ = colorsys.rgb_to_hsv(*(mark_colour(index, 6, strength) / 255))

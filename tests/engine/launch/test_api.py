@@ -1,4 +1,4 @@
-"""``train`` and ``test`` in Python do what the commands do, and nothing of a run stays behind."""
+"""``train`` and ``test`` in Python equal the commands and leave no state behind."""
 
 import json
 import logging
@@ -52,7 +52,7 @@ def pairs(settings):
 
 
 def files_of(folder):
-    """The files of a run, without TensorBoard's, whose names hold the time."""
+    """Return the files of a run, except TensorBoard's, whose names contain the time."""
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     return {name for name in names if "tfevents" not in name}
 
@@ -61,7 +61,7 @@ def written_results(folder):
     return json.loads((folder / "inference" / "toy_val" / "results.json").read_text())["results"]
 
 
-def test_a_python_user_gets_what_the_commands_give(data, datasets, tmp_path):
+def test_python_functions_equal_the_commands(data, datasets, tmp_path):
     ours, theirs, tested = (tmp_path / name for name in ("ours", "theirs", "tested"))
     results = maskrcnn_benchmark.train(
         CONFIG, settings=SETTINGS, datasets=datasets, output_dir=ours
@@ -87,7 +87,7 @@ def test_a_python_user_gets_what_the_commands_give(data, datasets, tmp_path):
 
 @pytest.fixture
 def started(monkeypatch):
-    """The configs of the trainings that are started, and end there."""
+    """Record the configs of trainings, which are stopped right after the start."""
     configs = []
 
     def stop(config, _):
@@ -103,7 +103,7 @@ def start(*args, **options):
         maskrcnn_benchmark.train(*args, **options)
 
 
-def test_a_run_sees_its_own_settings_alone(started, datasets, tmp_path):
+def test_runs_do_not_share_settings(started, datasets, tmp_path):
     common = {"MODEL": {"DEVICE": "cpu"}, "OUTPUT_DIR": tmp_path}
     start(CONFIG, settings={**common, "SOLVER": {"MAX_ITER": 7}, "SEED": 5}, datasets=datasets)
     tree = make_default_config()
@@ -120,12 +120,12 @@ def test_a_run_sees_its_own_settings_alone(started, datasets, tmp_path):
     assert tree.dump() == before and not tree.is_frozen()
 
 
-def test_what_is_wrong_is_an_exception_and_no_exit(datasets, tmp_path):
+def test_mistakes_raise_exceptions_instead_of_exiting(datasets, tmp_path):
     wrong = {
         "unknown key SOLVER.BASE_LRR; did you mean SOLVER.BASE_LR?": {
             "settings": {"SOLVER.BASE_LRR": 1}
         },
-        "'a.b': a name must not be empty or hold a dot": {"datasets": {"a.b": ("a", "b")}},
+        "'a.b': a name must not be empty or contain a dot": {"datasets": {"a.b": ("a", "b")}},
     }
     for message, options in wrong.items():
         for run in (maskrcnn_benchmark.train, maskrcnn_benchmark.test):
@@ -152,7 +152,7 @@ def test_a_loss_that_is_not_finite_is_raised_and_ends_the_command_with_1(
     assert end.value.code == 1
 
 
-def test_a_training_that_evaluates_itself_returns_that(data, tmp_path, monkeypatch):
+def test_the_last_evaluation_during_training_is_returned(data, tmp_path, monkeypatch):
     calls = []
 
     def run_tests(*_):

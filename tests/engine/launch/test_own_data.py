@@ -1,4 +1,4 @@
-"""Which sets a run uses, and how many classes, from the command line alone."""
+"""Data sets and number of classes of a run, inferred from the command line."""
 
 import json
 
@@ -35,7 +35,7 @@ def entries(names):
         ("ab", BOTH, {"TRAIN": ("a", "b")}, ("a", "b"), ()),
         ("ab", BOTH, {"TRAIN": ("a",), "TEST": ("a",)}, ("a",), ("a",)),
         ("ab", ("TEST",), {}, None, ("a", "b")),
-        ("ab", ("TRAIN",), {}, ("a",), ("b",)),  # not tested, and not learned from either
+        ("ab", ("TRAIN",), {}, ("a",), ("b",)),  # neither tested on nor trained on
         ("ab", ("TRAIN",), {"TEST": ("b",)}, ("a",), ("b",)),
         ("", BOTH, {}, None, None),
     ],
@@ -64,10 +64,12 @@ def test_a_yaml_that_names_the_registered_set_decides(config):
 
 def test_bad_registrations_are_named(config):
     for name in ("a.b", ""):
-        with pytest.raises(ValueError, match=f"'{name}': a name must not be empty or hold a dot"):
+        with pytest.raises(
+            ValueError, match=f"'{name}': a name must not be empty or contain a dot"
+        ):
             register_datasets(config, entries([name]), BOTH, [])
     for files in ("a.json", ("a.json",), ("a.json", "a/", "b/")):
-        with pytest.raises(ValueError, match="'a': .* is not .annotation file, folder of"):
+        with pytest.raises(ValueError, match="'a': .* is not .annotation file, image folder"):
             register_datasets(config, {"a": files}, BOTH, [])
     config.DATASETS.TEST = ("a",)
     with pytest.raises(ValueError, match="no data set is left to train on"):
@@ -84,12 +86,12 @@ def register(config, folder, name, categories=((3, "cat"), (7, "dog"))):
 
 def test_the_number_of_classes_follows_from_the_data(config, tmp_path):
     register(config, tmp_path, "a")
-    register(config, tmp_path, "b", ((1, "cat"), (2, "dog")))  # ids do not matter
+    register(config, tmp_path, "b", ((1, "cat"), (2, "dog")))  # ids may differ
     config.DATASETS.TRAIN, config.DATASETS.TEST = ("a",), ("b",)
     (line,) = resolve_num_classes(config, BOTH)
     assert line == "MODEL.ROI_BOX_HEAD.NUM_CLASSES is 3: a has 2 classes"
     assert config.MODEL.ROI_BOX_HEAD.NUM_CLASSES == 3
-    assert resolve_num_classes(config, BOTH) == []  # set now, and right
+    assert resolve_num_classes(config, BOTH) == []  # set explicitly, and correct
     config.MODEL.ROI_BOX_HEAD.NUM_CLASSES = 4
     with pytest.raises(ValueError, match="a, b has 2 classes: .* must be 3 .* not 4"):
         resolve_num_classes(config, BOTH)

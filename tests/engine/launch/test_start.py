@@ -1,4 +1,4 @@
-"""The device and the processes of a run."""
+"""Device and processes of a run."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def test_without_a_gpu_the_default_becomes_the_cpu(monkeypatch):
 
 @pytest.fixture
 def gpus(monkeypatch):
-    """Three GPUs; the list gets those that are made the current one."""
+    """Simulate three GPUs; return a list that records the current device."""
     current = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
@@ -24,11 +24,11 @@ def gpus(monkeypatch):
     return current
 
 
-def test_with_a_gpu_it_is_taken_unless_the_user_wants_the_cpu(gpus):
+def test_a_gpu_is_used_unless_the_cpu_is_requested(gpus):
     assert choose_device("cuda") == torch.device("cuda", 0)
     assert choose_device("cuda:2", is_set=True) == torch.device("cuda", 2)
     assert choose_device("cpu", is_set=True) == torch.device("cpu")
-    with pytest.raises(ValueError, match="GPU 3 is asked for, and torch finds 3 here"):
+    with pytest.raises(ValueError, match="GPU 3 is requested, but only 3"):
         choose_device("cuda:3", is_set=True)
     with pytest.raises(ValueError, match="MODEL.DEVICE is 'gpu'; it must be cuda, cuda:N or cpu"):
         choose_device("gpu", is_set=True)
@@ -37,7 +37,7 @@ def test_with_a_gpu_it_is_taken_unless_the_user_wants_the_cpu(gpus):
 def test_every_process_of_a_job_takes_its_own_gpu(gpus):
     chosen = [choose_device("cuda", local_rank=rank) for rank in range(3)]
     assert chosen == [torch.device("cuda", rank) for rank in range(3)]
-    with pytest.raises(ValueError, match="GPU 3 is asked for, and torch finds 3 here"):
+    with pytest.raises(ValueError, match="GPU 3 is requested, but only 3"):
         choose_device("cuda", local_rank=3)
     with pytest.raises(ValueError, match=r"MODEL.DEVICE is 'cuda:1', .*CUDA_VISIBLE_DEVICES"):
         choose_device("cuda:1", is_set=True, local_rank=0)

@@ -1,4 +1,4 @@
-"""Real trainings of toy size with what is off by default."""
+"""Tiny trainings with options that are off by default."""
 
 import json
 import os
@@ -75,7 +75,7 @@ def test_half_precision_trains_with_finite_losses(data, tmp_path):
     assert final(tmp_path)["scaler"]["scale"] in (2.0**16, 2.0**15)  # without and with overflow
 
 
-def test_evaluations_and_deterministic_algorithms_leave_the_bits(data, tmp_path):
+def test_evaluations_and_deterministic_algorithms_keep_results_bitwise_equal(data, tmp_path):
     short = {"SOLVER__MAX_ITER": 2, **FEW}
     with deterministic_algorithms():
         train(toy_config(data, tmp_path / "evaluated", SOLVER__TEST_PERIOD=1, **short))
@@ -85,7 +85,7 @@ def test_evaluations_and_deterministic_algorithms_leave_the_bits(data, tmp_path)
 
 @pytest.fixture
 def tested(monkeypatch):
-    """Stand-ins for the test sets and their evaluation; the list gets each model and loader."""
+    """Replace test sets and evaluation; return a list that records each model and loader."""
     calls = []
 
     def run_tests(_, model, device, loaders=None):
@@ -106,9 +106,7 @@ def tiny_detector(monkeypatch):
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.75])
-def test_the_averaged_weights_are_evaluated_if_there_are_such(
-    data, tmp_path, tested, tiny_detector, decay
-):
+def test_averaged_weights_are_evaluated_if_present(data, tmp_path, tested, tiny_detector, decay):
     changes = {"SOLVER__TEST_PERIOD": 2, "SOLVER__EMA_DECAY": decay, "MODEL__RPN_ONLY": True}
     made = training.make_training(toy_config(data, tmp_path, **changes), torch.device("cpu"))
     made.options.validation.evaluate(StopRequest("cpu"))
@@ -121,7 +119,7 @@ def test_the_averaged_weights_are_evaluated_if_there_are_such(
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_deterministic_asks_torch_for_it_until_the_run_ends(monkeypatch, asked):
+def test_deterministic_mode_is_enabled_during_the_run(monkeypatch, asked):
     found = []
 
     def state():
@@ -138,7 +136,7 @@ def test_deterministic_asks_torch_for_it_until_the_run_ends(monkeypatch, asked):
 
     monkeypatch.setattr(training, "started_run", stop)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that it is restored
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # the previous value, to be restored
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
     with pytest.raises(SystemExit):
         tool("train_net").main(["--deterministic"] * asked)

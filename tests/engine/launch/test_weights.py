@@ -1,4 +1,4 @@
-"""Which weights ``launch.test`` evaluates, and by which rule their masks are pasted."""
+"""Choice of the weights that ``launch.test`` evaluates, and of the pasting rule."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def number_model(value):
 
 @pytest.fixture
 def files(tmp_path):
-    """Weights by number: 1 the last checkpoint of ``run``; 2, 3 and 4 in files of their own."""
+    """Write weights 1 (the last checkpoint of ``run``) and 2, 3, 4 (separate files)."""
     (tmp_path / "run").mkdir()
     cfg = make_default_config()
     DetectronCheckpointer(cfg, number_model(1), save_dir=tmp_path / "run").save("model_0000001")
@@ -30,7 +30,7 @@ def files(tmp_path):
 
 
 def loaded(files, *, opts=None, config=None, folder="run"):
-    """The number of the weights that are taken."""
+    """Return the number of the weights that were loaded."""
     cfg = make_default_config()
     cfg.OUTPUT_DIR = str(files / folder)
     number = config if opts is None else opts
@@ -42,12 +42,12 @@ def loaded(files, *, opts=None, config=None, folder="run"):
     return int(model.weight)
 
 
-def test_what_is_named_goes_before_the_last_checkpoint(files):
+def test_named_weights_override_the_last_checkpoint(files):
     assert loaded(files, opts=3) == 3
     assert loaded(files, opts=3, config=4) == 3
 
 
-def test_the_last_checkpoint_goes_before_the_initial_weights_of_the_config(files):
+def test_the_last_checkpoint_overrides_the_initial_weights_of_the_config(files):
     assert loaded(files, config=4) == 1
     assert loaded(files) == 1
     assert loaded(files, config=4, folder="new") == 4
@@ -57,7 +57,7 @@ def test_the_last_checkpoint_goes_before_the_initial_weights_of_the_config(files
 
 
 @pytest.mark.parametrize("ckpt", [[], ["--ckpt", "a.pth"]])
-def test_ckpt_of_the_command_line_goes_before_the_settings(tmp_path, monkeypatch, ckpt):
+def test_ckpt_option_overrides_the_settings(tmp_path, monkeypatch, ckpt):
     taken = []
     monkeypatch.setattr(testing, "build_detection_model", lambda *_, **__: number_model(0))
     monkeypatch.setattr(

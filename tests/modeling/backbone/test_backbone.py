@@ -24,7 +24,7 @@ def test_fpn():
 
 
 def _is_built(name: str) -> bool:
-    """Tell whether a recorded model is one that this project builds."""
+    """Return whether this project builds a recorded model."""
     if not name.startswith("upstream__"):
         return True
     return name.startswith(("upstream__gn_baselines__", "upstream__dcn__", "upstream__rpn_"))

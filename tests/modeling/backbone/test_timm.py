@@ -1,4 +1,4 @@
-"""Models of the timm library as bodies."""
+"""timm models as backbone bodies."""
 
 import sys
 
@@ -51,7 +51,7 @@ def test_a_model_trains_and_predicts(name):
     sum(losses.values()).backward()
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     assert [n for n, p in trained.items() if p.grad is None or not p.grad.isfinite().all()] == []
-    first = next(body.parameters())  # the gradient goes through the whole body
+    first = next(body.parameters())  # the gradient reaches the whole body
     assert first.grad.abs().sum() > 0
     with torch.no_grad():
         (found,) = model.eval()(torch.randn(1, 3, 96, 160))
@@ -127,7 +127,7 @@ def test_the_probe_of_what_to_freeze_leaves_the_norms_alone():
         ("resnet_18_d", "is not a model of timm .*Unknown model"),
     ],
 )
-def test_a_model_that_does_not_fit_is_refused_in_a_line(name, message):
+def test_an_unsuitable_model_is_refused_in_one_line(name, message):
     config = config_with({BODY: f"timm:{name}"})
     derive_settings(config)
     (problem,) = check_model(config)
@@ -137,14 +137,14 @@ def test_a_model_that_does_not_fit_is_refused_in_a_line(name, message):
 
 
 @pytest.mark.usefixtures("timm")
-def test_a_stem_alone_is_not_frozen():
+def test_freezing_only_the_stem_is_refused():
     config = config_with({BODY: "timm:resnet18d", FREEZE: 1})
     derive_settings(config)
     (problem,) = check_model(config)
     assert "FREEZE_CONV_BODY_AT is 1; with timm:resnet18d it must be 0, or n from 2 to 5" in problem
 
 
-def test_without_timm_a_line_says_what_to_install(monkeypatch):
+def test_a_missing_timm_is_reported_with_the_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     timm_backbone._problems.cache_clear()
     config = config_with({BODY: "timm:convnext_atto"})

@@ -28,7 +28,7 @@ NAMES = [
 
 
 def fix_proposals(model, images):
-    """Train on the same proposals each time: of nearly equal ones the RPN may choose others."""
+    """Train on fixed proposals, because the RPN may choose among nearly equal ones."""
     batch = to_image_list(images)
     with torch.no_grad():
         proposals = model.rpn.train_proposals(batch, model.rpn(model.backbone(images)))
@@ -75,7 +75,7 @@ def test_losses_and_predictions(name, dtype):
 
 
 def test_rois_keep_their_place_far_from_the_origin():
-    """bfloat16 knows 1200 and 1208, but nothing between."""
+    """bfloat16 represents 1200 and 1208, but nothing in between."""
     features = torch.arange(400.0).expand(1, 1, 8, 400).bfloat16()  # whole numbers: exact to 256
     rois = torch.tensor([[0.0, 803.0, 4.0, 811.0, 12.0]])
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -92,8 +92,8 @@ def test_full_precision():
         assert full_precision(x) is x
 
 
-def test_the_rpn_answers_in_full_precision():
-    """Near-equal objectness in half would tie, and the sums of its loss lose small terms."""
+def test_rpn_outputs_are_full_precision():
+    """In half precision, objectness would tie and sums would lose small terms."""
     model = build_detection_model(thin_config(NAMES[0], EVERYTHING)).eval()
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         output = model.rpn(model.backbone(torch.randn(1, 3, 64, 64) * 50))

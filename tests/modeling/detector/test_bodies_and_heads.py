@@ -1,4 +1,4 @@
-"""Every body with every head: the model trains and predicts, or the check of the config refuses."""
+"""Every body with every head trains and predicts, or is refused by the config check."""
 
 from itertools import product
 
@@ -124,7 +124,7 @@ def test_the_last_stage_of_a_c4_head_is_that_of_the_body(body, block, count):
     assert model.roi_heads.box.feature_extractor.out_channels == 64
 
 
-def test_a_body_without_bottlenecks_refuses_what_they_alone_have():
+def test_bottleneck_options_are_refused_without_bottlenecks():
     fpn = {
         "ROI_BOX_HEAD__FEATURE_EXTRACTOR": BOX_EXTRACTORS[0],
         "ROI_BOX_HEAD__PREDICTOR": "FPNPredictor",

@@ -1,4 +1,4 @@
-"""What follows from the body is derived where it is not set, and nothing else is touched."""
+"""Settings determined by the body are derived if unset; others are unchanged."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def leaves(node, prefix=""):
             yield prefix + name, value
 
 
-def test_a_body_with_fpn_alone_is_what_the_base_yaml_says():
+def test_only_the_body_gives_the_settings_of_the_base_yaml():
     config = config_with(MASKS | {BODY: "R-50-FPN"})
     (line,) = derive_settings(config)
     base = make_default_config()
@@ -59,7 +59,7 @@ def test_a_body_with_fpn_alone_trains_and_predicts():
         assert model.eval()(torch.randn(1, 3, 64, 64))[0].mode == "xyxy"
 
 
-def test_another_body_is_followed_and_what_is_set_stays():
+def test_derived_settings_follow_the_body_and_keep_explicit_values():
     config = config_with(MASKS | {BODY: "R-50-FPN", "MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION": 8})
     derive_settings(config)
     assert config.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION == 8
@@ -78,7 +78,7 @@ def test_another_body_is_followed_and_what_is_set_stays():
     assert config == wanted
 
 
-def test_a_config_that_says_how_its_body_is_used_keeps_its_widths():
+def test_explicit_body_settings_keep_their_widths():
     config = make_default_config()
     config.merge_from_file(CONFIGS / "Base-Mask-RCNN-FPN.yaml")
     for key, value in (("BACKBONE.OUT_CHANNELS", 1024), ("ROI_BOX_HEAD.POOLER_RESOLUTION", 14)):
@@ -98,7 +98,7 @@ def test_a_mask_side_follows_the_pooler_that_is_set():
     assert config.MODEL.ROI_MASK_HEAD.RESOLUTION == 14
 
 
-def test_a_setting_against_the_body_is_refused():
+def test_a_setting_that_contradicts_the_body_is_refused():
     config = config_with({BODY: "R-50-FPN", "MODEL.RPN.USE_FPN": False})
     with pytest.raises(ValueError, match="MODEL.RPN.USE_FPN must be True with .* R-50-FPN"):
         build_detection_model(config)

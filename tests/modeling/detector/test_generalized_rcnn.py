@@ -154,7 +154,7 @@ def test_recorded_sampling_and_mask_targets(train_case):
 
 
 def test_the_maskiou_loss_alone_reaches_mask_head_and_pyramid(train_case):
-    """The norms of the original; the totals above would not show their absence."""
+    """Gradient norms of the original; the totals above would not reveal missing ones."""
     _, _, model, images, targets = train_case
     model.zero_grad()
     model(images, targets)["loss_maskiou"].backward()
@@ -236,7 +236,7 @@ def test_no_detections():
             assert result.get_field(field).shape == (0,)
 
 
-def test_masks_pasted_by_the_model_leave_the_scores_alone():
+def test_pasting_in_the_model_keeps_the_scores():
     images = torch.randn(2, 3, 64, 96) * 50
     thresholds = ["MODEL.ROI_HEADS.SCORE_THRESH", 0.0]
     plain = tiny("e2e_ms_rcnn_R_50_FPN_1x.yaml", *thresholds).eval()
@@ -256,7 +256,7 @@ def test_masks_pasted_by_the_model_leave_the_scores_alone():
 
 
 def test_callers_that_paste_get_probabilities():
-    """Whatever the config says; and masks that are pasted already are not pasted again."""
+    """For any config; and pasted masks are not pasted again."""
     options = ["MODEL.ROI_HEADS.SCORE_THRESH", 0.0, "MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS", True]
     name = "e2e_ms_rcnn_R_50_FPN_1x.yaml"
     images = torch.randn(1, 3, 64, 96) * 50

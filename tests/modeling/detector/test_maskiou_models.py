@@ -1,4 +1,4 @@
-"""MaskIoU on C4 learns, at other sizes than the original's, and with hundreds of objects."""
+"""MaskIoU trains on C4, with other sizes than the original's, and with many objects."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def sides(pooled, masks, box=None):
 
 
 def cut_boxes(target):
-    """Proposals that show a part of each object, so that the IoU to learn is not always 1."""
+    """Return proposals that cover parts of objects, so that the target IoU is not always 1."""
     cut = torch.cat([target.bbox + torch.tensor(d) for d in ([0.0, 0, -10, -8], [6.0, 5, 3, 3])])
     return BoxList(cut.clamp(0, 63), target.size)
 
@@ -90,7 +90,7 @@ def test_other_sizes_train_and_predict(name, options):
 
 
 def test_an_image_with_500_objects_trains():
-    """Matched in chunks; one of a pixel, many equal, all with masks."""
+    """Matched in chunks; one has a single pixel, many are equal, all have masks."""
     torch.set_num_threads(1)
     corner = torch.rand(500, 2) * 200
     boxes = torch.cat([corner, corner + torch.rand(500, 2) * 40], dim=1).round()

@@ -1,4 +1,4 @@
-"""Which arithmetic the model's layers see."""
+"""Precision used by the layers of the model."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ from maskrcnn_benchmark.structures.image_list import to_image_list
 
 
 class Recorder(nn.Module):
-    """A backbone and an RPN that note the dtype of a convolution's output."""
+    """Backbone and RPN that record the dtype of a convolution's output."""
 
     def __init__(self):
         super().__init__()

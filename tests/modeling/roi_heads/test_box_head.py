@@ -123,7 +123,7 @@ def test_no_proposals_no_detections():
 
 @pytest.mark.parametrize("method", ["linear", "gaussian"])
 @pytest.mark.parametrize("offset", [0.0, 1.0])
-def test_soft_nms_ranks_by_the_lowered_scores(method, offset):
+def test_soft_nms_ranks_by_the_decayed_scores(method, offset):
     """Three classes, among them one without any box above the threshold."""
     corner = torch.rand(60, 4, 2) * 40
     boxes = torch.cat([corner, corner + 5 + torch.rand(60, 4, 2) * 40], dim=2)

@@ -1,4 +1,4 @@
-"""Targets of masks in every form of COCO against slow definitions, mixed in one image."""
+"""Mask targets for every COCO mask format, mixed in one image, against slow definitions."""
 
 import math
 
@@ -66,7 +66,7 @@ FORMS = {
 
 
 def targets_of(masks, boxes=BOXES):
-    """Targets of each of the masks in each of the boxes, from one image with all of them."""
+    """Return the targets of each mask in each box, computed from one image."""
     target = BoxList(torch.zeros(len(masks), 4), SIZE)
     target.add_field("masks", SegmentationMask(masks, SIZE))
     rois = boxes.repeat(len(masks), 1)
@@ -77,7 +77,7 @@ def targets_of(masks, boxes=BOXES):
 
 
 def slow_mask(pixels, box):
-    """The pixel under the centre of each cell."""
+    """Return the pixel under the center of each cell."""
     x1, y1, x2, y2 = box
     cells = np.zeros((SIDE, SIDE))
     for i in range(SIDE):
@@ -89,7 +89,7 @@ def slow_mask(pixels, box):
 
 
 def slow_fraction(pixels, box):
-    """The share of the instance's pixels whose centres lie in the box."""
+    """Return the fraction of the instance's pixels whose centers lie in the box."""
     inside = 0
     for y, x in zip(*np.nonzero(pixels), strict=True):
         inside += box[0] <= x + 0.5 < box[2] and box[1] <= y + 0.5 < box[3]

@@ -103,7 +103,7 @@ def test_an_instance_without_area_is_left_out():
     assert mask_iou_target(logits, gt).tolist() == [0, 1]
 
 
-def test_nothing_costs_nothing_and_stays_connected():
+def test_empty_losses_are_zero_and_keep_the_graph():
     labels = torch.zeros(0, dtype=torch.int64)
     logits = torch.zeros(0, 5, 28, 28, requires_grad=True)
     selected = select_class(logits, labels)
@@ -161,7 +161,7 @@ def test_the_mask_lies_beside_the_features_max_pooled_to_their_side(roi_side, ma
 
 
 @pytest.mark.parametrize(("roi_side", "mask_side"), [(14, 28), (14, 14), (7, 28), (9, 18)])
-def test_no_size_is_built_in(roi_side, mask_side):
+def test_sizes_are_not_hard_coded(roi_side, mask_side):
     extractor = MaskIoUFeatureExtractor(6, roi_side)
     features = torch.randn(2, 6, roi_side, roi_side)
     assert extractor(features, torch.rand(2, mask_side, mask_side)).shape == (2, 1024)

@@ -1,4 +1,4 @@
-"""The MaskIoU loss teaches the mask head and the backbone too, as in the original."""
+"""The MaskIoU loss also trains the mask head and the backbone, as in the original."""
 
 import torch
 

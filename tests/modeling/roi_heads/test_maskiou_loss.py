@@ -17,7 +17,7 @@ def test_mask_iou_loss_recorded() -> None:
     np.testing.assert_allclose(loss, ARRAYS["l2_none"])
 
 
-def test_mask_iou_loss_leaves_out_targets_of_zero() -> None:
+def test_mask_iou_loss_ignores_zero_targets() -> None:
     prediction = torch.tensor([0.5, 0.9, 0.2], requires_grad=True)
     loss = mask_iou_loss(prediction, torch.tensor([0.9, 0.0, 0.8]))
     assert loss.item() == pytest.approx((0.4**2 + 0.6**2) / 2 / 2)
@@ -26,7 +26,7 @@ def test_mask_iou_loss_leaves_out_targets_of_zero() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_mask_iou_loss_without_samples_is_zero_and_connected(count: int) -> None:
+def test_mask_iou_loss_without_samples_is_zero_and_keeps_the_graph(count: int) -> None:
     prediction = torch.rand(count, requires_grad=True)
     loss = mask_iou_loss(prediction, torch.zeros(count))
     assert loss.item() == 0

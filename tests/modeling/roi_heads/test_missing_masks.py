@@ -1,4 +1,4 @@
-"""Instances without a mask: their boxes are learned, and the losses of masks leave them out."""
+"""Instances without a mask: boxes are learned, and mask losses ignore them."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def target(masks) -> BoxList:
 
 
 def make(name):
-    """Return a model that is trained on all proposals, and on the same ones each time."""
+    """Return a model that is trained on all proposals, always the same ones."""
     config, options = MODELS[name]
     torch.manual_seed(0)
     model = build_detection_model(thin_config(config, WIDTHS | options)).train()
@@ -95,7 +95,7 @@ def per_roi_losses(model, targets):
     [{(0, 0)}, {(0, 1), (1, 0)}, {(0, 0), (0, 1)}],
     ids=["one", "one of each", "a whole image"],
 )
-def test_the_rois_of_other_instances_alone_count(name, missing):
+def test_only_rois_of_instances_with_masks_count(name, missing):
     model = make(name)
     full = [target(OUTLINES), target(OUTLINES)]
     mixed = [
@@ -120,7 +120,7 @@ def test_the_rois_of_other_instances_alone_count(name, missing):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_batch_without_any_mask_costs_no_mask_and_stays_connected(name):
+def test_a_batch_without_masks_has_zero_mask_loss_and_keeps_the_graph(name):
     model = make(name)
     losses = losses_of(model, [target([None, None]), target([None, None])])
     assert losses["loss_mask"] == losses["loss_maskiou"] == 0

@@ -1,4 +1,4 @@
-"""A model that pastes its masks itself does it by the rule of its config."""
+"""A model that pastes its masks follows the rule of its config."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from tests.helpers.tiny_detector import tiny_config
 
 
 @pytest.mark.parametrize("aligned", [False, True])
-def test_the_rule_of_the_config_is_followed(aligned):
+def test_the_pasting_rule_of_the_config_is_used(aligned):
     cfg = tiny_config()
     cfg.MODEL.ROI_MASK_HEAD.POSTPROCESS_MASKS_THRESHOLD = 0.49
     cfg.MODEL.ROI_MASK_HEAD.PASTE_ALIGNED = aligned

@@ -1,4 +1,4 @@
-"""What the sampler hands to the heads: proposals, each with the ground truth that it matches."""
+"""Output of the sampler: proposals, each with its matched ground truth."""
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ NEAR_FIRST, NEAR_SECOND, FAR = [9.0, 8, 25, 24], [32.0, 16, 56, 40], [0.0, 50, 1
 
 
 def targets() -> list[BoxList]:
-    """An image with two instances of the classes 3 and 5, then one without any."""
+    """Targets of an image with instances of classes 3 and 5, and of an empty image."""
     filled = BoxList(BOXES, SIZE)
     filled.add_field("labels", torch.tensor([3, 5]))
     polygons = [[[x1, y1, x2, y1, x2, y2, x1, y2]] for x1, y1, x2, y2 in BOXES]

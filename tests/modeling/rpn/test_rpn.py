@@ -112,7 +112,7 @@ def test_proposals(run):
 
 
 def test_images_of_a_batch_are_selected_alone_and_in_one_call(monkeypatch):
-    """A level of one image suppresses nothing elsewhere, and its cap is its own."""
+    """Each level of each image has separate suppression and a separate limit."""
     meta, arrays = load_vector("rpn_postprocess")
     arguments = meta["arguments"]
     _, output = recorded_output(arguments, arrays, [0, 1, 2])
