@@ -1,6 +1,9 @@
-"""A run from its arguments to its results: ``train`` and ``test``."""
+"""A run from its arguments to its results; each command of ``msrcnn`` calls one of these."""
 
+from maskrcnn_benchmark.engine.launch.analysis import analyze
+from maskrcnn_benchmark.engine.launch.conversion import convert
+from maskrcnn_benchmark.engine.launch.quickstart import demo
 from maskrcnn_benchmark.engine.launch.testing import test
 from maskrcnn_benchmark.engine.launch.training import train
 
-__all__ = ["test", "train"]
+__all__ = ["analyze", "convert", "demo", "test", "train"]
