@@ -55,7 +55,7 @@ def test_torchvisions_coco_model(run, tmp_path):
     out = tmp_path / "new" / "out.pth"
     assert "It is a Mask R-CNN without mask scores" in output
     assert "Assumed: style pytorch, told by the file: RGB" in output
-    assert f"train_net.py --config-file {out.with_suffix('.yaml')} MODEL.WEIGHT {out} " in output
+    assert f"msrcnn train --config-file {out.with_suffix('.yaml')} MODEL.WEIGHT {out} " in output
     assert "MODEL.MASKIOU_ON True SOLVER.TRAIN_ONLY maskiou" in output
     content = torch.load(out, weights_only=True)
     assert content["class_names"] == COCO_CLASSES.class_names
@@ -64,7 +64,7 @@ def test_torchvisions_coco_model(run, tmp_path):
     stored.merge_from_text(content["config"])
     cfg, checkpointer = load(out.parent)
     assert stored.dump() == cfg.dump()
-    checkpointer.load(out, require_all=True)  # what test_net.py asks for
+    checkpointer.load(out, require_all=True)  # what msrcnn test asks for
     kept = checkpointer.model.get_parameter("roi_heads.box.predictor.cls_score.weight")
     ours = theirs["roi_heads.box_predictor.cls_score.weight"][[0, 1, 11, 13, 90]]
     assert kept[[0, 1, 11, 12, 80]].equal(ours)  # category ids 11, 13 and 90 are labels 11, 12, 80
@@ -107,7 +107,7 @@ def test_a_mask_scoring_rcnn_of_mmdetection_keeps_its_head(run, tmp_path):
     torch.save({"state_dict": state, "meta": {"epoch": 12}}, tmp_path / "in.pth")
     code, output, errors = run(tmp_path / "in.pth", tmp_path / "out.pth", "--style", "caffe")
     assert code == 0, errors
-    assert "without mask scores" not in output and "test_net.py" in output
+    assert "without mask scores" not in output and "msrcnn test" in output
     saved = torch.load(tmp_path / "out.pth", weights_only=True)["model"]
     theirs = state["roi_head.mask_iou_head.fcs.1.weight"]
     assert saved["roi_heads.maskiou.feature_extractor.maskiou_fc2.weight"].equal(theirs)
