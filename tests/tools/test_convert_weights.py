@@ -9,6 +9,7 @@ import torch
 
 from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
 from maskrcnn_benchmark.config import make_default_config
+from maskrcnn_benchmark.engine.train_only import freeze_all_but
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.structures.class_names import COCO_CLASSES
 from tests.checkpoint.convert.test_naming import synthetic
@@ -44,6 +45,8 @@ def load(folder, *opts):
     cfg.merge_from_list(opts)
     check_whole(cfg)
     model = build_detection_model(cfg)
+    if cfg.SOLVER.TRAIN_ONLY:
+        freeze_all_but(model, cfg.SOLVER.TRAIN_ONLY)
     return cfg, DetectronCheckpointer(cfg, model, save_dir=folder / "run")
 
 
