@@ -20,6 +20,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "demo": Command("tools.quickstart", "train a small model on drawn images and show it"),
     "train": Command("tools.train_net", "train a model, then evaluate it"),
     "test": Command("tools.test_net", "evaluate a model"),
     "predict": Command("tools.predict", "detect objects in images, videos or camera streams"),

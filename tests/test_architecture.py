@@ -2,6 +2,7 @@
 
 import ast
 import statistics
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -57,6 +58,9 @@ MAX_FILE, MEDIAN_FILE = 300, 120
 MAX_FUNCTION, MEDIAN_FUNCTION, P90_FUNCTION = 60, 12, 35
 MAX_POSITIONAL = 5
 MAX_UTILS = 500  # maximum number of lines
+MAX_TOOL = 120
+# tools do not need these: they read arguments, call a function of the package and print
+NOT_IN_TOOLS = {"config", "modeling", "layers", "solver", "evaluation", "_C"}
 _SELF = ("self", "cls", "ctx")
 FREE_SIZE = {"config/defaults.py"}
 
@@ -264,6 +268,53 @@ def test_tools_can_be_called_and_imported_from_anywhere(file: str) -> None:
             assert node.module not in tools, f"{file}:{node.lineno}"
         elif isinstance(node, ast.Import):
             assert not tools & {alias.name for alias in node.names}, f"{file}:{node.lineno}"
+
+
+@pytest.mark.parametrize("file", [f for f in SCRIPTS if f.startswith("tools/")])
+def test_tools_are_arguments_a_call_and_printing(file: str) -> None:
+    wrong = _beyond_a_tool(ast.parse((ROOT / file).read_text(encoding="utf-8")))
+    assert not wrong, f"{file}: {wrong} belongs in engine/launch/, where a user can call it"
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= MAX_TOOL, file
+
+
+def _beyond_a_tool(tree: ast.Module) -> list[str]:
+    """Return what a file in tools/ has besides arguments, ``main`` and functions that make text."""
+    found = [
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        or (
+            isinstance(node, Function)
+            and node.name not in ("main", "parse_arguments")
+            and (node.returns is None or ast.unparse(node.returns) != "str")
+        )
+    ]
+    for node in ast.walk(tree):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for name in names:
+            top, _, rest = name.partition(".")
+            is_ours = top == NAME and rest.partition(".")[0] not in NOT_IN_TOOLS
+            is_for_torchrun = name == "torch.distributed.elastic.multiprocessing.errors"
+            if not (is_ours or is_for_torchrun or top in sys.stdlib_module_names):
+                found.append(f"import of {name}")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "wrong"),
+    [
+        ("class Part: pass", ["Part"]),
+        ("def convert(path: Path) -> Conversion: ...", ["convert"]),
+        ("def main() -> None:\n    def run(): ...", ["run"]),
+        ("import torch", ["import of torch"]),
+        ("from maskrcnn_benchmark.config import cfg", [f"import of {NAME}.config"]),
+        ("import json\ndef describe(found: Conversion) -> str: ...", []),
+    ],
+)
+def test_library_code_in_a_tool_would_be_found(code: str, wrong: list[str]) -> None:
+    assert _beyond_a_tool(ast.parse(code)) == wrong
 
 
 def test_segmentations_have_one_reader_and_writer() -> None:

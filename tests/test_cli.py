@@ -14,8 +14,7 @@ import maskrcnn_benchmark
 from maskrcnn_benchmark import cli
 
 ROOT = Path(__file__).parents[1]
-NO_COMMANDS = {"quickstart"}  # of a checkout alone
-NAMES = ["train", "test", "predict", "inspect", "convert", "analyze", "plot", "env"]
+NAMES = ["demo", "train", "test", "predict", "inspect", "convert", "analyze", "plot", "env"]
 
 
 def test_every_tool_is_a_command():
@@ -24,7 +23,7 @@ def test_every_tool_is_a_command():
     }
     modules = [command.module for command in cli.COMMANDS.values()]
     tools = {name.removeprefix("tools.") for name in modules if name.startswith("tools.")}
-    assert tools == programs - NO_COMMANDS
+    assert tools == programs
     assert [*cli.COMMANDS] == NAMES
     for module in modules:
         assert callable(importlib.import_module(f"maskrcnn_benchmark.{module}").main)

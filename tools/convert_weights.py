@@ -15,66 +15,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from maskrcnn_benchmark.checkpoint.convert import (
-    STYLES,
-    Conversion,
-    Options,
-    config_file,
-    convert_file,
-    write_conversion,
-)
-from maskrcnn_benchmark.checkpoint.loading import load_state_dict
-from maskrcnn_benchmark.config import check_config, make_default_config
-from maskrcnn_benchmark.modeling.detector import build_detection_model
-from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
-
-
-def read_class_names(path: str) -> list[str]:
-    """Return the names in a text file, one a line, without the background."""
-    return [
-        line.strip()
-        for line in Path(path).read_text(encoding="utf-8-sig").splitlines()
-        if line.strip()
-    ]
-
-
-def check_fit(found: Conversion) -> None:
-    """Build the model that a conversion describes, without memory, and compare it.
-
-    Raises:
-        ValueError: a tensor is missing, left over or of another shape.
-    """
-    cfg = make_default_config()
-    cfg.merge_from_other_cfg(found.settings)
-    check_config(cfg)
-    with torch.device("meta"):
-        model = build_detection_model(cfg)
-    report = load_state_dict(model, found.state)
-    if not report.complete or report.unexpected:
-        raise ValueError(f"it does not fit the model that it asks for: {report.summary()}")
-
-
-def convert(source: Path, target: Path, args: argparse.Namespace) -> Conversion:
-    """Write the checkpoint and the config of a converted file.
-
-    Args:
-        source: the file of the other project.
-        target: the checkpoint, ending in ``.pth``; the config gets the ending ``.yaml``.
-        args: ``style``, ``bn_eps``, ``class_names`` and ``legacy_roi_align`` of the command line.
-
-    Raises:
-        OSError: a file cannot be read or written.
-        ValueError: it is none that can be converted, or the class names do not fit.
-    """
-    if target.suffix != ".pth":
-        raise ValueError(f"{target}: the output is a checkpoint and must end in .pth")
-    names = read_class_names(args.class_names) if args.class_names else None
-    found = convert_file(source, Options(args.style, args.bn_eps, names, args.legacy_roi_align))
-    check_fit(found)
-    write_conversion(found, target, origin=source.name)
-    return found
+from maskrcnn_benchmark.checkpoint.convert import STYLES, Conversion, Options, config_file
+from maskrcnn_benchmark.engine.launch import convert
+from maskrcnn_benchmark.engine.launch.conversion import read_class_names
+from maskrcnn_benchmark.utils.user_error import failures_named
 
 
 def describe(found: Conversion, target: Path) -> str:
@@ -97,9 +41,8 @@ def describe(found: Conversion, target: Path) -> str:
     return "\n".join(lines)
 
 
-@failures_named()
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -127,9 +70,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="pool without alignment and with 2 samples a bin: detectron2's models with "
         "POOLER_TYPE ROIAlign, such as its noaug ones",
     )
-    args = parser.parse_args(argv)
-    with user_errors():
-        found = convert(args.input, args.output, args)
+    return parser.parse_args(argv)
+
+
+@failures_named()
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    args = parse_arguments(argv)
+    names = read_class_names(args.class_names) if args.class_names else None
+    options = Options(args.style, args.bn_eps, names, args.legacy_roi_align)
+    found = convert(args.input, args.output, options)
     print(describe(found, args.output))
 
 

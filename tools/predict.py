@@ -9,8 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
+from maskrcnn_benchmark.engine.launch.arguments import device_name, positive
 from maskrcnn_benchmark.engine.launch.prediction import (
     PredictionRun,
     find_files,
@@ -22,23 +21,6 @@ from maskrcnn_benchmark.predict.predictor import Predictor
 from maskrcnn_benchmark.predict.window import Window
 from maskrcnn_benchmark.structures.fields import SCORE_KINDS
 from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
-
-
-def positive(text: str) -> int:
-    """Parse a positive integer."""
-    number = int(text)
-    if number < 1:
-        raise ValueError(f"{number} is less than 1")
-    return number
-
-
-def device_name(text: str) -> str:
-    """Check that torch has such a kind of device."""
-    try:
-        torch.device(text)
-    except RuntimeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of cuda, cuda:N and cpu") from error
-    return text
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -93,14 +75,18 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def predict_inputs(args: argparse.Namespace) -> PredictionRun:
-    """Do what the command line says; return what became of it."""
+@failures_named()
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    args = parse_arguments(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     with user_errors():
         files = find_files(args.input, args.output)
+        predictor = Predictor.from_checkpoint(
+            args.weights, config_file=args.config_file, opts=args.opts, device=args.device
+        )
         run = PredictionRun(
-            Predictor.from_checkpoint(
-                args.weights, config_file=args.config_file, opts=args.opts, device=args.device
-            ),
+            predictor,
             args.score_key,
             args.threshold,
             args.batch_size,
@@ -110,15 +96,6 @@ def predict_inputs(args: argparse.Namespace) -> PredictionRun:
         )
     predict_files(run, files, args.output)
     predict_cameras(run, args.input, args.output)
-    return run
-
-
-@failures_named()
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line."""
-    args = parse_arguments(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    run = predict_inputs(args)
     written = "" if args.output is None else f", in {args.output}"
     print(f"{run.detections} detections in {run.images} images{written}")
     if run.broken:

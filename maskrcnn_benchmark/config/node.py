@@ -105,18 +105,18 @@ class CfgNode(YacsNode):
                 the bases form a cycle.
         """
         layers = read_with_bases(cfg_filename)
-        self._merge([(source, list(_leaves(tree))) for source, tree in layers])
+        self._merge([(source, list(leaves(tree))) for source, tree in layers])
 
     def merge_from_text(self, text: str, *, source: str = "configuration text") -> None:
         """Merge YAML text, such as the output of ``dump()``; ``source`` names it in errors.
 
         ``_BASE_`` is not allowed, because text has no folder that a path could be relative to.
         """
-        self._merge([(source, list(_leaves(parse_yaml(text, source))))])
+        self._merge([(source, list(leaves(parse_yaml(text, source))))])
 
     def merge_from_other_cfg(self, cfg_other: Mapping[str, Any]) -> None:
         """Merge another tree; all its keys count as set."""
-        self._merge([("the given configuration", list(_leaves(cfg_other)))])
+        self._merge([("the given configuration", list(leaves(cfg_other)))])
 
     def merge_from_list(self, cfg_list: Sequence[Any]) -> None:
         """Merge ``[key, value, key, value, ...]``, such as the trailing arguments of a command.
@@ -130,7 +130,7 @@ class CfgNode(YacsNode):
                 f"SOLVER.BASE_LR 0.01; got {' '.join(map(str, cfg_list))!r}"
             )
         pairs = zip(cfg_list[0::2], cfg_list[1::2], strict=True)
-        flat = [leaf for key, raw in pairs for leaf in _leaves({key: _decoded_section(raw)})]
+        flat = [leaf for key, raw in pairs for leaf in leaves({key: _decoded_section(raw)})]
         self._merge([("the options", flat)])
 
     def _merge(self, layers: list[tuple[str, list[tuple[str, Any]]]]) -> None:
@@ -189,7 +189,7 @@ class CfgNode(YacsNode):
 
     def _unknown(self, key: str) -> str:
         """Return the error message for an unknown key, with the nearest known one."""
-        known = [name for name, _ in _leaves(self)]
+        known = [name for name, _ in leaves(self)]
         if not known:
             return f"unknown key {key}"
         leaf = key.rsplit(".", 1)[-1].upper()
@@ -201,11 +201,11 @@ class CfgNode(YacsNode):
         return f"unknown key {key}; did you mean {max(same_leaf or known, key=likeness)}?"
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield ``(full key, value)`` of every leaf of ``tree``."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 

@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+import torch
+
 from maskrcnn_benchmark.engine.launch.user_modules import add_import_option
 from maskrcnn_benchmark.utils.user_error import UserError
 
@@ -58,3 +60,20 @@ def run_arguments(args: argparse.Namespace) -> dict[str, Any]:
         "datasets": datasets,
         "local_rank": args.local_rank,
     }
+
+
+def positive(text: str) -> int:
+    """Parse a positive integer."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(f"{number} is less than 1")
+    return number
+
+
+def device_name(text: str) -> str:
+    """Check that torch has such a kind of device."""
+    try:
+        torch.device(text)
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of cuda, cuda:N and cpu") from error
+    return text

@@ -1,6 +1,6 @@
 """Config of a run: config file, overrides, and values inferred from data and weights."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -10,6 +10,7 @@ from maskrcnn_benchmark.checkpoint.convert import config_file
 from maskrcnn_benchmark.checkpoint.convert.published import is_published, local_weights
 from maskrcnn_benchmark.config import check_config, make_default_config
 from maskrcnn_benchmark.config.linear_scaling import scale_to_batch
+from maskrcnn_benchmark.config.node import leaves
 from maskrcnn_benchmark.engine.launch.own_data import (
     DatasetFiles,
     register_datasets,
@@ -28,16 +29,8 @@ def setting_list(settings: Settings) -> list[Any]:
         settings: such a list, or a possibly nested mapping.
     """
     if isinstance(settings, Mapping):
-        settings = [part for pair in _leaves(settings) for part in pair]
+        settings = [part for pair in leaves(settings) for part in pair]
     return [str(part) if isinstance(part, Path) else part for part in settings]
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def make_config(config: Config, settings: Sequence[Any]) -> CfgNode:

@@ -4,12 +4,11 @@ Shapes: R ROIs of the batch, C channels, P pooled size.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.config.registry import Check
 from maskrcnn_benchmark.modeling.backbone.build_resnet import ends_before_conv5, make_last_stage
 from maskrcnn_benchmark.modeling.poolers import Pooler, make_pooler
 from maskrcnn_benchmark.structures.bounding_box import BoxList
@@ -17,7 +16,7 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 CONV5_EXTRACTOR = "ResNet50Conv5ROIFeatureExtractor"
 
 
-def make_conv5_check(key: str, *, brings_conv5: bool) -> Check:
+def make_conv5_check(key: str, *, brings_conv5: bool) -> Callable[[CfgNode], Iterator[str]]:
     """Return a check that an ROI feature extractor fits the body, which may lack conv5 (C4).
 
     Args:
