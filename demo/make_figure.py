@@ -1,4 +1,4 @@
-"""The figure of the README: confident detections with poor masks beside those with good masks.
+"""The picture of docs/EVALUATION.md: confident detections with poor masks, and with good masks.
 
 ``python demo/make_figure.py --evaluation output/demo/inference/synthetic_val --annotations
 output/demo/data/annotations/instances_val.json --images output/demo/data/val --output
