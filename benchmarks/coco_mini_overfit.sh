@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Learns 20 COCO photographs by heart: Mask Scoring R-CNN (half-width ResNet-50-FPN, 80 classes) is
+# Overfits 20 COCO photographs (a sanity check): Mask Scoring R-CNN (half-width ResNet-50-FPN, 80 classes) is
 # trained on them without mirroring, in bfloat16, and evaluated on the same 20. About 45 minutes on 2
 # CPU cores. They are the first 20 images by id without crowds whose every instance is at least a
 # tenth of the image's short side wide and high: so neither the small input nor the 28 x 28 masks

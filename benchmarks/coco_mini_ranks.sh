@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains Mask Scoring R-CNN (half-width ResNet-50-FPN) on two gloo processes for 30 iterations, twice:
-# one job in peace, and one whose second process is killed with -9 after iteration 20, which torchrun
+# one undisturbed job, and one whose second process is killed with -9 after iteration 20, which torchrun
 # restarts from its last checkpoint. Both must end with the same weights, bit for bit. The second
 # evaluates too. A few minutes on 2 CPU cores. Later KEY VALUE pairs win.
 # Usage: benchmarks/coco_mini_ranks.sh DATA WEIGHTS OUTPUT [KEY VALUE ...]
@@ -61,6 +61,6 @@ peace, killed = (
     for name in ("peace", "killed")
 )
 differing = [name for name in peace if not torch.equal(peace[name], killed[name])]
-print(f"{len(peace)} tensors, {len(differing)} differ from the job in peace")
+print(f"{len(peace)} tensors, {len(differing)} differ from the undisturbed job")
 sys.exit(bool(differing))
 PYTHON

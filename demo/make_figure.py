@@ -1,4 +1,4 @@
-"""Figure of the README: confident detections with poor masks next to ones with good masks.
+"""Figure of docs/EVALUATION.md: confident detections with poor masks next to ones with good masks.
 
 ``python demo/make_figure.py --evaluation output/demo/inference/synthetic_val --annotations
 output/demo/data/annotations/instances_val.json --images output/demo/data/val --output

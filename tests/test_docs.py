@@ -1,4 +1,4 @@
-"""Checks of docs/: snippets run, commands and settings are valid, links and names exist."""
+"""Checks of the documents: snippets run, commands and settings are valid, links and names exist."""
 
 import ast
 import contextlib
@@ -25,23 +25,26 @@ from maskrcnn_benchmark.modeling.detector import build_detection_model
 from tests.helpers.whole_check import check_whole
 
 ROOT = Path(__file__).parent.parent
-DOCS = ROOT / "docs"
-PAGES = sorted(path.name for path in DOCS.glob("*.md"))
+# the history in CHANGELOG.md names what is gone
+OTHERS = ("README", "INSTALL", "CONTRIBUTING", "MODEL_ZOO", "csrc/README", "benchmarks/README")
+PAGES = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
+PAGES += [f"{name}.md" for name in OTHERS]
 MS_RCNN_CONFIG = ROOT / "configs/e2e_ms_rcnn_R_50_FPN_1x.yaml"
 FASTER_RCNN_CONFIG = ROOT / "configs/e2e_faster_rcnn_R_50_FPN_1x.yaml"
 DEMO_CONFIG = ROOT / "configs/demo/ms_rcnn_synthetic.yaml"
+EXTENDING = "docs/EXTENDING.md"
 LOSSES = ROOT / "tests/reference/training_losses_pennfudan.json"
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 KEY = re.compile(r"\b(?:MODEL|INPUT|DATASETS|DATALOADER|SOLVER|TEST)(?:\.[A-Z][A-Z0-9_]*)+")
-FILE = re.compile(r"`((?:configs|tools|benchmarks|demo|maskrcnn_benchmark)/[\w./-]+)`")
+FILE = re.compile(r"`((?:configs|tools|tests|benchmarks|demo|csrc|maskrcnn_benchmark)/[\w./-]+)`")
 QUOTED = re.compile(r"`([a-zA-Z]+(?: [\w,]+){2,})`")
 TORCHS = ("Address already in use",)  # quoted messages that do not come from this code
 
 
 def read(page: str) -> str:
-    return (DOCS / page).read_text()
+    return (ROOT / page).read_text()
 
 
 def prose(page: str) -> str:
@@ -115,7 +118,7 @@ def anchors(page: Path) -> set[str]:
 def test_the_pages_are_there():
     wanted = {"METHOD", "DATA", "TRAINING", "EVALUATION", "TROUBLESHOOTING", "ABSTRACTIONS"}
     wanted |= {"EXTENDING"}
-    assert wanted <= {Path(page).stem for page in PAGES}
+    assert {f"docs/{name}.md" for name in wanted} <= set(PAGES)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +135,7 @@ def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python") and p != "README.md"])
 def test_snippets_run_and_print_what_the_page_shows(page, demo_folder, tmp_path, monkeypatch):
     (tmp_path / "output").symlink_to(demo_folder / "output")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
@@ -157,7 +160,7 @@ def test_links_lead_somewhere(page):
         if "://" in target:
             continue
         name, _, anchor = target.partition("#")
-        path = (DOCS / name).resolve() if name else DOCS / page
+        path = ((ROOT / page).parent / name).resolve() if name else ROOT / page
         assert path.exists(), f"{page}: {target}"
         if anchor:
             assert anchor in anchors(path), f"{page}: no heading for #{anchor} in {path.name}"
@@ -186,7 +189,7 @@ def test_settings_exist(page):
 
 
 # EXTENDING's is run with its module: tests/tools/test_import.py
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "yaml") and p != "EXTENDING.md"])
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "yaml") and p != EXTENDING])
 def test_yaml_is_accepted(page):
     for text in blocks(page, "yaml"):
         cfg = make_default_config()
@@ -225,8 +228,49 @@ def test_settings_with_values_are_accepted(page):
         )
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_targets_of_make_and_extras_exist(page):
+    text = read(page)
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"(?:`|^)make ([a-z]+)", text, re.MULTILINE)) <= set(targets)
+    extras = re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert set(re.findall(r"\.\[(\w+)\]", text)) <= set(extras)
+
+
+def test_all_commands_of_msrcnn_are_told():
+    assert f"`msrcnn {'|'.join(COMMANDS)}`" in read("README.md")
+    rows = re.findall(r"^\| `msrcnn (\w+)` \| `python (\S+) ?(\S*)` \|$", read("INSTALL.md"), re.M)
+    modules = [(module or script).removesuffix(".py") for _, script, module in rows]
+    assert [name for name, *_ in rows] == list(COMMANDS)
+    for name, module in zip(COMMANDS, modules, strict=True):
+        assert module.replace("/", ".").endswith(COMMANDS[name].module)
+
+
+def test_the_readme_predicts_in_python(demo_folder, tmp_path, monkeypatch, capsys):
+    (code,) = blocks("README.md", "python")
+    (weights,) = re.findall(r'"(catalog://[^"]+)"', code)
+    assert weights in read("MODEL_ZOO.md")
+    (tmp_path / "photo.jpg").symlink_to(demo_folder / "output/demo/data/val/000005.png")
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace(weights, str(demo_folder / "output/demo/model_final.pth")), {})
+    assert capsys.readouterr().out.startswith("[")
+
+
+def test_the_lines_of_the_formulas_are_in_their_functions():
+    rows = re.findall(
+        r"^\| 3\..* \| \[`(\S+)`\]\((\S+)\) \| `(.+)` \|$", read("docs/METHOD.md"), re.M
+    )
+    assert len(rows) == 13
+    for name, target, line in rows:
+        source = (ROOT / "docs" / target).resolve().read_text()
+        found = ast.parse(source)
+        for part in name.split("."):
+            (found,) = (node for node in found.body if getattr(node, "name", "") == part)
+        assert ast.get_source_segment(source, found).count(line) == 1, (name, line)
+
+
 def test_quoted_messages_are_in_the_code():
-    page = prose("TROUBLESHOOTING.md")
+    page = prose("docs/TROUBLESHOOTING.md")
     messages = [text for text in QUOTED.findall(page) if text not in TORCHS]
     assert len(messages) > 3
     for text in messages:
@@ -235,7 +279,7 @@ def test_quoted_messages_are_in_the_code():
 
 def test_fields_are_those_of_a_box_list():
     fields = importlib.import_module("maskrcnn_benchmark.structures.fields")
-    table = read("ABSTRACTIONS.md").split("| field |")[1].split("\n\n")[0]
+    table = read("docs/ABSTRACTIONS.md").split("| field |")[1].split("\n\n")[0]
     names = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     declared = {v for k, v in vars(fields).items() if k.isupper() and isinstance(v, str)}
     assert set(names) <= declared
@@ -244,7 +288,7 @@ def test_fields_are_those_of_a_box_list():
 
 def test_the_table_of_losses_is_that_of_the_recorded_run():
     recorded = json.loads(LOSSES.read_text())["losses"]
-    rows = re.findall(r"^\| (\d+) to (\d+) \| (.*) \|$", read("METHOD.md"), re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) to (\d+) \| (.*) \|$", read("docs/METHOD.md"), re.MULTILINE)
     assert len(rows) == 5
     names = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_maskiou")
     for first, last, cells in rows:
