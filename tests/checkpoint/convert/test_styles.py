@@ -143,7 +143,7 @@ def test_style_is_required_if_the_file_does_not_state_it(meta):
 
 def test_style_is_read_from_detectron2_buffers():
     state, _ = synthetic("detectron2", 50)
-    with pytest.raises(ValueError, match="give --style"):
+    with pytest.raises(ValueError, match="pass --style"):
         convert_detector(state)
     for name, style in STYLES.items():
         buffers = {
