@@ -29,7 +29,7 @@ def has_extension(device_type: str = "cpu") -> bool:
 def _warn_once() -> None:
     warnings.warn(
         f"maskrcnn_benchmark uses torchvision's operators instead of its own ({_reason}); the "
-        "results agree up to rounding. To build its own: pip install --no-build-isolation -e .",
+        "results agree up to rounding. Build them with: pip install --no-build-isolation -e .",
         RuntimeWarning,
         stacklevel=4,
     )

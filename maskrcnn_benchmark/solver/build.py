@@ -27,7 +27,7 @@ def make_optimizer(cfg: CfgNode, model: nn.Module) -> SGD:
         groups.append({"params": [parameter], "lr": lr, "weight_decay": decay})
     if not groups:
         raise ValueError("nothing to train: all parameters of the model are frozen")
-    # legacy: the default rate is that of the last parameter; each group has its own
+    # legacy: the default rate is that of the last parameter; every group sets its own
     return SGD(groups, lr, momentum=solver.MOMENTUM)
 
 

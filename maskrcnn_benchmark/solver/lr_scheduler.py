@@ -15,7 +15,7 @@ class _WarmupLR(LRScheduler):
 
     Iterations count from 1, and iteration ``i`` uses the rate of ``last_epoch == i``: step the
     scheduler before the optimizer, as the original does. A checkpoint written after iteration ``i``
-    then holds ``last_epoch == i``, the original's ones included.
+    then has ``last_epoch == i``, as in the original.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class _WarmupLR(LRScheduler):
 
 
 class WarmupMultiStepLR(_WarmupLR):
-    """Warm-up, then a decay by ``gamma`` at each milestone; step it before the optimizer.
+    """Warm-up, then decay by ``gamma`` at each milestone; step it before the optimizer.
 
     Args:
         optimizer: each of its groups scales its own initial rate.
@@ -99,15 +99,15 @@ class WarmupMultiStepLR(_WarmupLR):
 class WarmupCosineLR(_WarmupLR):
     """Warm-up times half a cosine, from 1 to 0 at the last iteration; step it before the optimizer.
 
-    The cosine is that of SGDR (Loshchilov and Hutter 2017) without restarts.
+    The cosine schedule is that of SGDR (Loshchilov and Hutter 2017) without restarts.
 
     Args:
         optimizer: each of its groups scales its own initial rate.
-        max_iters: the iteration at which the rate is 0; the warm-up is part of the way.
-        warmup_factor: as in ``WarmupMultiStepLR``, like the three that follow.
-        warmup_iters: see there.
-        warmup_method: see there.
-        last_epoch: see there.
+        max_iters: iteration at which the rate reaches 0, counted from the start of the warm-up.
+        warmup_factor: as in ``WarmupMultiStepLR``.
+        warmup_iters: as in ``WarmupMultiStepLR``.
+        warmup_method: as in ``WarmupMultiStepLR``.
+        last_epoch: as in ``WarmupMultiStepLR``.
 
     Raises:
         ValueError: the method is unknown.

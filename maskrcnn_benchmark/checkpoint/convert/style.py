@@ -103,7 +103,7 @@ def choose_style(named: str | None, told: Style) -> tuple[Style, str]:
         raise ValueError(
             f"style {named!r} ({STYLES[named]}) contradicts the file, which has {told}"
         )
-    name = next((name for name, style in STYLES.items() if style == told), "its own")
+    name = next((name for name, style in STYLES.items() if style == told), "custom")
     if told.pixels is not None and told.stride_in_1x1 is not None:
         return told, f"style {name}, read from the file"
     if named is None:

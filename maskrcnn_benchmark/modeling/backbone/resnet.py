@@ -127,7 +127,7 @@ class Bottleneck(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut: the block of ResNet-18 and ResNet-34."""
+    """Residual block of two 3x3 convolutions, as in ResNet-18 and ResNet-34."""
 
     def __init__(
         self, in_channels: int, out_channels: int, *, spec: BlockSpec, stride: int = 1

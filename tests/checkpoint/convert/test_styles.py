@@ -112,7 +112,7 @@ def test_custom_statistics_and_swapped_channels():
     assert inputs["PIXEL_MEAN"] == pytest.approx([90 / 255, 116.28 / 255, 123.675 / 255])
     assert inputs["PIXEL_STD"] == pytest.approx([57.375 / 255, 57.12 / 255, 58.395 / 255])
     assert conversion.assumed.startswith(
-        "style its own, read from the file: RGB of 0 to 255, mean 9"
+        "style custom, read from the file: RGB of 0 to 255, mean 9"
     )
 
 
