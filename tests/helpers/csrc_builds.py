@@ -3,8 +3,8 @@
 ``emulated`` has the CUDA kernels, launches and indexing included, compiled for the host
 (``csrc/common/emulated_cuda.h``). ``baseline`` has the CPU kernels without their versions for wider
 vectors (``csrc/common/vectorized.h``), ``avx2`` has only those versions. Each registers its
-operators in a separate namespace, so that it can be loaded together with the extension. ``extension`` is the
-extension's own code, for a build with sanitizers:
+operators in a separate namespace, so that it can be loaded together with the extension.
+``extension`` is the code of the extension, for a build with sanitizers:
 ``python -m tests.helpers.csrc_builds --sanitize extension emulated``.
 """
 
