@@ -79,7 +79,7 @@ def failures_named() -> Iterator[None]:
         if rank := _rank():
             sys.stderr.write(
                 f"error: {rank} fails: {type(error).__name__}: {str(error).partition(chr(10))[0]}\n"
-                "If another process failed first, that failure is the cause. The same command resumes "
+                "If another process failed first, that is the cause. The same command resumes "
                 "from the last checkpoint.\n"
             )
         raise
