@@ -133,7 +133,7 @@ def check_num_classes(class_names: Sequence[str], num_classes: int, names: Seque
         raise ValueError(
             f"{', '.join(names)} has {len(class_names) - 1} classes: "
             f"MODEL.ROI_BOX_HEAD.NUM_CLASSES must be {len(class_names)} (the background counts), "
-            f"not {num_classes}; the tools take it from the data where it is not set"
+            f"not {num_classes}; if it is unset, the tools infer it from the data"
         )
 
 

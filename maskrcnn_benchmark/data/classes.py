@@ -31,7 +31,7 @@ def make_classes(cfg: CfgNode, names: Sequence[str]) -> Classes:
     for name, classes in zip(names, made, strict=True):
         if classes.class_names != made[0].class_names:
             raise ValueError(
-                f"data sets {names[0]!r} and {name!r} have other classes, or another order of "
+                f"data sets {names[0]!r} and {name!r} differ in their classes, or in the order of "
                 f"them: {made[0].class_names[1:]} and {classes.class_names[1:]}"
             )
     return made[0]

@@ -79,8 +79,8 @@ def failures_named() -> Iterator[None]:
         if rank := _rank():
             sys.stderr.write(
                 f"error: {rank} fails: {type(error).__name__}: {str(error).partition(chr(10))[0]}\n"
-                "If another process ended before it, that one's end is the cause. The same command "
-                "goes on from the last checkpoint.\n"
+                "If another process failed first, that is the cause. The same command resumes "
+                "from the last checkpoint.\n"
             )
         raise
 

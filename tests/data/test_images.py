@@ -10,9 +10,9 @@ from maskrcnn_benchmark.data.datasets.images import as_rgb, read_image, to_rgb
 from maskrcnn_benchmark.utils import logger
 from maskrcnn_benchmark.utils.user_error import UserError
 
-GREY = np.arange(200, dtype=np.uint8).reshape(10, 20)
-GREY3 = np.stack([GREY] * 3, axis=2)
-RGB = np.stack([GREY, 255 - GREY, GREY // 2], axis=2)
+GRAY = np.arange(200, dtype=np.uint8).reshape(10, 20)
+GRAY3 = np.stack([GRAY] * 3, axis=2)
+RGB = np.stack([GRAY, 255 - GRAY, GRAY // 2], axis=2)
 ORIENTATION = 0x0112
 # operation that turns the stored pixels upright (EXIF 2.32, table 6)
 UPRIGHT = {
@@ -35,7 +35,7 @@ def forgetful(monkeypatch):
 
 def _palette(transparent):
     """Return a palette image of the first 200 RGB colors; ``transparent``: alpha per entry."""
-    image = Image.fromarray(GREY).convert("P")
+    image = Image.fromarray(GRAY).convert("P")
     image.putpalette(RGB.reshape(-1, 3).tobytes() + bytes(56 * 3))
     if transparent is not None:
         image.info["transparency"] = transparent
@@ -43,14 +43,14 @@ def _palette(transparent):
 
 
 MODES = {
-    "L": (Image.fromarray(GREY), GREY3),
-    "RGBA": (Image.fromarray(np.dstack([RGB, GREY])), RGB),
-    "LA": (Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(255 - GREY)]), GREY3),
+    "L": (Image.fromarray(GRAY), GRAY3),
+    "RGBA": (Image.fromarray(np.dstack([RGB, GRAY])), RGB),
+    "LA": (Image.merge("LA", [Image.fromarray(GRAY), Image.fromarray(255 - GRAY)]), GRAY3),
     "P": (_palette(None), RGB),
-    "P one colour transparent": (_palette(3), RGB),
+    "P one color transparent": (_palette(3), RGB),
     "P alpha": (_palette(bytes(range(200))), RGB),
-    "1": (Image.fromarray(GREY > 99), np.stack([(GREY > 99) * np.uint8(255)] * 3, axis=2)),
-    "I;16": (Image.fromarray(GREY.astype(np.uint16) * 257), GREY3),
+    "1": (Image.fromarray(GRAY > 99), np.stack([(GRAY > 99) * np.uint8(255)] * 3, axis=2)),
+    "I;16": (Image.fromarray(GRAY.astype(np.uint16) * 257), GRAY3),
 }
 
 
@@ -74,8 +74,8 @@ def test_cmyk_colors(ending, tmp_path):
 
 
 def test_sixteen_bits_in_a_tiff(tmp_path):
-    Image.fromarray(GREY.astype(np.uint16) * 257).save(tmp_path / "image.tif")
-    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "image.tif")), GREY3)
+    Image.fromarray(GRAY.astype(np.uint16) * 257).save(tmp_path / "image.tif")
+    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "image.tif")), GRAY3)
 
 
 LINEAR = np.linspace(0, 1, 200).reshape(10, 20)
@@ -86,8 +86,8 @@ LINEAR = np.linspace(0, 1, 200).reshape(10, 20)
     [
         (LINEAR.astype(np.float32), np.rint(LINEAR * 255)),  # 0 is black, 1 is white
         (np.zeros((4, 4), np.float32), np.zeros((4, 4))),
-        (GREY.astype(np.int32), GREY),  # 8 bits in 32
-        (GREY.astype(np.int32) * 257, GREY),  # 16 bits in 32
+        (GRAY.astype(np.int32), GRAY),  # 8 bits in 32
+        (GRAY.astype(np.int32) * 257, GRAY),  # 16 bits in 32
         (np.full((4, 4), 256, np.int32), np.full((4, 4), 256 // 257)),
         (np.full((4, 4), 65535, np.int32), np.full((4, 4), 255)),
     ],
@@ -229,13 +229,13 @@ def test_arrays(tmp_path):
     for array, expected in (
         (RGB, RGB),
         (RGB[:, ::-1], RGB[:, ::-1]),
-        (np.dstack([RGB, GREY]), RGB),
-        (GREY, GREY3),
-        (GREY[..., None], GREY3),
-        (GREY.astype(np.uint16) * 257, GREY3),
+        (np.dstack([RGB, GRAY]), RGB),
+        (GRAY, GRAY3),
+        (GRAY[..., None], GRAY3),
+        (GRAY.astype(np.uint16) * 257, GRAY3),
     ):
         np.testing.assert_array_equal(np.asarray(as_rgb(array)), expected)
-    for wrong in (RGB / 255, RGB.transpose(2, 0, 1), RGB[:0], RGB[..., :2], GREY[0]):
+    for wrong in (RGB / 255, RGB.transpose(2, 0, 1), RGB[:0], RGB[..., :2], GRAY[0]):
         with pytest.raises(ValueError, match=r"an image array must be uint8 \[H, W, 3\] in RGB"):
             as_rgb(wrong)
     with pytest.raises(TypeError, match="got bytes"):

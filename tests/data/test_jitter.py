@@ -173,24 +173,24 @@ def test_each_key_changes_one_property(name):
     pixels[:10], pixels[10:] = (60, 60, 60), (120, 60, 60)
     jittered, _ = build_transforms(config)(Image.fromarray(pixels), None, random.Random(1))
     blue, green, red = jittered.numpy().round()
-    grey, color = pixels[0, 0].astype(float), pixels[15, 0].astype(float)
-    got_grey, got_color = (np.array([c[row, 5] for c in (red, green, blue)]) for row in (3, 16))
+    gray, color = pixels[0, 0].astype(float), pixels[15, 0].astype(float)
+    got_gray, got_color = (np.array([c[row, 5] for c in (red, green, blue)]) for row in (3, 16))
     draw = random.Random(1).uniform
     factor = draw(-0.4, 0.4) if name == "hue" else draw(0.6, 1.4)
     assert abs(factor - (name != "hue")) > 0.05
     lightness = [60.0, 0.299 * 120 + 0.701 * 60]
     if name == "brightness":
-        expected = factor * grey, factor * color
+        expected = factor * gray, factor * color
     elif name == "contrast":
         mean = sum(lightness) / 2
-        expected = mean + factor * (grey - mean), mean + factor * (color - mean)
+        expected = mean + factor * (gray - mean), mean + factor * (color - mean)
     elif name == "saturation":
-        expected = grey, lightness[1] + factor * (color - lightness[1])
+        expected = gray, lightness[1] + factor * (color - lightness[1])
     else:
-        assert (got_grey == grey).all() and sorted(got_color)[0] == 60 == color.min()
+        assert (got_gray == gray).all() and sorted(got_color)[0] == 60 == color.min()
         assert max(got_color) == 120 and (got_color != color).any()
         return
-    np.testing.assert_allclose((got_grey, got_color), expected, atol=1.5)
+    np.testing.assert_allclose((got_gray, got_color), expected, atol=1.5)
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def by_class() -> Picture:
     )
 
 
-def grey_large() -> Picture:
+def gray_large() -> Picture:
     """A gray 1000-pixel image drawn at its size, with instances at the borders."""
     size = (600, 1000)
     masks = [
@@ -148,7 +148,7 @@ def sheet() -> Picture:
 
 
 CASES: dict[str, Callable[[], Picture]] = {
-    case.__name__: case for case in (scored, dense, tiny, by_class, grey_large, sheet)
+    case.__name__: case for case in (scored, dense, tiny, by_class, gray_large, sheet)
 }
 
 

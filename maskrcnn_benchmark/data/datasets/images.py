@@ -146,11 +146,11 @@ def as_rgb(source: ImageSource) -> Image.Image:
     if not isinstance(source, np.ndarray):
         raise TypeError(f"expected a path, a PIL image or an array, got {type(source).__name__}")
     pixels = source[..., 0] if source.ndim == 3 and source.shape[2] == 1 else source
-    is_grey = pixels.ndim == 2 and pixels.dtype in (np.uint8, np.uint16)
+    is_gray = pixels.ndim == 2 and pixels.dtype in (np.uint8, np.uint16)
     is_color = pixels.ndim == 3 and pixels.shape[2] in (3, 4) and pixels.dtype == np.uint8
-    if not (is_grey or is_color) or pixels.size == 0:
+    if not (is_gray or is_color) or pixels.size == 0:
         raise ValueError(
-            "an image array must be uint8 [H, W, 3] in RGB order, or grey uint8 or uint16 [H, W]; "
+            "an image array must be uint8 [H, W, 3] in RGB order, or gray uint8 or uint16 [H, W]; "
             f"got {source.dtype} {list(source.shape)}"
         )
     return to_rgb(Image.fromarray(np.ascontiguousarray(pixels)))

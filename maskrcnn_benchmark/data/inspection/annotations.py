@@ -46,12 +46,12 @@ def inspect_annotations(
             if record["image_id"] in readable:
                 found += _mask_warnings(entry, record, image, is_box_sound=why <= LeftOut.CROWD)
         elif expects_masks:
-            text = f"segmentation {shown(entry.get('segmentation'))} is no mask: the box alone is"
+            text = f"segmentation {shown(entry.get('segmentation'))} is no mask: only the box is"
             found.append(("no mask", f"{text} learned and evaluated"))
         parts = ("image_id", "category_id", "bbox", "segmentation")
         content = repr([record[part] for part in parts])
         if content in seen:
-            text = "image, category, box and mask are those of an earlier annotation"
+            text = "image, category, box and mask equal those of an earlier annotation"
             found.append(("duplicate annotation", text))
         seen.add(content)
         for kind, text in found:
@@ -68,9 +68,9 @@ def _entry_warnings(entry: Entry, record: Entry, times: Counter[Any]) -> Found:
         yield "annotation id twice", f"the id occurs {times[own_id]} times; it is not used here"
     area = entry.get("area")
     if area is None or record["area"] is None:
-        yield "no area", f"area {shown(area)}: that of the mask or else of the box is taken"
+        yield "no area", f"area {shown(area)}: the area of the mask, or else of the box, is used"
     if entry.get("iscrowd") is None:
-        yield "no iscrowd", "no iscrowd, which is taken for 0"
+        yield "no iscrowd", "no iscrowd: 0 is assumed"
 
 
 def _box_warnings(record: Entry, image: Entry, why: LeftOut) -> Found:
@@ -90,7 +90,7 @@ def _polygon_warnings(entry: Entry, record: Entry, image: Entry) -> Found:
     if not isinstance(polygons, list):
         return
     if record["iscrowd"]:
-        yield "crowd with polygons", "a crowd with polygons; COCO's have RLE"
+        yield "crowd with polygons", "a crowd with polygons; crowds in COCO have RLE"
     size = np.array([image["width"], image["height"]], np.float64)
     for number, polygon in enumerate(polygons, 1):
         if len(polygon) < MIN_COORDINATES:
@@ -127,10 +127,10 @@ def _box_against_mask(record: Entry, of_mask: Any) -> Found:
     mx, my, mw, mh = (float(value) for value in of_mask)
     box, extent = shown(record["bbox"]), [mx, my, mw, mh]
     if x >= mx + mw or y >= my + mh or x + w <= mx or y + h <= my:
-        text = f"bbox {box} and its mask, in {extent}, do not meet"
+        text = f"bbox {box} and its mask, in {extent}, do not overlap"
         yield "box elsewhere than the mask", text
         return
     gap = max(abs(x - mx), abs(y - my), abs(x + w - mx - mw), abs(y + h - my - mh))
     if gap > _FAR:
-        text = f"bbox {box} is {gap:.1f} pixels off its mask's {extent}"
+        text = f"bbox {box} is {gap:.1f} pixels off the extent of its mask, {extent}"
         yield "box unlike the mask", text

@@ -56,9 +56,9 @@ def _file_problems(folder: Path, entry: Entry) -> list[Problem]:
         stored, orientation = image.size, image.getexif().get(_ORIENTATION, 1)
     if stored == annotated and orientation != 1:
         text = (
-            f"image id {image_id!r}: the EXIF orientation {orientation} of {path} turns it where "
-            "it is shown; its annotations have the size of the pixels as stored: see that they "
-            "fit these"
+            f"image id {image_id!r}: the EXIF orientation {orientation} of {path} rotates it "
+            "when displayed, but the annotated size is that of the stored pixels: check that the "
+            "annotations fit these"
         )
         return [Problem("EXIF orientation", text, image_id, severity="warning")]
     return []

@@ -69,7 +69,9 @@ def inspect_coco(ann_file: str | Path, folder: str | Path) -> Inspection:
         *_category_warnings(file.categories, content["annotations"]),
     ]
     if not content["annotations"]:
-        text = "there are no annotations: the data can be predicted, not trained on"
+        text = (
+            "there are no annotations: the data can be used for prediction only, not for training"
+        )
         problems.append(Problem("no annotations", text, severity="warning"))
     listed = {entry["file_name"] for entry in file.images}
     unlisted = sum(path.is_file() and path.name not in listed for path in folder.iterdir())

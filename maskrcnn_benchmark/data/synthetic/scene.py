@@ -20,7 +20,7 @@ from maskrcnn_benchmark.data.synthetic.textures import (
     Ground,
     Image,
     fractal_noise,
-    mark_colour,
+    mark_color,
     smoothstep,
 )
 
@@ -88,12 +88,12 @@ def _blur(field: NDArray[Any], sigma: float) -> Field:
     )
 
 
-def _blend(image: Image, colour: NDArray[np.float32], weight: Field) -> None:
-    """Blend ``colour`` ([3] or [H, W, 3]) into ``image`` by ``weight`` [H, W], in place."""
-    image += (colour - image) * weight[..., None]
+def _blend(image: Image, color: NDArray[np.float32], weight: Field) -> None:
+    """Blend ``color`` ([3] or [H, W, 3]) into ``image`` by ``weight`` [H, W], in place."""
+    image += (color - image) * weight[..., None]
 
 
-def _own_colour_share(
+def _own_color_share(
     rng: np.random.Generator, size: tuple[int, int], difficulty: float, radius: float
 ) -> Field:
     """Return how much an instance shows its own color at each pixel, as opposed to camouflage."""
@@ -148,7 +148,7 @@ def _paint(picture: Image, instance: Instance, ground: Ground, rng: np.random.Ge
     shadow = _blur(cv2.warpAffine(alpha, shift, (size[1], size[0])), rng.uniform(1.5, 3))
     image *= 1 - rng.uniform(0, 0.4) * shadow[..., None]
 
-    share = _own_colour_share(rng, size, instance.difficulty, radius)
+    share = _own_color_share(rng, size, instance.difficulty, radius)
     body = ground.paint(rng, size)
     mottle = 0.8 + 0.35 * fractal_noise(rng, size, rng.uniform(4, 16), 3)
     _blend(body, ground.unlike(rng) * mottle[..., None], share)
@@ -156,8 +156,8 @@ def _paint(picture: Image, instance: Instance, ground: Ground, rng: np.random.Ge
     body *= 1 - 0.9 * (rim * share)[..., None]
     _blend(image, body, _blur(alpha, 0.35 + 1.6 * instance.difficulty * rng.uniform(0.3, 1)))
 
-    colour = mark_colour(instance.class_index, len(CLASS_NAMES), instance.cue)
-    _blend(image, colour, _mark_field(mask, rng) * np.float32(0.9))
+    color = mark_color(instance.class_index, len(CLASS_NAMES), instance.cue)
+    _blend(image, color, _mark_field(mask, rng) * np.float32(0.9))
 
 
 def _clutter(image: Image, ground: Ground, rng: np.random.Generator) -> None:
@@ -165,13 +165,13 @@ def _clutter(image: Image, ground: Ground, rng: np.random.Generator) -> None:
     height, width = image.shape[:2]
     for _ in range(int(rng.integers(2, 7))):
         name = CLASS_NAMES[int(rng.integers(len(CLASS_NAMES)))]
-        centre = rng.uniform(0, 1, 2) * (width, height)
+        center = rng.uniform(0, 1, 2) * (width, height)
         shape = sample_shape(name, rng).transformed(
-            np.eye(2) * rng.uniform(3, 0.12 * height), centre
+            np.eye(2) * rng.uniform(3, 0.12 * height), center
         )
         alpha = _blur(_coverage(_draw(shape, (height, width))), rng.uniform(0.5, 4))
-        colour = ground.unlike(rng) * np.float32(rng.uniform(0.7, 1.1))
-        _blend(image, colour, alpha * np.float32(rng.uniform(0.15, 0.6)))
+        color = ground.unlike(rng) * np.float32(rng.uniform(0.7, 1.1))
+        _blend(image, color, alpha * np.float32(rng.uniform(0.15, 0.6)))
 
 
 def _position(rng: np.random.Generator, size: tuple[int, int], instances: list[Instance]) -> Point:
@@ -180,11 +180,11 @@ def _position(rng: np.random.Generator, size: tuple[int, int], instances: list[I
     if instances and rng.random() < 0.35:
         other = instances[int(rng.integers(len(instances)))]
         rows, columns = _window(other.visible, margin=0)
-        centre = np.array([columns.start + columns.stop, rows.start + rows.stop]) / 2
-        centre += rng.normal(0, 0.7 * np.sqrt(other.area) / SUPERSAMPLING, 2)
+        center = np.array([columns.start + columns.stop, rows.start + rows.stop]) / 2
+        center += rng.normal(0, 0.7 * np.sqrt(other.area) / SUPERSAMPLING, 2)
     else:
-        centre = rng.uniform(0.06, 0.94, 2) * extent
-    return np.clip(centre, 0.04 * extent, 0.96 * extent)
+        center = rng.uniform(0.06, 0.94, 2) * extent
+    return np.clip(center, 0.04 * extent, 0.96 * extent)
 
 
 def _leaves_enough(mask: Mask, instances: list[Instance]) -> bool:
@@ -206,8 +206,8 @@ def _place(
     radius = small * float(np.exp(rng.uniform(np.log(0.06), np.log(0.28))))
     for _ in range(8):
         shape = sample_shape(CLASS_NAMES[class_index], rng)
-        centre = _position(rng, size, instances)
-        mask = _draw(shape.transformed(np.eye(2) * radius, centre), size)
+        center = _position(rng, size, instances)
+        mask = _draw(shape.transformed(np.eye(2) * radius, center), size)
         if np.count_nonzero(mask) >= _MIN_VISIBLE_PIXELS * SUPERSAMPLING**2 and _leaves_enough(
             mask, instances
         ):
@@ -226,14 +226,14 @@ def _crowd(image: Image, ground: Ground, rng: np.random.Generator) -> Instance:
     """Paint many small objects of one class that form one crowd region."""
     height, width = image.shape[:2]
     class_index = int(rng.integers(len(CLASS_NAMES)))
-    centre = rng.uniform(0.25, 0.75, 2) * (width, height)
+    center = rng.uniform(0.25, 0.75, 2) * (width, height)
     region = np.zeros((height * SUPERSAMPLING, width * SUPERSAMPLING), bool)
     crowd = Instance(class_index, 0.0, 0.0, region, 0, is_crowd=True)
     for _ in range(int(rng.integers(14, 28))):
         offset = rng.normal(0, 1, 2) * (0.13 * width, 0.11 * height)
         outline = sample_shape(CLASS_NAMES[class_index], rng)
         mask = _draw(
-            outline.transformed(np.eye(2) * rng.uniform(5, 9), centre + offset), (height, width)
+            outline.transformed(np.eye(2) * rng.uniform(5, 9), center + offset), (height, width)
         )
         if mask.any():
             area = int(np.count_nonzero(mask))

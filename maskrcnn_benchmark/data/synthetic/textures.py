@@ -84,13 +84,13 @@ class Ground:
 
     def unlike(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Return a muted color [3] that differs clearly from the middle tone of the background."""
-        colours = np.array(_SURFACES, np.float32) + rng.uniform(-14, 14, (1, 3)).astype(np.float32)
-        distance = np.abs(colours - self.tones[1]).mean(axis=1)
+        colors = np.array(_SURFACES, np.float32) + rng.uniform(-14, 14, (1, 3)).astype(np.float32)
+        distance = np.abs(colors - self.tones[1]).mean(axis=1)
         far = np.flatnonzero(distance >= min(60.0, float(distance.max())))
-        return colours[int(rng.choice(far))]
+        return colors[int(rng.choice(far))]
 
 
-def mark_colour(class_index: int, num_classes: int, strength: float) -> NDArray[np.float32]:
+def mark_color(class_index: int, num_classes: int, strength: float) -> NDArray[np.float32]:
     """Return the color [3] of a class: its own hue, grayer as ``strength`` in [0, 1] falls."""
     rgb = colorsys.hsv_to_rgb(class_index / num_classes, 0.95, 0.95)
     return np.array(rgb, np.float32) * 255 * strength + np.float32(128) * (1 - strength)

@@ -6,7 +6,7 @@ import pytest
 from maskrcnn_benchmark.data.synthetic.textures import (
     Ground,
     fractal_noise,
-    mark_colour,
+    mark_color,
     smoothstep,
 )
 
@@ -29,17 +29,17 @@ def test_two_samples_of_a_ground_share_tones_but_not_pixels() -> None:
     first, second = ground.paint(rng, (60, 80)), ground.paint(rng, (60, 80))
     np.testing.assert_allclose(first.mean(axis=(0, 1)), second.mean(axis=(0, 1)), atol=6)
     assert np.abs(first - second).mean() > 4
-    colour = ground.unlike(rng)
-    assert np.abs(colour - ground.tones[1]).mean() > 40
+    color = ground.unlike(rng)
+    assert np.abs(color - ground.tones[1]).mean() > 40
 
 
 def test_mark_colors_keep_the_hue_of_the_class() -> None:
     for index in range(6):
         for strength in (0.4, 1.0):
-            hue, saturation, _ = colorsys.rgb_to_hsv(*(mark_colour(index, 6, strength) / 255))
+            hue, saturation, _ = colorsys.rgb_to_hsv(*(mark_color(index, 6, strength) / 255))
             assert hue == pytest.approx(index / 6, abs=0.01) or hue == pytest.approx(1, abs=0.01)
             assert saturation > 0.3 * strength
-    assert mark_colour(2, 6, 0.0).tolist() == [128, 128, 128]
+    assert mark_color(2, 6, 0.0).tolist() == [128, 128, 128]
 
 
 def test_smoothstep() -> None:
