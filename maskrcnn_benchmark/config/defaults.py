@@ -109,7 +109,7 @@ _C.MODEL.RPN.ANCHOR_SIZES = (32, 64, 128, 256, 512)
 _C.MODEL.RPN.ANCHOR_STRIDE = (16,)
 # Aspect ratios (height / width) of the anchors
 _C.MODEL.RPN.ASPECT_RATIOS = (0.5, 1.0, 2.0)
-# Placement of the anchors: "legacy" (the original), "centred" (detectron2, mmdetection) or
+# Placement of the anchors: "legacy" (the original), "centered" (detectron2, mmdetection) or
 # "torchvision"
 _C.MODEL.RPN.ANCHOR_RULE = "legacy"
 # Exclude anchors from training that extend this many pixels beyond the image; -1 excludes none

@@ -36,26 +36,26 @@ class BoxCoder:
         self.lower_bound = -bbox_xform_clip if clip_below else -math.inf
         self.pixel_offset = pixel_offset
 
-    def _centres_and_sizes(self, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    def _centers_and_sizes(self, boxes: Tensor) -> tuple[Tensor, Tensor]:
         sizes = torch.stack(box_sizes(boxes, self.pixel_offset), dim=1)
         return boxes[:, :2] + 0.5 * sizes, sizes
 
     def encode(self, reference_boxes: Tensor, proposals: Tensor) -> Tensor:
         """Return the offsets ``[N, 4]`` that turn ``proposals`` into ``reference_boxes``."""
-        centres, sizes = self._centres_and_sizes(proposals)
-        gt_centres, gt_sizes = self._centres_and_sizes(reference_boxes)
-        offsets = torch.cat([(gt_centres - centres) / sizes, torch.log(gt_sizes / sizes)], dim=1)
+        centers, sizes = self._centers_and_sizes(proposals)
+        gt_centers, gt_sizes = self._centers_and_sizes(reference_boxes)
+        offsets = torch.cat([(gt_centers - centers) / sizes, torch.log(gt_sizes / sizes)], dim=1)
         return offsets * offsets.new_tensor(self.weights)
 
     def decode(self, rel_codes: Tensor, boxes: Tensor) -> Tensor:
         """Apply offsets ``[N, 4K]`` to ``boxes`` ``[N, 4]`` and return boxes ``[N, 4K]``."""
-        centres, sizes = (t[:, None] for t in self._centres_and_sizes(boxes.to(rel_codes.dtype)))
+        centers, sizes = (t[:, None] for t in self._centers_and_sizes(boxes.to(rel_codes.dtype)))
         codes = rel_codes.reshape(len(boxes), rel_codes.shape[1] // 4, 4)
         codes = codes / codes.new_tensor(self.weights)
-        centres = codes[..., :2] * sizes + centres  # [N, K, 2]
+        centers = codes[..., :2] * sizes + centers  # [N, K, 2]
         sizes = torch.exp(codes[..., 2:].clamp(self.lower_bound, self.bbox_xform_clip)) * sizes
-        corner = centres - 0.5 * sizes
-        far_corner = centres + 0.5 * sizes - self.pixel_offset
+        corner = centers - 0.5 * sizes
+        far_corner = centers + 0.5 * sizes - self.pixel_offset
         return torch.cat([corner, far_corner], dim=2).reshape(rel_codes.shape)
 
 

@@ -1,6 +1,6 @@
 """The mask of one instance: polygons, a bitmap, or none that is known.
 
-All kinds answer the same questions: flip, crop, resize, rasterise, and the area inside a box.
+All kinds answer the same questions: flip, crop, resize, rasterize, and the area inside a box.
 Coordinates are continuous pixels with pixel ``i`` covering ``[i, i + 1)``, as in COCO.
 """
 
@@ -55,7 +55,7 @@ class Polygons:
         return polygon_rles([p.tolist() for p in self.polygons], height, width)
 
     def to_rle(self, height: int, width: int) -> Rle:
-        """Rasterise the union on a canvas of whole pixels by COCO's rule."""
+        """Rasterize the union on a canvas of whole pixels by COCO's rule."""
         return to_rle([p.tolist() for p in self.polygons], height, width)
 
     def area(self, height: int, width: int) -> int:

@@ -53,7 +53,7 @@ BOX_LOSSES = ["box_reg", "classifier", *RPN_LOSSES]
 C4_MAPS, C5_MAPS = [(32, 4)], [(64, 2)]
 FPN_MAPS = [(8, 16), (8, 8), (8, 4), (8, 2), (8, 1)]
 ANCHORS = [[-8.0, -8.0, 23.0, 23.0], [8.0, -8.0, 39.0, 23.0]]
-CENTRED = [[-16.0, -16.0, 16.0, 16.0], [0.0, -16.0, 32.0, 16.0]]
+CENTERED = [[-16.0, -16.0, 16.0, 16.0], [0.0, -16.0, 32.0, 16.0]]
 TALL_AND_WIDE = [[-24.0, 0.0, 39.0, 15.0], [-8.0, 0.0, 55.0, 15.0]]
 
 WHOLE = [
@@ -157,7 +157,7 @@ PROPOSALS = [
         given=ONE_ANCHOR,
     ),
     Case(f"{RPN}.ASPECT_RATIOS", (0.25,), see.anchors, ANCHORS, TALL_AND_WIDE, given=ONE_ANCHOR),
-    Case(f"{RPN}.ANCHOR_RULE", "centred", see.anchors, ANCHORS, CENTRED, given=ONE_ANCHOR),
+    Case(f"{RPN}.ANCHOR_RULE", "centered", see.anchors, ANCHORS, CENTERED, given=ONE_ANCHOR),
     Case(f"{RPN}.STRADDLE_THRESH", 8, see.visible_anchors, 0, 4, given=ONE_ANCHOR),
     Case(f"{RPN}.FG_IOU_THRESHOLD", 0.5, see.rpn_matches, [-1, -2, -2, 0, 0], [-1, -2, 0, 0, 0]),
     Case(f"{RPN}.BG_IOU_THRESHOLD", 0.4, see.rpn_matches, [-1, -2, -2, 0, 0], [-1, -1, -2, 0, 0]),

@@ -135,8 +135,8 @@ def test_torchvisions_anchors():
     assert torch.cat(ours).equal(expected)
 
 
-def test_centred_anchors():
-    anchors = AnchorGenerator(SIZES, RATIOS, STRIDES, rule="centred")(features(64, 96))
+def test_centered_anchors():
+    anchors = AnchorGenerator(SIZES, RATIOS, STRIDES, rule="centered")(features(64, 96))
     root = 2**0.5
     for level, (size, stride) in enumerate(zip(SIZES, STRIDES, strict=True)):
         for number, (w, h) in enumerate(((size * root, size / root), (size, size))):
@@ -149,7 +149,7 @@ def test_centred_anchors():
 
 
 def test_unknown_anchor_rule():
-    with pytest.raises(ValueError, match="'X' is none of legacy, centred, torchvision"):
+    with pytest.raises(ValueError, match="'X' is none of legacy, centered, torchvision"):
         AnchorGenerator(SIZES, RATIOS, STRIDES, rule="X")
 
 

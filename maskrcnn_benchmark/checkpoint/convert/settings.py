@@ -118,7 +118,7 @@ def _proposals(source: Source) -> dict[str, Any]:
         "RPN": {
             "USE_FPN": True,
             "ANCHOR_STRIDE": _STRIDES,
-            "ANCHOR_RULE": "torchvision" if is_torchvision else "centred",
+            "ANCHOR_RULE": "torchvision" if is_torchvision else "centered",
             "STRADDLE_THRESH": -1,
             # the other projects keep every side above 0
             "MIN_SIZE": 1e-3 if is_torchvision else 1e-6,

@@ -9,9 +9,9 @@ from yacs.config import CfgNode
 
 # Position and rounding of the anchors of a cell:
 # legacy: inclusive boxes around the cell center, with sides rounded at the size of the stride;
-# centred: continuous boxes around the cell corner, not rounded (detectron2, mmdetection);
-# torchvision: as centred, with integer corners and the stride computed from the feature map size
-ANCHOR_RULES = ("legacy", "centred", "torchvision")
+# centered: continuous boxes around the cell corner, not rounded (detectron2, mmdetection);
+# torchvision: as centered, with integer corners and the stride computed from the feature map size
+ANCHOR_RULES = ("legacy", "centered", "torchvision")
 
 
 def generate_cell_anchors(
@@ -29,11 +29,11 @@ def generate_cell_anchors(
     scales = np.asarray(sizes, dtype=np.float64) / stride
     sides = np.stack([widths, heights], axis=1)[:, None] * scales[None, :, None]  # [ratio, size, 2]
     half = 0.5 * (sides.reshape(-1, 2) - 1)
-    centre = 0.5 * (stride - 1)
-    return torch.from_numpy(np.concatenate([centre - half, centre + half], axis=1)).float()
+    center = 0.5 * (stride - 1)
+    return torch.from_numpy(np.concatenate([center - half, center + half], axis=1)).float()
 
 
-def generate_centred_anchors(sizes: Sequence[float], aspect_ratios: Sequence[float]) -> Tensor:
+def generate_centered_anchors(sizes: Sequence[float], aspect_ratios: Sequence[float]) -> Tensor:
     """Return the anchors ``[A, 4]`` around the origin, ordered by aspect ratio, then size.
 
     Boxes are continuous; the area is ``size ** 2`` for every aspect ratio.
@@ -105,7 +105,7 @@ class AnchorGenerator(nn.Module):
         """Return the anchors ``[A, 4]`` of the first cell of a level."""
         if self.rule == "legacy":
             return generate_cell_anchors(stride, sizes, aspect_ratios)
-        anchors = generate_centred_anchors(sizes, aspect_ratios)
+        anchors = generate_centered_anchors(sizes, aspect_ratios)
         return anchors.round() if self.rule == "torchvision" else anchors
 
     def num_anchors_per_location(self) -> list[int]:

@@ -194,7 +194,7 @@ def test_names_shapes_and_classes(project, depth, maskiou):
     heads = (cfg.MODEL.ROI_BOX_HEAD, cfg.MODEL.ROI_MASK_HEAD)
     assert [(h.POOLER_ALIGNED, h.POOLER_SAMPLING_RATIO) for h in heads] == [(True, 0)] * 2
     assert cfg.MODEL.ROI_MASK_HEAD.PASTE_ALIGNED and cfg.INPUT.SIZE_ROUNDING == "nearest"
-    assert (cfg.MODEL.RPN.ANCHOR_RULE, cfg.MODEL.PIXEL_OFFSET) == ("centred", 0)
+    assert (cfg.MODEL.RPN.ANCHOR_RULE, cfg.MODEL.PIXEL_OFFSET) == ("centered", 0)
     assert cfg.MODEL.BOX_CODER_CLIP_BELOW is (project == "mmdetection")
     assert cfg.MODEL.MASKIOU_ON is maskiou
     report = load_state_dict(build_detection_model(cfg), conversion.state)

@@ -53,7 +53,7 @@ def test_c4_learns_the_quality_of_the_masks_of_two_images():
         sum(losses.values()).backward()
         optimizer.step()
         history.append(losses["loss_maskiou"].item())
-    # the masks change in the first steps, and with them what is to be learnt
+    # the masks change in the first steps, and with them what is to be learned
     assert max(history[-3:]) < max(history[:10]) / 10
     assert max(history[-3:]) < 0.005  # off by 0.1
 
