@@ -220,7 +220,7 @@ def test_cocos_classes_are_told_by_their_number_unless_the_file_names_others():
     conversion = convert_detector(state, Options("caffe"))
     assert conversion.is_coco and conversion.class_names == COCO_NAMES
     assert conversion.settings["DATASETS"]["TEST"] == ["coco_2017_val"]
-    assert "80 classes (COCO's)" in conversion.assumed
+    assert "80 classes (COCO)" in conversion.assumed
     own = [f"thing {number}" for number in range(80)]
     for found in (
         convert_detector(state, Options("caffe", class_names=own)),
@@ -243,7 +243,7 @@ def test_lvis_is_told_by_the_number_of_its_classes(project, classes, is_lvis):
     heads = cfg.MODEL.ROI_HEADS
     expected = (1e-4, 300) if is_lvis else (0.05, 100)
     assert expected == (heads.SCORE_THRESH, heads.DETECTIONS_PER_IMG)
-    assert (f"{classes} classes (LVIS's" in conversion.assumed) is is_lvis
+    assert (f"{classes} classes (LVIS" in conversion.assumed) is is_lvis
     assert f"{expected[1]} detections above {expected[0]}" in conversion.assumed
 
 
