@@ -143,7 +143,7 @@ def test_where_the_file_does_not_tell_the_style_has_to_be_given(meta):
 
 def test_detectron2s_buffers_tell_the_style():
     state, _ = synthetic("detectron2", 50)
-    with pytest.raises(ValueError, match="give --style"):
+    with pytest.raises(ValueError, match="pass --style"):
         convert_detector(state)
     for name, style in STYLES.items():
         buffers = {
