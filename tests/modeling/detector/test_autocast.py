@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from maskrcnn_benchmark.layers import ROIAlign, full_precision, roi_align
+from maskrcnn_benchmark.layers import full_precision, multilevel_roi_align, roi_align
+from maskrcnn_benchmark.modeling import poolers
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.structures.image_list import to_image_list
 from tests.helpers.thin_model import thin_config, two_objects
@@ -38,7 +39,7 @@ def fix_proposals(model, images):
 @pytest.mark.parametrize(
     ("name", "dtype"), [(NAMES[0], torch.float16), *((name, torch.bfloat16) for name in NAMES)]
 )
-def test_losses_and_predictions(name, dtype):
+def test_losses_and_predictions(name, dtype, monkeypatch):
     model = build_detection_model(thin_config(name, EVERYTHING))
     kernels = [p for p in model.parameters() if p.dim() > 1]
     for kernel in kernels:
@@ -49,12 +50,12 @@ def test_losses_and_predictions(name, dtype):
 
     pooled = []
 
-    def note(_, arguments, output):
-        pooled.append((arguments[0].dtype, arguments[1].dtype, output.dtype))
+    def observed(features, rois, *arguments, **options):
+        output = multilevel_roi_align(features, rois, *arguments, **options)
+        pooled.append((features[0].dtype, rois.dtype, output.dtype))
+        return output
 
-    for module in model.modules():
-        if isinstance(module, ROIAlign):
-            module.register_forward_hook(note)
+    monkeypatch.setattr(poolers, "multilevel_roi_align", observed)
     with torch.autocast("cpu", dtype=dtype):
         losses = model(images, [two_objects()])
         with torch.no_grad():

@@ -149,7 +149,7 @@ def test_bottleneck_options_are_refused_without_bottlenecks():
 @pytest.mark.parametrize("body", ["R-18-C4", "R-50-C4", "R-50-C5", "R-50-FPN"])
 def test_anchors_have_the_strides_of_the_feature_maps(body):
     wrong = (8,) if not body.endswith("FPN") else (8, 16, 32, 64, 128)
-    with pytest.raises(ValueError, match=rf"ANCHOR_STRIDE is \({wrong[0]},.*of {body} have the"):
+    with pytest.raises(ValueError, match=rf"ANCHOR_STRIDE is \({wrong[0]},.*of {body} have"):
         check_whole(config_of(body, RPN__ANCHOR_STRIDE=wrong))
     model = build_detection_model(config_of(body, RPN_ONLY=True, MASK_ON=False, MASKIOU_ON=False))
     maps = model.backbone(torch.zeros(1, 3, 128, 128))
