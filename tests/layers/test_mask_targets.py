@@ -8,6 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from pycocotools import mask as coco_mask
 
 from maskrcnn_benchmark.layers import PolygonSet, _mask_fallback, mask_targets
 from tests.helpers import mask_oracles
@@ -105,6 +106,20 @@ def test_nothing_gives_nothing() -> None:
     masks, areas = targets([[], [SQUARE]], [[0.0, 0, 9, 9]] * 2, [0, 1], 4, (10, 10))
     assert not masks[0].any() and masks[1].any()
     assert areas.tolist() == [[0, 0], [36, 36]]
+
+
+@host_backends
+def test_the_whole_is_measured_up_to_the_last_pixel_of_the_box() -> None:
+    polygon = np.float32([0, 0, 9.6, 0, 9.6, 9.6, 0, 9.6])
+    _, areas = targets([[polygon]], [[0.0, 0, 9.9, 9.9]], [0], 4, (20, 20))
+    # canvases of 9 and of 10 pixels: floor(9.9), and the pixel that the box ends in as well
+    expected = [area_on_canvas(polygon, side) for side in (9, 10)]
+    assert areas.tolist() == [expected] == [[81, 100]]
+
+
+def area_on_canvas(polygon, side):
+    """Return the number of pixels of a polygon on a square canvas, by pycocotools."""
+    return int(coco_mask.area(coco_mask.frPyObjects([polygon.tolist()], side, side))[0])
 
 
 @needs_extension
