@@ -1,6 +1,8 @@
 """The names that users and their scripts rely on."""
 
 import importlib
+import subprocess
+import sys
 
 import pytest
 
@@ -52,3 +54,14 @@ NAMES = {
 def test_names_stay_importable(module):
     found = importlib.import_module(f"maskrcnn_benchmark.{module}")
     assert [name for name in NAMES[module] if not hasattr(found, name)] == []
+
+
+def test_a_model_is_imported_without_what_it_does_not_need():
+    code = (
+        "import sys; from maskrcnn_benchmark import build_detection_model; "
+        "from maskrcnn_benchmark.config import cfg; print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    costly = {"torchvision", "torch._dynamo", "matplotlib", "cv2", "pandas", "scipy", "tensorboard"}
+    assert costly & {*done.stdout.split()} == set()

@@ -2,12 +2,11 @@
 
 from torch.nn import BatchNorm2d, Conv2d, ConvTranspose2d
 from torch.nn.functional import interpolate
-from torchvision.ops import sigmoid_focal_loss
 
 from maskrcnn_benchmark.layers._ops import has_extension
 from maskrcnn_benchmark.layers.batch_norm import FrozenBatchNorm2d
 from maskrcnn_benchmark.layers.deform_conv import DFConv2d
-from maskrcnn_benchmark.layers.losses import smooth_l1_loss
+from maskrcnn_benchmark.layers.losses import sigmoid_focal_loss, smooth_l1_loss
 from maskrcnn_benchmark.layers.mask_targets import PolygonSet, mask_targets
 from maskrcnn_benchmark.layers.nms import batched_nms, nms
 from maskrcnn_benchmark.layers.paste_masks import masks_to_rle, paste_masks

@@ -4,10 +4,10 @@ import functools
 from collections.abc import Sequence
 
 import torch
-import torchvision
 from torch import Tensor
 
 from maskrcnn_benchmark.layers._ops import is_channels_last
+from maskrcnn_benchmark.layers._torchvision import operators
 
 _MAX_SAMPLES = 1 << 15  # kMaxSamples of csrc/roi_align/kernel.h
 _MAX_COORDINATE = 1 << 24  # in feature map cells, the limit of csrc/roi_pool/kernel.h
@@ -46,7 +46,7 @@ def nms(
     counts = torch.unique_consecutive(groups, return_counts=True)[1].tolist()
     for part, kept in zip(boxes.split(counts), keep.split(counts), strict=True):
         rank = torch.arange(len(part), 0, -1, dtype=dtype, device=boxes.device)
-        found = torchvision.ops.nms(part, rank, threshold)
+        found = operators().nms(part, rank, threshold)
         kept[found[:max_keep] if max_keep else found] = True
     return keep
 
@@ -164,9 +164,9 @@ def _roi_align_of_level(
     unknown = rois.device.type == "meta" or torch.compiler.is_compiling()
     options = (output_size, spatial_scale, sampling_ratio, aligned)
     if sampling_ratio > 0 or unknown or not far.any():
-        pooled = torchvision.ops.roi_align(features, regions, *options)
+        pooled = operators().roi_align(features, regions, *options)
     else:
-        near = torchvision.ops.roi_align(features, regions[~far], *options)
+        near = operators().roi_align(features, regions[~far], *options)
         rows = far.nonzero().flatten()
         parts = [
             _far_roi_align(features[int(regions[i, 0])], output_size, starts[i], bins[i])
@@ -228,5 +228,5 @@ def roi_pool(
     # torchvision converts coordinates to int32, and reads out of bounds if they overflow
     usable = ((rois[:, 1:] * spatial_scale).abs() < _MAX_COORDINATE).all(dim=1)
     regions = rois.where(usable[:, None], 0)
-    pooled = torchvision.ops.roi_pool(features, regions, output_size, spatial_scale)
+    pooled = operators().roi_pool(features, regions, output_size, spatial_scale)
     return pooled.where(usable[:, None, None, None], torch.nan).to(input.dtype)

@@ -1,8 +1,8 @@
 """Deformable convolution (Dai et al., ICCV 2017; modulated: Zhu et al., CVPR 2019)."""
 
 from torch import Tensor, nn
-from torchvision.ops import deform_conv2d
 
+from maskrcnn_benchmark.layers._torchvision import operators
 from maskrcnn_benchmark.layers.precision import full_precision
 
 _TAPS = 9  # number of taps of the 3x3 kernel
@@ -53,13 +53,13 @@ class DFConv2d(nn.Module):
         """
         predicted = full_precision(self.offset(x))
         offset, factors = predicted[:, : self.num_offsets], predicted[:, self.num_offsets :]
-        output = deform_conv2d(
+        output: Tensor = operators().deform_conv2d(
             full_precision(x),
             offset,
             full_precision(self.conv.weight),
-            stride=self.conv.stride,  # type: ignore[arg-type]
-            padding=self.conv.padding,  # type: ignore[arg-type]
-            dilation=self.conv.dilation,  # type: ignore[arg-type]
+            stride=self.conv.stride,
+            padding=self.conv.padding,
+            dilation=self.conv.dilation,
             mask=factors.sigmoid() if factors.shape[1] else None,
         )
         return output.to(x.dtype)
