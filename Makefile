@@ -74,12 +74,12 @@ abi: $(stamp) ## The tests of the operators with the extension of .venv under to
 	@env=build/abi-$(ABI_TORCH)
 	if [ ! -f $$env/complete ]; then
 	  $(PYTHON) -m venv --clear $$env
-	  $$env/bin/python -m pip install --quiet "torch==$(ABI_TORCH)" numpy pytest hypothesis setuptools
+	  $$env/bin/python -m pip install --quiet "torch==$(ABI_TORCH)" numpy pycocotools pytest hypothesis setuptools
 	  touch $$env/complete
 	fi
 	$$env/bin/python -c 'import torch; print("The extension of .venv under torch", torch.__version__)'
 	$$env/bin/python -m pytest -p no:cacheprovider -p tests.helpers.without_torchvision \
-	  -k "(extension or opcheck or bits) and not (without or emulated)" $(ABI_TESTS)
+	  -k "(extension or opcheck or bits) and not (without or emulated or fallback)" $(ABI_TESTS)
 
 oldest: $(stamp) ## The tests with the oldest Python and the oldest dependencies that are supported
 	@$(PYTHON_OLDEST) --version > /dev/null || {
