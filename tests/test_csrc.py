@@ -93,3 +93,8 @@ def test_cuda_kernels_start_through_the_one_launch(name: str) -> None:
     text = (CSRC / name / "cuda.cu").read_text()
     assert "<<<" not in text
     assert '#include "../common/launch.h"' in text
+
+
+def test_the_launch_is_written_as_nvcc_reads_it() -> None:
+    """Formatting for C++ would put blanks into the closing brackets."""
+    assert ">>>(arguments...)" in (CSRC / "common" / "launch.h").read_text()

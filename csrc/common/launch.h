@@ -43,8 +43,10 @@ void launch(void (*kernel)(Parameters...), int64_t blocks,
   const torch::stable::accelerator::DeviceGuard guard(device);
   void* stream = nullptr;
   STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream));
-  kernel<<<static_cast<unsigned int>(blocks), kThreadsPerBlock, 0,
-           static_cast<cudaStream_t>(stream)> > >(arguments...);
+  const auto on = static_cast<cudaStream_t>(stream);
+  // clang-format off
+  kernel<<<static_cast<unsigned int>(blocks), kThreadsPerBlock, 0, on>>>(arguments...);
+  // clang-format on
   STD_CUDA_KERNEL_LAUNCH_CHECK();
 #endif
 }
