@@ -219,3 +219,16 @@ def test_the_operator_called_directly_checks_its_arguments() -> None:
         ops.roi_align_backward(torch.zeros(5, 3, 2, 2), rois, levels, *rest)
     with pytest.raises(RuntimeError, match="roi_align_backward: expected 3 widths, got 1"):
         ops.roi_align_backward(torch.zeros(4, 3, 2, 2), rois, levels, *rest[:5], [12], False)
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("box", [[0.0, 0.0, -2.0, 1.0], [0.0, 5.0, 9.0, 1.0]])
+def test_a_reversed_box_has_no_adaptive_samples(box: list[float]) -> None:
+    x = torch.ones(1, 1, 8, 8, requires_grad=True)
+    rois = torch.tensor([[0.0, *box], [0.0, 1.0, 1.0, 5.0, 5.0]])
+    levels = torch.zeros(2, dtype=torch.int64)
+    options = {"sampling_ratio": 0, "aligned": True}
+    output = multilevel_roi_align([x], rois, levels, 1, [1.0], **options)
+    assert output.flatten().tolist() == [0.0, 1.0]
+    output[0].sum().backward()
+    assert x.grad.equal(torch.zeros_like(x))
