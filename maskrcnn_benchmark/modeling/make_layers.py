@@ -41,6 +41,11 @@ def make_group_norm(cfg: CfgNode) -> NormMaker:
     )
 
 
+def make_norm(cfg: CfgNode, section: CfgNode) -> NormMaker | None:
+    """Return the GroupNorm factory of a part of the model; None unless its ``USE_GN`` is set."""
+    return make_group_norm(cfg) if section.USE_GN else None
+
+
 def kaiming_uniform(layer: nn.Conv2d | nn.Linear) -> None:
     """Initialize like Caffe2's XavierFill: uniform with variance 1 / fan_in; bias 0."""
     nn.init.kaiming_uniform_(layer.weight, a=1)

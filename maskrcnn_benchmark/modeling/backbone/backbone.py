@@ -7,7 +7,7 @@ from torch import nn
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.modeling.backbone.fpn import FPN
-from maskrcnn_benchmark.modeling.make_layers import make_group_norm
+from maskrcnn_benchmark.modeling.make_layers import make_norm
 
 
 class Backbone(nn.Sequential):
@@ -36,7 +36,7 @@ def build_fpn_backbone(cfg: CfgNode, body: nn.Module, channels: Sequence[int]) -
     fpn = FPN(
         channels,
         out_channels,
-        norm=make_group_norm(cfg) if cfg.MODEL.FPN.USE_GN else None,
+        norm=make_norm(cfg, cfg.MODEL.FPN),
         relu=cfg.MODEL.FPN.USE_RELU,
     )
     return Backbone(OrderedDict(body=body, fpn=fpn), out_channels)

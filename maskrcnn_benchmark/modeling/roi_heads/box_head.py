@@ -18,7 +18,7 @@ from maskrcnn_benchmark.modeling.make_layers import (
     conv3x3,
     kaiming_uniform,
     linear,
-    make_group_norm,
+    make_norm,
 )
 from maskrcnn_benchmark.modeling.poolers import Pooler, make_pooler
 from maskrcnn_benchmark.modeling.registry import ROI_BOX_FEATURE_EXTRACTORS, ROI_BOX_PREDICTOR
@@ -230,7 +230,7 @@ _check_conv5 = make_conv5_check(_EXTRACTOR, brings_conv5=False)
 def build_fpn_2mlp(cfg: CfgNode, in_channels: int) -> FPN2MLPFeatureExtractor:
     """Build the two-layer perceptron for feature maps with ``in_channels`` channels."""
     options = cfg.MODEL.ROI_BOX_HEAD
-    norm = make_group_norm(cfg) if options.USE_GN else None
+    norm = make_norm(cfg, options)
     return FPN2MLPFeatureExtractor(
         in_channels, make_pooler(options), options.MLP_HEAD_DIM, norm=norm
     )
@@ -246,7 +246,7 @@ def build_fpn_xconv1fc(cfg: CfgNode, in_channels: int) -> FPNXconv1fcFeatureExtr
         options.MLP_HEAD_DIM,
         conv_dims=[options.CONV_HEAD_DIM] * options.NUM_STACKED_CONVS,
         dilation=options.DILATION,
-        norm=make_group_norm(cfg) if options.USE_GN else None,
+        norm=make_norm(cfg, options),
     )
 
 

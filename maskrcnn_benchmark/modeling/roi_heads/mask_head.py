@@ -17,7 +17,7 @@ from maskrcnn_benchmark.modeling.make_layers import (
     NormMaker,
     conv3x3,
     kaiming_normal,
-    make_group_norm,
+    make_norm,
 )
 from maskrcnn_benchmark.modeling.poolers import Pooler, make_pooler
 from maskrcnn_benchmark.modeling.registry import ROI_MASK_FEATURE_EXTRACTORS, ROI_MASK_PREDICTOR
@@ -218,7 +218,7 @@ def build_mask_rcnn_fpn(cfg: CfgNode, in_channels: int) -> MaskRCNNFPNFeatureExt
         make_pooler(options),
         options.CONV_LAYERS,
         dilation=options.DILATION,
-        norm=make_group_norm(cfg) if options.USE_GN else None,
+        norm=make_norm(cfg, options),
     )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.layers import full_precision
-from maskrcnn_benchmark.modeling.make_layers import NormMaker, conv3x3, linear, make_group_norm
+from maskrcnn_benchmark.modeling.make_layers import NormMaker, conv3x3, linear, make_norm
 from maskrcnn_benchmark.modeling.roi_heads.mask_head import MaskTargets
 
 CHANNELS = 256
@@ -153,7 +153,7 @@ def mask_iou_loss(prediction: Tensor, target: Tensor) -> Tensor:
 
 def build_maskiou_head(cfg: CfgNode, in_channels: int, roi_side: int) -> ROIMaskIoUHead:
     """Build the MaskIoU head for ROI features ``[R, in_channels, roi_side, roi_side]``."""
-    norm = make_group_norm(cfg) if cfg.MODEL.ROI_MASK_HEAD.USE_GN else None
+    norm = make_norm(cfg, cfg.MODEL.ROI_MASK_HEAD)
     extractor = MaskIoUFeatureExtractor(in_channels, roi_side, norm=norm)
     predictor = MaskIoUPredictor(extractor.out_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES)
     return ROIMaskIoUHead(extractor, predictor)
