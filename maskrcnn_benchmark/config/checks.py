@@ -102,6 +102,7 @@ def _check_augmentation(inputs: CfgNode) -> Iterator[str]:
         ("CONTRAST", inf),
         ("SATURATION", inf),
         ("HUE", 0.5),
+        ("COPY_PASTE", 1),
     ):
         if not 0 <= inputs[name] <= highest:
             yield f"INPUT.{name} is {inputs[name]}; it must lie between 0 and {highest}"
@@ -142,5 +143,10 @@ def _check_counts(cfg: CfgNode) -> Iterator[str]:
         value = get(cfg, key)
         if value < 1:
             yield f"{key} is {value}; it must be at least 1"
+    if not 0 <= cfg.DATALOADER.REPEAT_THRESHOLD <= 1:
+        yield (
+            f"DATALOADER.REPEAT_THRESHOLD is {cfg.DATALOADER.REPEAT_THRESHOLD}; it must lie "
+            "between 0 and 1"
+        )
     if cfg.DATALOADER.NUM_WORKERS < 0:
         yield "DATALOADER.NUM_WORKERS must not be negative"

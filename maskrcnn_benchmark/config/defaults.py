@@ -286,6 +286,9 @@ _C.INPUT.LARGE_SCALE_JITTER.ENABLED = False
 _C.INPUT.LARGE_SCALE_JITTER.SIZE = 1024
 # Smallest and largest scale
 _C.INPUT.LARGE_SCALE_JITTER.SCALES = (0.1, 2.0)
+# Share of the training images that get objects of another image pasted in along their masks, after
+# resizing and flips (simple copy-paste, Ghiasi et al., 2021); 0 switches it off
+_C.INPUT.COPY_PASTE = 0.0
 
 # ---------------------------------------------------------------------------------------------
 # DATASETS
@@ -313,6 +316,9 @@ _C.DATALOADER.ASPECT_RATIO_GROUPING = True
 # Leave out training images without annotations (images with only crowds are kept); False trains on
 # them as background
 _C.DATALOADER.FILTER_EMPTY = True
+# Repeat images with rare classes (Gupta et al., 2019): a class in a share f < REPEAT_THRESHOLD of
+# the images is seen sqrt(REPEAT_THRESHOLD / f) times as often; LVIS uses 0.001, 0 switches it off
+_C.DATALOADER.REPEAT_THRESHOLD = 0.0
 
 # ---------------------------------------------------------------------------------------------
 # SOLVER

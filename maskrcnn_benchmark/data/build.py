@@ -6,19 +6,27 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Sampler, SequentialSampler
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.data.collate_batch import BatchCollator
 from maskrcnn_benchmark.data.datasets import ConcatDataset
 from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
+from maskrcnn_benchmark.data.datasets.copy_paste import CopyPaste
 from maskrcnn_benchmark.data.registry import DATASETS
 from maskrcnn_benchmark.data.samplers import (
     DistributedSampler,
     GroupedBatchSampler,
     IterationBasedBatchSampler,
+    repeat_factors,
 )
-from maskrcnn_benchmark.data.transforms import build_test_resize, build_transforms
+from maskrcnn_benchmark.data.transforms import (
+    build_augmentation,
+    build_normalization,
+    build_test_resize,
+    build_transforms,
+)
 from maskrcnn_benchmark.data.worker import outlive_stop_signals
 from maskrcnn_benchmark.structures.image_list import padded_shape
 from maskrcnn_benchmark.utils.comm import get_rank, get_world_size
@@ -56,6 +64,7 @@ def make_data_loader(
         return [_make_loader(cfg, dataset, is_distributed, train=False) for dataset in made]
     for name, part in zip(names, made, strict=True):
         logging.getLogger(__name__).info(f"{name}: {part.learned}")
+    dataset: AnnotatedImages | ConcatDataset | CopyPaste
     dataset = made[0] if len(made) == 1 else ConcatDataset(made)
     if not any(part.learned.count for part in made):
         raise ValueError(f"{key} {', '.join(names)}: there is nothing to learn; {made[0].learned}")
@@ -65,7 +74,26 @@ def make_data_loader(
         classes=None if cfg.MODEL.RPN_ONLY else cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES,
         masks=cfg.MODEL.MASK_ON,
     )
-    return _make_loader(cfg, dataset, is_distributed, train=True, start_iter=start_iter)
+    repeats = _make_repeats(cfg, dataset)
+    if cfg.INPUT.COPY_PASTE > 0:
+        dataset = CopyPaste(dataset, cfg.INPUT.COPY_PASTE, build_normalization(cfg))
+    return _make_loader(
+        cfg, dataset, is_distributed, train=True, start_iter=start_iter, repeats=repeats
+    )
+
+
+def _make_repeats(cfg: CfgNode, dataset: AnnotatedImages | ConcatDataset) -> Tensor | None:
+    """Return how often each training image is seen in an epoch; None without repetition."""
+    threshold = cfg.DATALOADER.REPEAT_THRESHOLD
+    if threshold <= 0:
+        return None
+    labels = [dataset.get_labels(index) for index in range(len(dataset))]
+    repeats = repeat_factors(labels, threshold)
+    logging.getLogger(__name__).info(
+        f"Repeat-factor sampling: an epoch has about {repeats.sum():.0f} samples of "
+        f"{len(dataset)} images"
+    )
+    return repeats
 
 
 def make_dataset_entry(cfg: CfgNode, name: str) -> tuple[Any, dict[str, Any]]:
@@ -86,7 +114,8 @@ def make_dataset_entry(cfg: CfgNode, name: str) -> tuple[Any, dict[str, Any]]:
 def build_dataset(cfg: CfgNode, name: str, is_train: bool) -> AnnotatedImages:
     """Build one data set from ``DATASETS.CUSTOM`` or the paths catalog."""
     dataset, args = make_dataset_entry(cfg, name)
-    args["transforms"] = build_transforms(cfg, is_train)
+    pastes = is_train and cfg.INPUT.COPY_PASTE > 0  # which then comes before the normalization
+    args["transforms"] = build_augmentation(cfg) if pastes else build_transforms(cfg, is_train)
     args["pixel_offset"] = cfg.MODEL.PIXEL_OFFSET
     args["remove_images_without_annotations"] = is_train and cfg.DATALOADER.FILTER_EMPTY
     try:
@@ -139,17 +168,20 @@ def check_num_classes(class_names: Sequence[str], num_classes: int, names: Seque
 
 def _make_loader(
     cfg: CfgNode,
-    dataset: AnnotatedImages | ConcatDataset,
+    dataset: AnnotatedImages | ConcatDataset | CopyPaste,
     is_distributed: bool,
     *,
     train: bool,
     start_iter: int = 0,
+    repeats: Tensor | None = None,
 ) -> DataLoader[Any]:
-    """Build the loader of one data set."""
+    """Build the loader of one data set; for ``repeats`` see ``DistributedSampler``."""
     world_size, rank = (get_world_size(), get_rank()) if is_distributed else (1, 0)
     sampler: Sampler[int] = SequentialSampler(dataset)
     if train or is_distributed:
-        sampler = DistributedSampler(dataset, world_size, rank, shuffle=train, seed=cfg.SEED)
+        sampler = DistributedSampler(
+            dataset, world_size, rank, shuffle=train, seed=cfg.SEED, repeats=repeats
+        )
     batch_size = _make_batch_size(cfg, train)
     batch_sampler: Any
     if train:

@@ -52,6 +52,7 @@ def test_keys_beyond_the_originals_have_upstreams_defaults():
     ours |= {"MODEL.ROI_MASK_HEAD.PASTE_ALIGNED", "INPUT.SIZE_ROUNDING"}
     ours |= {key for key in DEFAULTS if key.startswith("MODEL.ROI_HEADS.SOFT_NMS.")}
     ours |= {f"INPUT.LARGE_SCALE_JITTER.{name}" for name in ("ENABLED", "SIZE", "SCALES")}
+    ours |= {"INPUT.COPY_PASTE", "DATALOADER.REPEAT_THRESHOLD"}
     ours |= {f"SOLVER.{key}" for key in ("ACCUMULATE", "EMA_DECAY", "LR_SCHEDULER_NAME")}
     ours |= {f"SOLVER.{key}" for key in ("BEST_METRIC", "CLIP_GRAD_NORM", "CLIP_GRAD_VALUE")}
     added = set(DEFAULTS) - set(FORK)

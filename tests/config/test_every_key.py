@@ -11,6 +11,7 @@ import pytest
 import torch
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.engine.launch.testing import run_tests
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.structures.image_list import to_image_list
@@ -69,6 +70,22 @@ class DatasetCatalog:
 def image_order(config: Any) -> list[int]:
     """Return the indices of the training images, in order."""
     return [index for batch in batches(config) for index in batch]
+
+
+def labels_seen(config: Any) -> list[list[int]]:
+    """Return the labels of each training image, in order."""
+    loader = make_data_loader(config)
+    return [t.get_field("labels").tolist() for _, targets, _ in loader for t in targets]
+
+
+def most_objects(config: Any) -> int:
+    """Return the largest number of objects in a training image."""
+    return max(map(len, labels_seen(config)))
+
+
+def dogs_seen(config: Any) -> int:
+    """Return how many training images have a dog, label 2."""
+    return labels_seen(config).count([2])
 
 
 def drawn_order(seed: int) -> list[int]:
@@ -243,6 +260,7 @@ CASES = [
         *((40, 40, 0.5), (40, 40, 0.12)),
         {**JITTER, **UNIT_SCALE},
     ),
+    Case("INPUT.COPY_PASTE", 1.0, most_objects, 1, 2, {**AS_IT_IS, "SOLVER.MAX_ITER": 12}),
     Case("DATASETS.TRAIN", ("dogs",), train_files, WITHOUT_EMPTY, ["0.png"]),
     Case("DATASETS.TEST", ("dogs", "cats"), test_files, [CATS_FILES], [DOGS_FILES, CATS_FILES]),
     Case(
@@ -259,6 +277,11 @@ CASES = [
         {"SOLVER.MAX_ITER": 8},
     ),
     Case("DATALOADER.FILTER_EMPTY", False, train_files, WITHOUT_EMPTY, CATS_FILES),
+    # one image of three has a dog, which is seen sqrt(1 / (1 / 3)) = 1.7 times as often; 24 images
+    Case(
+        *("DATALOADER.REPEAT_THRESHOLD", 1.0, dogs_seen, 8, 10),
+        {**AS_IT_IS, "SOLVER.MAX_ITER": 24, "SOLVER.IMS_PER_BATCH": 1},
+    ),
     Case(
         *("TEST.IMS_PER_BATCH", 1, batch_sizes),
         {"train": [2, 1, 2, 1], "test": [2]},

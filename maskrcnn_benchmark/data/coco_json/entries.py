@@ -6,14 +6,16 @@ from typing import Any, NamedTuple
 from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem
 from maskrcnn_benchmark.data.coco_json.values import as_number, is_id, is_text, shown
 
+FREQUENCIES = ("r", "c", "f")  # LVIS: rare, common and frequent categories
 _MAX_SIDE = 65535  # pixels; a larger image would overflow the 32-bit counts of pycocotools
 
 
 class Category(NamedTuple):
-    """A class: its id in the file, and its name."""
+    """A class: its id in the file, its name, and LVIS's ``r``, ``c`` or ``f`` if the file has it."""
 
     id: Any
     name: str
+    frequency: str | None = None
 
 
 def judge_categories(entries: list[Any]) -> tuple[list[Category], list[Problem]]:
@@ -28,7 +30,9 @@ def judge_categories(entries: list[Any]) -> tuple[list[Category], list[Problem]]
             text = f"category id {shown(entry['id'])} occurs twice"
             problems.append(Problem("category id twice", text))
         else:
-            found[entry["id"]] = Category(entry["id"], str(entry["name"]))
+            frequency = entry.get("frequency")
+            rarity = frequency if frequency in FREQUENCIES else None
+            found[entry["id"]] = Category(entry["id"], str(entry["name"]), rarity)
     if not entries:
         problems.append(Problem("no categories", "there are no categories"))
     return list(found.values()), problems
@@ -55,7 +59,7 @@ def judge_images(entries: list[Any]) -> tuple[dict[Any, Entry], list[Problem]]:
     """Return the well-formed image entries by id, with integer sizes, and the other problems."""
     images: dict[Any, Entry] = {}
     problems = []
-    for entry in entries:
+    for entry in map(_with_file_name, entries):
         text = _image_problem(entry)
         if text:
             known = isinstance(entry, dict) and is_id(entry.get("id"))
@@ -69,6 +73,14 @@ def judge_images(entries: list[Any]) -> tuple[dict[Any, Entry], list[Problem]]:
     if not entries:
         problems.append(Problem("no images", "there are no images"))
     return images, problems
+
+
+def _with_file_name(entry: Any) -> Any:
+    """Return an image entry of LVIS, which has only ``coco_url``, with ``file_name``."""
+    url = entry.get("coco_url") if isinstance(entry, dict) and "file_name" not in entry else None
+    if type(url) is not str:
+        return entry
+    return {**entry, "file_name": "/".join(url.split("/")[-2:])}
 
 
 def _image_problem(entry: Any) -> str:

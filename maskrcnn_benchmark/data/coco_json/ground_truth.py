@@ -47,7 +47,10 @@ def index_annotations(
     coco = COCO()
     coco.dataset = {
         "images": list(by_id.values()),
-        "categories": [{"id": category.id, "name": category.name} for category in categories],
+        "categories": [
+            {key: value for key, value in category._asdict().items() if value is not None}
+            for category in categories
+        ],
         "annotations": made,
     }
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints

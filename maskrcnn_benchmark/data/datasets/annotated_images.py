@@ -50,6 +50,10 @@ class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
         """Return at least ``id``, ``file_name``, ``height`` and ``width`` of an image."""
 
     @abstractmethod
+    def get_labels(self, index: int) -> set[int]:
+        """Return the labels of the instances to learn from an image, without reading it."""
+
+    @abstractmethod
     def _make_target(self, index: int, size: tuple[int, int]) -> BoxList:
         """Return the instances to learn from an image of ``(width, height)``."""
 

@@ -127,14 +127,23 @@ class COCODataset(AnnotatedImages):
         """Return the file's entry of an image: ``id``, ``file_name``, ``height``, ``width``."""
         return self._images[int(self._rows[index])]
 
-    def _make_target(self, index: int, size: tuple[int, int]) -> BoxList:
-        """Return the instances of an image of ``(width, height)``, clipped to it."""
+    def get_labels(self, index: int) -> set[int]:
+        """Return the labels of the instances to learn from an image."""
+        to_label = self.json_category_id_to_contiguous_id
+        return {to_label[annotation["category_id"]] for annotation in self._learned(index)}
+
+    def _learned(self, index: int) -> list[dict[str, Any]]:
+        """Return the annotations to learn from an image."""
         left_out = self._left_out.numpy()  # a view
-        annotations = [
+        return [
             annotation
             for annotation in self._annotations[int(self._rows[index])]
             if left_out[annotation["id"] - 1] == LeftOut.LEARNED
         ]
+
+    def _make_target(self, index: int, size: tuple[int, int]) -> BoxList:
+        """Return the instances of an image of ``(width, height)``, clipped to it."""
+        annotations = self._learned(index)
         boxes = [annotation["bbox"] for annotation in annotations]
         target = BoxList(boxes, size, "xywh", pixel_offset=self.pixel_offset).convert("xyxy")
         to_label = self.json_category_id_to_contiguous_id

@@ -50,6 +50,12 @@ class ConcatDataset(TorchConcatDataset[tuple[Any, BoxList, int]]):
             target.add_field(fields.MASKS, SegmentationMask([None] * len(target), target.size))
         return image, target, int(index)
 
+    def get_labels(self, index: int) -> set[int]:
+        """Return the labels of the instances to learn from an image."""
+        dataset_index, inner = self.get_idxs(index)
+        labels: set[int] = self.datasets[dataset_index].get_labels(inner)  # type: ignore[attr-defined]
+        return labels
+
     def get_img_info(self, index: int) -> dict[str, Any]:
         """Return the entry of an image: ``id``, ``file_name``, ``height``, ``width``."""
         dataset_index, inner = self.get_idxs(index)

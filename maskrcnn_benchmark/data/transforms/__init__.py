@@ -1,6 +1,11 @@
 """Transforms of images and their targets."""
 
-from maskrcnn_benchmark.data.transforms.build import build_test_resize, build_transforms
+from maskrcnn_benchmark.data.transforms.build import (
+    build_augmentation,
+    build_normalization,
+    build_test_resize,
+    build_transforms,
+)
 from maskrcnn_benchmark.data.transforms.color_jitter import ColorJitter
 from maskrcnn_benchmark.data.transforms.large_scale_jitter import LargeScaleJitter
 from maskrcnn_benchmark.data.transforms.transforms import (
@@ -22,6 +27,8 @@ __all__ = [
     "RandomVerticalFlip",
     "Resize",
     "ToTensor",
+    "build_augmentation",
+    "build_normalization",
     "build_test_resize",
     "build_transforms",
     "resized_size",

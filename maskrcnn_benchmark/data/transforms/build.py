@@ -17,13 +17,20 @@ from maskrcnn_benchmark.data.transforms.transforms import (
 
 def build_transforms(cfg: CfgNode, is_train: bool = True) -> Compose:
     """Build resizing, augmentation (in training) and normalization from ``INPUT``."""
+    first = build_augmentation(cfg) if is_train else build_test_resize(cfg)
+    return Compose([first, build_normalization(cfg)])
+
+
+def build_normalization(cfg: CfgNode) -> Compose:
+    """Build the conversion of PIL images to normalized tensors."""
     inputs = cfg.INPUT
-    normalize: list[Transform] = [
-        ToTensor(),
-        Normalize(inputs.PIXEL_MEAN, inputs.PIXEL_STD, to_bgr255=inputs.TO_BGR255),
-    ]
-    if not is_train:
-        return Compose([build_test_resize(cfg), *normalize])
+    normalize = Normalize(inputs.PIXEL_MEAN, inputs.PIXEL_STD, to_bgr255=inputs.TO_BGR255)
+    return Compose([ToTensor(), normalize])
+
+
+def build_augmentation(cfg: CfgNode) -> Compose:
+    """Build the color jitter, resizing and flips of training images, which stay PIL images."""
+    inputs = cfg.INPUT
     colors = ColorJitter(
         brightness=inputs.BRIGHTNESS,
         contrast=inputs.CONTRAST,
@@ -34,7 +41,7 @@ def build_transforms(cfg: CfgNode, is_train: bool = True) -> Compose:
         RandomHorizontalFlip(inputs.HORIZONTAL_FLIP_PROB_TRAIN),
         RandomVerticalFlip(inputs.VERTICAL_FLIP_PROB_TRAIN),
     ]
-    return Compose([colors, _build_resize(cfg), *flips, *normalize])
+    return Compose([colors, _build_resize(cfg), *flips])
 
 
 def build_test_resize(cfg: CfgNode) -> Resize:
