@@ -64,6 +64,10 @@ _C.MODEL.RESNETS.STRIDE_IN_1X1 = True
 _C.MODEL.RESNETS.TRANS_FUNC = "BottleneckWithFixedBatchNorm"
 # Stem: StemWithFixedBatchNorm or StemWithGN
 _C.MODEL.RESNETS.STEM_FUNC = "StemWithFixedBatchNorm"
+# Normalization of stem and blocks instead of that in TRANS_FUNC and STEM_FUNC: "FrozenBN" (fixed
+# statistics and weights), "BN" (statistics of each process), "SyncBN" (statistics of all processes
+# together; the same as BN with a single one) or "GN" (MODEL.GROUP_NORM). Frozen stages keep theirs
+_C.MODEL.RESNETS.NORM = ""
 # Dilation of the last stage, in the body or the heads; if above 1, the stage does not downsample
 _C.MODEL.RESNETS.RES5_DILATION = 1
 # Output channels of the first stage; each further stage doubles them
@@ -87,6 +91,9 @@ _C.MODEL.TIMM.FREEZE_BN = True
 _C.MODEL.FPN = CfgNode()
 # Group normalization after each convolution of the pyramid
 _C.MODEL.FPN.USE_GN = False
+# Normalization after each convolution of the pyramid: a value of RESNETS.NORM; "" has GN with
+# USE_GN and else none
+_C.MODEL.FPN.NORM = ""
 # ReLU after each convolution of the pyramid
 _C.MODEL.FPN.USE_RELU = False
 
@@ -143,8 +150,10 @@ _C.MODEL.RPN.FPN_POST_NMS_TOP_N_TRAIN = 2000
 _C.MODEL.RPN.FPN_POST_NMS_TOP_N_TEST = 2000
 # Whether FPN_POST_NMS_TOP_N_TRAIN applies to the whole batch, as in the original, or to each image
 _C.MODEL.RPN.FPN_POST_NMS_PER_BATCH = True
-# The head class
+# The head class: SingleConvRPNHead, or MultiConvRPNHead with NUM_CONVS 3x3 convolutions
 _C.MODEL.RPN.RPN_HEAD = "SingleConvRPNHead"
+# Number of 3x3 convolutions of MultiConvRPNHead
+_C.MODEL.RPN.NUM_CONVS = 2
 
 # -- ROI heads --------------------------------------------------------------------
 _C.MODEL.ROI_HEADS = CfgNode()
@@ -200,6 +209,8 @@ _C.MODEL.ROI_BOX_HEAD.NUM_CLASSES = 81
 _C.MODEL.ROI_BOX_HEAD.MLP_HEAD_DIM = 1024
 # Group normalization in the head
 _C.MODEL.ROI_BOX_HEAD.USE_GN = False
+# Normalization in the head: a value of RESNETS.NORM; "" has GN with USE_GN and else none
+_C.MODEL.ROI_BOX_HEAD.NORM = ""
 # Dilation of the convolutions of FPNXconv1fcFeatureExtractor
 _C.MODEL.ROI_BOX_HEAD.DILATION = 1
 # Width of those convolutions
@@ -241,6 +252,9 @@ _C.MODEL.ROI_MASK_HEAD.PASTE_ALIGNED = False
 _C.MODEL.ROI_MASK_HEAD.DILATION = 1
 # Group normalization in the head
 _C.MODEL.ROI_MASK_HEAD.USE_GN = False
+# Normalization in the mask head and, unless it is frozen, in the MaskIoU head: a value of
+# RESNETS.NORM; "" has GN with USE_GN and else none
+_C.MODEL.ROI_MASK_HEAD.NORM = ""
 
 # ---------------------------------------------------------------------------------------------
 # INPUT

@@ -47,6 +47,9 @@ ONE_BIN = MASKS | {
     f"{MASK}.POOLER_RESOLUTION": 1,
     f"{MASK}.SHARE_BOX_FEATURE_EXTRACTOR": False,
 }
+BN = "TrainableBatchNorm2d"
+SYNC_BN = f"{BN} of all ranks"
+RPN_OUTPUTS = ["cls_logits 15", "bbox_pred 60"]
 SOFT_ON, GAUSSIAN = {f"{SOFT}.ENABLED": True}, {f"{SOFT}.METHOD": "gaussian"}
 RPN_LOSSES = ["objectness", "rpn_box_reg"]
 BOX_LOSSES = ["box_reg", "classifier", *RPN_LOSSES]
@@ -100,6 +103,9 @@ BODY = [
         *(f"{RESNETS}.STEM_FUNC", "StemWithGN", see.norms),
         *(["FrozenBatchNorm2d"] * 2 + ["none"], ["GroupNorm", "FrozenBatchNorm2d", "none"]),
     ),
+    Case(f"{RESNETS}.NORM", "BN", see.body_norms, ["FrozenBatchNorm2d"], [BN]),
+    Case(f"{RESNETS}.NORM", "GN", see.body_norms, ["FrozenBatchNorm2d"], ["GroupNorm"]),
+    Case(f"{RESNETS}.NORM", "X", see.refused, [], ["MODEL.RESNETS.NORM"]),
     Case(f"{RESNETS}.RES5_DILATION", 3, see.conv5_side, (7, 3), (14, 7), given=MASKS),
     Case(
         *(f"{RESNETS}.RES5_DILATION", 2, see.maps, C5_MAPS, [(64, 4)]),
@@ -125,6 +131,11 @@ BODY = [
         *(["FrozenBatchNorm2d"] * 2 + ["none"], ["FrozenBatchNorm2d"] * 2 + ["GroupNorm"]),
         given=FPN,
     ),
+    Case("MODEL.FPN.NORM", "SyncBN", see.pyramid_norms, [], [SYNC_BN], given=FPN),
+    Case(
+        *("MODEL.FPN.NORM", "BN", see.refused, [], ["MODEL.FPN.NORM"]),
+        given=FPN | {"MODEL.FPN.USE_GN": True, "DATALOADER.SIZE_DIVISIBILITY": 32},
+    ),
     Case(
         *("MODEL.TIMM.FREEZE_BN", False, see.trained_statistics, False, True),
         given={"MODEL.BACKBONE.CONV_BODY": "timm:resnet18d"},
@@ -145,6 +156,20 @@ BODY = [
 ]
 PROPOSALS = [
     Case(f"{RPN}.USE_FPN", True, see.refused, [], [f"{RPN}.USE_FPN", f"{RPN}.ANCHOR_STRIDE"]),
+    Case(
+        *(f"{RPN}.RPN_HEAD", "MultiConvRPNHead", see.rpn_convs),
+        *(["conv 8", *RPN_OUTPUTS], ["conv 8", "conv2 8", *RPN_OUTPUTS]),
+    ),
+    Case(
+        *(f"{RPN}.NUM_CONVS", 3, see.rpn_convs),
+        ["conv 8", "conv2 8", *RPN_OUTPUTS],
+        ["conv 8", "conv2 8", "conv3 8", *RPN_OUTPUTS],
+        given={f"{RPN}.RPN_HEAD": "MultiConvRPNHead"},
+    ),
+    Case(
+        *(f"{RPN}.NUM_CONVS", 0, see.refused, [], [f"{RPN}.NUM_CONVS"]),
+        given={f"{RPN}.RPN_HEAD": "MultiConvRPNHead"},
+    ),
     Case(f"{RPN}.RPN_HEAD", "X", see.refused, [], [f"{RPN}.RPN_HEAD"]),
     Case(
         *(f"{RPN}.ANCHOR_SIZES", (64,), see.anchors, ANCHORS),
@@ -227,6 +252,9 @@ BOXES = [
         *(f"{BOX}.MLP_HEAD_DIM", 12, see.box_layers, ["fc6 8", "fc7 8"], ["fc6 12", "fc7 12"]),
         given=FPN,
     ),
+    Case(f"{BOX}.NORM", "BN", see.box_norms, [], [BN], given=XCONV),
+    Case(f"{BOX}.NORM", "BN", see.box_norms, [], [BN], given=FPN),
+    Case(f"{BOX}.NORM", "FrozenBN", see.box_norms, [], ["FrozenBatchNorm2d"], given=XCONV),
     Case(f"{BOX}.USE_GN", True, see.group_norms, [0, 0, 0], [2, 0, 0], given=FPN),
     Case(f"{BOX}.DILATION", 2, see.box_reach, 3, 5, given=XCONV),
     Case(
@@ -260,6 +288,11 @@ MASK_HEAD = [
     ),
     Case(f"{MASK}.PASTE_ALIGNED", True, see.pasted_rows, [0, 1, 3, 1, 0, 0], [0, 2, 2, 0, 0, 0]),
     Case(f"{MASK}.DILATION", 2, see.mask_reach, 3, 5, given=FPN),
+    Case(f"{MASK}.NORM", "SyncBN", see.mask_norms, [[], []], [[SYNC_BN]] * 2, given=FPN),
+    Case(
+        *(f"{MASK}.NORM", "FrozenBN", see.mask_norms, [[], []], [["FrozenBatchNorm2d"], []]),
+        given=FPN,
+    ),
     Case(f"{MASK}.USE_GN", True, see.group_norms, [0, 0, 0], [0, 1, 4], given=FPN),
 ]
 CASES = [*WHOLE, *BODY, *PROPOSALS, *ROIS, *BOXES, *MASK_HEAD]

@@ -60,6 +60,33 @@ def norms(cfg: CfgNode) -> list[str]:
     return [*names, "GroupNorm" if "GroupNorm" in fpn else "none"]
 
 
+def kinds(*parts: nn.Module) -> list[str]:
+    """Return the name of each kind of norm in the parts; those that synchronize say so."""
+    found = {}
+    for module in (module for part in parts for module in part.modules()):
+        if "Norm" in type(module).__name__:
+            synchronized = " of all ranks" if getattr(module, "synchronized", False) else ""
+            found[type(module).__name__ + synchronized] = True
+    return list(found)
+
+
+def body_norms(cfg: CfgNode) -> list[str]:
+    return kinds(build_backbone(cfg).body)
+
+
+def pyramid_norms(cfg: CfgNode) -> list[str]:
+    return kinds(build_backbone(cfg).fpn)
+
+
+def box_norms(cfg: CfgNode) -> list[str]:
+    return kinds(heads_of(cfg).box)
+
+
+def mask_norms(cfg: CfgNode) -> list[list[str]]:
+    heads = heads_of(cfg)
+    return [kinds(heads.mask), kinds(heads.maskiou)]
+
+
 def groups_of_the_stem(cfg: CfgNode) -> tuple[int, float]:
     norm = build_backbone(cfg).body.stem.bn1
     return norm.num_groups, norm.eps
@@ -111,6 +138,10 @@ def reach(module: nn.Module, channels: int) -> int:
 # -- RPN -------------------------------------------------------------------------------------------
 def rpn_of(cfg: CfgNode) -> RPN:
     return build_rpn(cfg, 8)
+
+
+def rpn_convs(cfg: CfgNode) -> list[str]:
+    return layers(rpn_of(cfg).head)
 
 
 def anchors(cfg: CfgNode) -> list[list[float]]:

@@ -8,6 +8,7 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.modeling.backbone import build_backbone
 from maskrcnn_benchmark.modeling.detector.derived import FPN_DIVISIBILITY
 from maskrcnn_benchmark.modeling.detector.generalized_rcnn import GeneralizedRCNN
+from maskrcnn_benchmark.modeling.make_layers import check_norms
 from maskrcnn_benchmark.modeling.registry import BACKBONES, META_ARCHITECTURES, make_strides
 from maskrcnn_benchmark.modeling.roi_heads.box_head import check_box_head
 from maskrcnn_benchmark.modeling.roi_heads.mask_head import check_mask_head
@@ -22,6 +23,7 @@ def check_generalized_rcnn(cfg: CfgNode) -> Iterator[str]:
     yield from problems
     if not problems:
         yield from check_levels(cfg)
+    yield from check_norms(cfg)
     yield from check_rpn(cfg)
     if not model.RPN_ONLY:
         yield from check_box_head(cfg)
