@@ -190,10 +190,13 @@ _C.MODEL.ROI_HEADS.MIN_SIZE = 0.0
 
 # -- box head --------------------------------------------------------------------
 _C.MODEL.ROI_BOX_HEAD = CfgNode()
+# The head class: ROIBoxHead, or CascadeBoxHead, a sequence of them (MODEL.ROI_BOX_CASCADE_HEAD)
+_C.MODEL.ROI_BOX_HEAD.NAME = "ROIBoxHead"
 # FPN2MLPFeatureExtractor or FPNXconv1fcFeatureExtractor (FPN, C5);
 # ResNet50Conv5ROIFeatureExtractor (C4)
 _C.MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR = "ResNet50Conv5ROIFeatureExtractor"
-# FPNPredictor (FPN, C5) or FastRCNNPredictor (C4)
+# FPNPredictor (FPN, C5), FastRCNNPredictor (C4) or ClassAgnosticPredictor (a cascade), whose box is
+# the same for every class
 _C.MODEL.ROI_BOX_HEAD.PREDICTOR = "FastRCNNPredictor"
 # Size of the pooled features
 _C.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION = 14
@@ -217,6 +220,23 @@ _C.MODEL.ROI_BOX_HEAD.DILATION = 1
 _C.MODEL.ROI_BOX_HEAD.CONV_HEAD_DIM = 256
 # Number of those convolutions
 _C.MODEL.ROI_BOX_HEAD.NUM_STACKED_CONVS = 4
+
+# -- cascade of box heads --------------------------------------------------------------------
+_C.MODEL.ROI_BOX_CASCADE_HEAD = CfgNode()
+# IoU from which the boxes of each stage are foreground in training; the first is that of ROI_HEADS
+_C.MODEL.ROI_BOX_CASCADE_HEAD.IOUS = (0.5, 0.6, 0.7)
+# Weights of dx, dy, dw, dh in the box regression targets of each stage, instead of those of
+# ROI_HEADS
+_C.MODEL.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS = (
+    (10.0, 10.0, 5.0, 5.0),
+    (20.0, 20.0, 10.0, 10.0),
+    (30.0, 30.0, 15.0, 15.0),
+)
+# Weight of the losses of each stage
+_C.MODEL.ROI_BOX_CASCADE_HEAD.LOSS_WEIGHTS = (1.0, 0.5, 0.25)
+# What the class scores of a detection are the mean of over the stages: "probabilities"
+# (detectron2) or "logits" (mmdetection)
+_C.MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE = "probabilities"
 
 # -- mask head --------------------------------------------------------------------
 _C.MODEL.ROI_MASK_HEAD = CfgNode()

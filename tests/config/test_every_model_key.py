@@ -39,6 +39,9 @@ FPN = MASKS | {
     f"{MASK}.SHARE_BOX_FEATURE_EXTRACTOR": False,
 }
 XCONV = FPN | {f"{BOX}.FEATURE_EXTRACTOR": "FPNXconv1fcFeatureExtractor"}
+CASCADE = "MODEL.ROI_BOX_CASCADE_HEAD"
+AGNOSTIC = {f"{BOX}.PREDICTOR": "ClassAgnosticPredictor"}
+STAGES = FPN | AGNOSTIC | {f"{BOX}.NAME": "CascadeBoxHead"}
 DCN = {f"{RESNETS}.STAGE_WITH_DCN": (False, False, True, False)}
 GN = {f"{RESNETS}.STEM_FUNC": "StemWithGN"}
 ONE_ANCHOR = {f"{RPN}.ANCHOR_SIZES": (32,), f"{RPN}.ASPECT_RATIOS": (1.0,)}
@@ -251,6 +254,31 @@ BOXES = [
     Case(
         *(f"{BOX}.MLP_HEAD_DIM", 12, see.box_layers, ["fc6 8", "fc7 8"], ["fc6 12", "fc7 12"]),
         given=FPN,
+    ),
+    Case(
+        *(f"{BOX}.NAME", "CascadeBoxHead", see.stages_of_boxes, ["ROIBoxHead"]),
+        ["ROIBoxHead"] * 3,
+        given=FPN | AGNOSTIC,
+    ),
+    Case(
+        *(f"{CASCADE}.IOUS", (0.5, 0.6, 0.85), see.cascade_matches),
+        [[-1, -1, 0, 0, 0], [-1, -1, 0, 0, 0], [-1, -1, -1, 0, 0]],
+        [[-1, -1, 0, 0, 0], [-1, -1, 0, 0, 0], [-1, -1, -1, -1, 0]],
+        given=STAGES,
+    ),
+    Case(
+        *(f"{CASCADE}.BBOX_REG_WEIGHTS", ((10, 1, 1, 1), (25, 1, 1, 1), (50, 1, 1, 1))),
+        *(see.cascade_moves, [10.0, 5.0, 3.333], [10.0, 4.0, 2.0]),
+        given=STAGES,
+    ),
+    Case(
+        *(f"{CASCADE}.LOSS_WEIGHTS", (2.0, 3.0, 0.1), see.cascade_shares),
+        *([1.0, 0.5, 0.25], [2.0, 3.0, 0.1]),
+        given=STAGES,
+    ),
+    Case(
+        *(f"{CASCADE}.AVERAGE", "logits", see.cascade_scores, [0.633], [0.675]),
+        given=STAGES,
     ),
     Case(f"{BOX}.NORM", "BN", see.box_norms, [], [BN], given=XCONV),
     Case(f"{BOX}.NORM", "BN", see.box_norms, [], [BN], given=FPN),
