@@ -64,6 +64,10 @@ _C.MODEL.RESNETS.STRIDE_IN_1X1 = True
 _C.MODEL.RESNETS.TRANS_FUNC = "BottleneckWithFixedBatchNorm"
 # Stem: StemWithFixedBatchNorm or StemWithGN
 _C.MODEL.RESNETS.STEM_FUNC = "StemWithFixedBatchNorm"
+# Normalization of stem and blocks instead of that in TRANS_FUNC and STEM_FUNC: "FrozenBN" (fixed
+# statistics and weights), "BN" (statistics of each process), "SyncBN" (statistics of all processes
+# together; the same as BN with a single one) or "GN" (MODEL.GROUP_NORM). Frozen stages keep theirs
+_C.MODEL.RESNETS.NORM = ""
 # Dilation of the last stage, in the body or the heads; if above 1, the stage does not downsample
 _C.MODEL.RESNETS.RES5_DILATION = 1
 # Output channels of the first stage; each further stage doubles them
@@ -87,6 +91,9 @@ _C.MODEL.TIMM.FREEZE_BN = True
 _C.MODEL.FPN = CfgNode()
 # Group normalization after each convolution of the pyramid
 _C.MODEL.FPN.USE_GN = False
+# Normalization after each convolution of the pyramid: a value of RESNETS.NORM; "" has GN with
+# USE_GN and else none
+_C.MODEL.FPN.NORM = ""
 # ReLU after each convolution of the pyramid
 _C.MODEL.FPN.USE_RELU = False
 
@@ -143,8 +150,10 @@ _C.MODEL.RPN.FPN_POST_NMS_TOP_N_TRAIN = 2000
 _C.MODEL.RPN.FPN_POST_NMS_TOP_N_TEST = 2000
 # Whether FPN_POST_NMS_TOP_N_TRAIN applies to the whole batch, as in the original, or to each image
 _C.MODEL.RPN.FPN_POST_NMS_PER_BATCH = True
-# The head class
+# The head class: SingleConvRPNHead, or MultiConvRPNHead with NUM_CONVS 3x3 convolutions
 _C.MODEL.RPN.RPN_HEAD = "SingleConvRPNHead"
+# Number of 3x3 convolutions of MultiConvRPNHead
+_C.MODEL.RPN.NUM_CONVS = 2
 
 # -- ROI heads --------------------------------------------------------------------
 _C.MODEL.ROI_HEADS = CfgNode()
@@ -181,10 +190,13 @@ _C.MODEL.ROI_HEADS.MIN_SIZE = 0.0
 
 # -- box head --------------------------------------------------------------------
 _C.MODEL.ROI_BOX_HEAD = CfgNode()
+# The head class: ROIBoxHead, or CascadeBoxHead, a sequence of them (MODEL.ROI_BOX_CASCADE_HEAD)
+_C.MODEL.ROI_BOX_HEAD.NAME = "ROIBoxHead"
 # FPN2MLPFeatureExtractor or FPNXconv1fcFeatureExtractor (FPN, C5);
 # ResNet50Conv5ROIFeatureExtractor (C4)
 _C.MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR = "ResNet50Conv5ROIFeatureExtractor"
-# FPNPredictor (FPN, C5) or FastRCNNPredictor (C4)
+# FPNPredictor (FPN, C5), FastRCNNPredictor (C4) or ClassAgnosticPredictor (a cascade), whose box is
+# the same for every class
 _C.MODEL.ROI_BOX_HEAD.PREDICTOR = "FastRCNNPredictor"
 # Size of the pooled features
 _C.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION = 14
@@ -200,12 +212,31 @@ _C.MODEL.ROI_BOX_HEAD.NUM_CLASSES = 81
 _C.MODEL.ROI_BOX_HEAD.MLP_HEAD_DIM = 1024
 # Group normalization in the head
 _C.MODEL.ROI_BOX_HEAD.USE_GN = False
+# Normalization in the head: a value of RESNETS.NORM; "" has GN with USE_GN and else none
+_C.MODEL.ROI_BOX_HEAD.NORM = ""
 # Dilation of the convolutions of FPNXconv1fcFeatureExtractor
 _C.MODEL.ROI_BOX_HEAD.DILATION = 1
 # Width of those convolutions
 _C.MODEL.ROI_BOX_HEAD.CONV_HEAD_DIM = 256
 # Number of those convolutions
 _C.MODEL.ROI_BOX_HEAD.NUM_STACKED_CONVS = 4
+
+# -- cascade of box heads --------------------------------------------------------------------
+_C.MODEL.ROI_BOX_CASCADE_HEAD = CfgNode()
+# IoU from which the boxes of each stage are foreground in training; the first is that of ROI_HEADS
+_C.MODEL.ROI_BOX_CASCADE_HEAD.IOUS = (0.5, 0.6, 0.7)
+# Weights of dx, dy, dw, dh in the box regression targets of each stage, instead of those of
+# ROI_HEADS
+_C.MODEL.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS = (
+    (10.0, 10.0, 5.0, 5.0),
+    (20.0, 20.0, 10.0, 10.0),
+    (30.0, 30.0, 15.0, 15.0),
+)
+# Weight of the losses of each stage
+_C.MODEL.ROI_BOX_CASCADE_HEAD.LOSS_WEIGHTS = (1.0, 0.5, 0.25)
+# What the class scores of a detection are the mean of over the stages: "probabilities"
+# (detectron2) or "logits" (mmdetection)
+_C.MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE = "probabilities"
 
 # -- mask head --------------------------------------------------------------------
 _C.MODEL.ROI_MASK_HEAD = CfgNode()
@@ -241,6 +272,9 @@ _C.MODEL.ROI_MASK_HEAD.PASTE_ALIGNED = False
 _C.MODEL.ROI_MASK_HEAD.DILATION = 1
 # Group normalization in the head
 _C.MODEL.ROI_MASK_HEAD.USE_GN = False
+# Normalization in the mask head and, unless it is frozen, in the MaskIoU head: a value of
+# RESNETS.NORM; "" has GN with USE_GN and else none
+_C.MODEL.ROI_MASK_HEAD.NORM = ""
 
 # ---------------------------------------------------------------------------------------------
 # INPUT

@@ -84,14 +84,19 @@ class DatasetCatalog:
 
 
 def _published() -> dict[str, str]:
-    """Return the URLs of the models in ``model_zoo.json`` by ``<project>/<name>``."""
+    """Return the URLs of the models in ``model_zoo.json`` by ``<project>/<name>``.
+
+    torchvision's also have the name of their weights enum, as in
+    ``torchvision/MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1``.
+    """
     rows = json.loads(Path(__file__).with_name("model_zoo.json").read_text(encoding="utf-8"))[
         "models"
     ]
     found = {}
     for row in rows:
         sha256 = f"#sha256={row['sha256_prefix']}" if "sha256_prefix" in row else ""
-        found[f"{row['project']}/{row['name']}"] = row["url"] + sha256
+        for name in (row["name"], row.get("enum", row["name"])):
+            found[f"{row['project']}/{name}"] = row["url"] + sha256
     return found
 
 

@@ -16,6 +16,9 @@ META_ARCHITECTURES = Registry("MODEL.META_ARCHITECTURE")
 BACKBONES = Registry("MODEL.BACKBONE.CONV_BODY", facts=("strides",))
 # (cfg, in_channels, num_anchors) -> module from feature maps to logits and offsets, see ``RPNHead``
 RPN_HEADS = Registry("MODEL.RPN.RPN_HEAD")
+# (cfg, in_channels) -> module from feature maps and boxes to class scores and refined boxes, with
+# ``losses`` and ``detections``, see ``ROIBoxHead``
+ROI_BOX_HEADS = Registry("MODEL.ROI_BOX_HEAD.NAME")
 # (cfg, in_channels) -> module from feature maps and boxes to ``(pooled, features)``, with
 # ``out_channels`` and ``pooler``
 ROI_BOX_FEATURE_EXTRACTORS = Registry("MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR")

@@ -54,6 +54,10 @@ def test_keys_beyond_the_originals_have_upstreams_defaults():
     ours |= {f"INPUT.LARGE_SCALE_JITTER.{name}" for name in ("ENABLED", "SIZE", "SCALES")}
     ours |= {f"SOLVER.{key}" for key in ("ACCUMULATE", "EMA_DECAY", "LR_SCHEDULER_NAME")}
     ours |= {f"SOLVER.{key}" for key in ("BEST_METRIC", "CLIP_GRAD_NORM", "CLIP_GRAD_VALUE")}
+    parts = ("RESNETS", "FPN", "ROI_BOX_HEAD", "ROI_MASK_HEAD")
+    ours |= {f"MODEL.{part}.NORM" for part in parts} | {"MODEL.RPN.NUM_CONVS"}
+    ours |= {key for key in DEFAULTS if key.startswith("MODEL.ROI_BOX_CASCADE_HEAD.")}
+    ours |= {"MODEL.ROI_BOX_HEAD.NAME"}
     added = set(DEFAULTS) - set(FORK)
     assert ours <= added
     for key in added - ours:

@@ -9,7 +9,11 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.layers import FrozenBatchNorm2d
 from maskrcnn_benchmark.modeling.backbone.backbone import Backbone, build_fpn_backbone
 from maskrcnn_benchmark.modeling.backbone.resnet import BlockSpec, ResNet, StageSpec, make_stage
-from maskrcnn_benchmark.modeling.make_layers import NormMaker, make_group_norm
+from maskrcnn_benchmark.modeling.make_layers import (
+    NormMaker,
+    make_group_norm,
+    make_named_norm,
+)
 from maskrcnn_benchmark.modeling.registry import BACKBONES
 
 # number of blocks in the stages layer1 .. layer4
@@ -63,11 +67,13 @@ def check_resnet(cfg: CfgNode) -> Iterator[str]:
 
 
 def make_norm(cfg: CfgNode, function: str) -> NormMaker:
-    """Return the normalization layer that a ``TRANS_FUNC`` or ``STEM_FUNC`` names.
+    """Return the normalization of ``NORM`` or, if unset, of a ``TRANS_FUNC`` or ``STEM_FUNC``.
 
     Raises:
         ValueError: the name is unknown.
     """
+    if cfg.MODEL.RESNETS.NORM:
+        return make_named_norm(cfg, cfg.MODEL.RESNETS.NORM)
     if function.endswith("WithFixedBatchNorm"):
         return FrozenBatchNorm2d
     if function.endswith("WithGN"):
