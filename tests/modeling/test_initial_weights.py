@@ -32,7 +32,8 @@ def normal(deviation):
 
 # the first pattern that fits counts
 RULES = [
-    (r"rpn\.head\.(conv\d?|cls_logits|bbox_pred)$", normal(0.01)),
+    (r"rpn\.head\.(conv\d?|(1\.)?cls_logits|(1\.)?bbox_pred)$", normal(0.01)),
+    (r"\.(first|pw|dw|pwl|last)\.conv$", normal_by_fan_out),
     (r"box\.predictor\.cls_score$", normal(0.01)),
     (r"box\.predictor\.bbox_pred$", normal(0.001)),
     (r"box\.feature_extractor\.xconvs\.\d+$", normal(0.01)),
@@ -65,6 +66,7 @@ MODELS = {
         },
     ),
     "dcn": ("dcn/e2e_mask_rcnn_mdconv_R_50_FPN_1x.yaml", {}),
+    "fbnet": ("e2e_mask_rcnn_fbnet_xirb16d_dsmask.yaml", {}),
 }
 QUARTER = {
     "MODEL.RESNETS.WIDTH_PER_GROUP": 16,

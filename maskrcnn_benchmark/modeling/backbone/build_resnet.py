@@ -22,6 +22,7 @@ BLOCK_COUNTS = {
     "R-34": (3, 4, 6, 3),
     "R-50": (3, 4, 6, 3),
     "R-101": (3, 4, 23, 3),
+    "R-152": (3, 8, 36, 3),
 }
 BASIC_BLOCKS = ("R-18", "R-34")
 LAST_STAGES = {"C4": (3,), "C5": (4,), "FPN": (1, 2, 3, 4)}
@@ -62,7 +63,7 @@ def check_resnet(cfg: CfgNode) -> Iterator[str]:
         if options[key] != plain:
             yield (
                 f"MODEL.RESNETS.{key} is {options[key]}; the blocks of {depth} have no such "
-                f"convolutions: set it to {plain}, or choose R-50 or R-101"
+                f"convolutions: set it to {plain}, or choose R-50, R-101 or R-152"
             )
 
 
