@@ -8,24 +8,20 @@ torchvision masks of the size of the image. The sides take turns (A B A B ...).
 """
 
 import argparse
-import datetime
 import json
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from model_calls import Recorder, count_kernels, time_calls
 from model_sides import Ours, Torchvision
+from report import RESULTS, commit, header
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
 GB = 2**20  # of KiB, the unit of ru_maxrss
 Row = dict[str, Any]
 Task = Callable[[], Any]
@@ -134,24 +130,14 @@ def peak(side: str, work: str) -> float:
     return round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / GB, 3)
 
 
-def machine() -> str:
-    """Return the name of the processor and the number of cores."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {len(names)} cores"
-
-
 def save(part: str, rows: list[Row], rounds: int) -> None:
     """Add a part to today's file; each part states its own command and commit."""
-    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    path = RESULTS / f"{today}-model.json"
+    head = header()
+    path = RESULTS / f"{head['date']}-model.json"
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"parts": {}}
-    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude", "*"]
-    commit = subprocess.run(git, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     threads = torch.get_num_threads()
     command = f"python benchmarks/model.py --only {part} --threads {threads} --rounds {rounds}"
-    found["parts"][part] = {"command": command, "commit": commit, "rows": rows}
-    head = {"date": today, "machine": machine(), "threads": threads, "torch": torch.__version__}
+    found["parts"][part] = {"command": command, "commit": commit(), "rows": rows}
     path.write_text(json.dumps(head | {"parts": found["parts"]}, indent=1) + "\n", encoding="utf-8")
 
 
