@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from pycocotools.cocoeval import COCOeval
-from report import write_result
+from report import commit, write_result
 from synthetic_detections import DrawnDataset, draw_predictions
 
 from maskrcnn_benchmark.evaluation import evaluate_coco
@@ -95,6 +95,7 @@ def main() -> None:
     if args.side:
         print(json.dumps(measure(args.side, args.images, args.detections)))
         return
+    began = commit()
     turns = [{side: in_own_process(side, args) for side in SIDES} for _ in range(args.rounds)]
     rows = []
     print("| side | s (CPU s) | growth at the peak, GB | times as fast |\n|---|---|---|---|")
@@ -109,7 +110,7 @@ def main() -> None:
         cells = f"{row['wall']:.1f} ({row['cpu']:.1f}) | {row['growth']:.2f} | {row['ratio']:.2f}"
         print(f"| {side} | {cells} |", flush=True)
     if not args.no_file:
-        print(f"written: {write_result('evaluation', rows)}")
+        print(f"written: {write_result('evaluation', rows, began)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Two models on the same work, ours and torchvision's, for ``benchmarks/model.py``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ OUTPUTS = {
     "roi_heads.mask.predictor.mask_fcn_logits": 3.0,
     "roi_heads.maskiou.predictor.maskiou": 0.5,
 }
+# a body of half the width
+THIN = ("MODEL.RESNETS.WIDTH_PER_GROUP", 32, "MODEL.RESNETS.RES2_OUT_CHANNELS", 128)
 Task = Callable[[], Any]
 
 
@@ -82,12 +84,21 @@ def scale_predictors(model: nn.Module, run: Task) -> None:
 
 
 class Ours:
-    """Mask Scoring R-CNN of this project, with polygons as ground truth and COCO RLE as result."""
+    """Mask Scoring R-CNN of this project, with polygons as ground truth and COCO RLE as result.
 
-    def __init__(self, dtype: str = "float32", size: tuple[int, int] = SIZE) -> None:
+    ``settings`` are further keys and values of the config, as on a command line.
+    """
+
+    def __init__(
+        self,
+        dtype: str = "float32",
+        size: tuple[int, int] = SIZE,
+        settings: Sequence[Any] = (),
+    ) -> None:
         cfg = defaults.clone()
         cfg.merge_from_file(str(CONFIG))
         cfg.merge_from_list(["MODEL.DEVICE", "cpu", "MODEL.ROI_HEADS.SCORE_THRESH", SCORE_THRESH])
+        cfg.merge_from_list(list(settings))
         torch.manual_seed(0)
         self.model = build_detection_model(cfg, paste_masks=False)
         self.images = to_image_list([100 * draw_image(size)], cfg.DATALOADER.SIZE_DIVISIBILITY)

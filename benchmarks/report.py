@@ -37,11 +37,14 @@ def header() -> dict[str, Any]:
     }
 
 
-def write_result(name: str, rows: list[dict[str, Any]]) -> Path:
-    """Write ``results/DATE-name.json``: the header, the command line that runs, and the rows."""
+def write_result(name: str, rows: list[dict[str, Any]], of_commit: str) -> Path:
+    """Write ``results/DATE-name.json``: the header, the command line that runs, and the rows.
+
+    ``of_commit`` is ``commit()`` at the start of the measurement.
+    """
     head = header()
     command = f"python benchmarks/{Path(sys.argv[0]).name}"
-    content = {**head, "command": " ".join([command, *sys.argv[1:]]), "commit": commit()}
+    content = {**head, "command": " ".join([command, *sys.argv[1:]]), "commit": of_commit}
     path = RESULTS / f"{head['date']}-{name}.json"
     text = json.dumps(content | {"rows": rows}, indent=1)
     path.write_text(text + "\n", encoding="utf-8")
