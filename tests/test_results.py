@@ -1,5 +1,6 @@
 """Measured results state date, machine, command and commit."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.md"))
+MODEL_RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*-model.json"))
+ROWS_RESULTS = sorted(set((ROOT / "benchmarks" / "results").glob("*.json")) - {*MODEL_RESULTS})
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
@@ -20,6 +23,38 @@ def test_a_result_has_date_machine_command_and_commit(path):
     scripts = re.findall(r"(?:benchmarks|tools)/\w+\.(?:sh|py)", command)
     assert scripts, "the command"
     assert all((ROOT / script).is_file() for script in scripts)
+
+
+@pytest.mark.parametrize("path", MODEL_RESULTS, ids=lambda path: path.stem)
+def test_a_comparison_of_models_states_the_same_for_each_part(path):
+    found = header_of(path)
+    assert found["parts"]
+    for part in found["parts"].values():
+        assert re.fullmatch(r"[0-9a-f]{7,40}", part["commit"]), "committed code only"
+        script = re.match(r"python (benchmarks/\w+\.py) ", part["command"])
+        assert script and (ROOT / script[1]).is_file()
+        for row in part["rows"]:
+            assert row["ratio"] == pytest.approx(row["other"] / row["ours"], rel=0.01)
+
+
+def header_of(path):
+    found = json.loads(path.read_text())
+    assert path.name.startswith(f"{found['date']}-")
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", found["date"])
+    assert re.search(r"(AMD|Intel|Apple).*\d+ cores", found["machine"])
+    assert found["threads"]
+    assert found["torch"]
+    return found
+
+
+@pytest.mark.parametrize("path", ROWS_RESULTS, ids=lambda path: path.stem)
+def test_a_result_of_rows_states_command_and_commit(path):
+    found = header_of(path)
+    assert re.fullmatch(r"[0-9a-f]{7,40}", found["commit"]), "committed code only"
+    script = re.match(r"python (benchmarks/\w+\.py)", found["command"])
+    assert script
+    assert (ROOT / script[1]).is_file()
+    assert found["rows"]
 
 
 def test_there_are_results():

@@ -1,9 +1,9 @@
-"""Convert a Mask R-CNN or Mask Scoring R-CNN of another project to a checkpoint and its config.
+"""Convert a Faster, Mask, Cascade or Mask Scoring R-CNN of another project to a checkpoint.
 
 The config is written beside the checkpoint: OUTPUT.yaml beside OUTPUT.pth. INPUT is a file of
-torchvision's maskrcnn_resnet50_fpn, or of a Mask R-CNN or Mask Scoring R-CNN with ResNet or ResNeXt
-of 50 or 101 layers and FPN of detectron2 (.pkl, .pth) or of mmdetection 2.0 or later. Published
-ones need no conversion by hand: MODEL_ZOO.md has their catalog:// names.
+torchvision's maskrcnn_resnet50_fpn, fasterrcnn_resnet50_fpn or their _v2, or of such a model with
+ResNet or ResNeXt of 50 or 101 layers and FPN of detectron2 (.pkl, .pth) or of mmdetection 2.0 or
+later. Published ones need no conversion by hand: MODEL_ZOO.md has their catalog:// names.
 
 The conventions of the project (continuous boxes, anchors, RoIAlign, pasting, resizing, classes,
 input) become settings of the config. How the images were prepared is read from the file; where the
@@ -32,7 +32,7 @@ def describe(found: Conversion, target: Path) -> str:
         f"Assumed: {found.assumed}.",
         f"Evaluate it: msrcnn test {use}{test_data}",
     ]
-    if not found.has_maskiou:
+    if found.has_masks and not found.has_maskiou:
         lines += [
             "It is a Mask R-CNN without mask scores. Train a MaskIoU head, with everything else "
             "as it is:",

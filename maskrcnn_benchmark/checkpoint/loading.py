@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 _SHOWN = 8  # names listed per line of the summary
-_FROM_CONFIG = re.compile(r"(^|\.)cell_anchors\.\d+$")  # buffers determined by the config
+# buffers that are determined by the config or have no effect
+_FROM_CONFIG = re.compile(r"(^|\.)(cell_anchors\.\d+|num_batches_tracked)$")
 _CLASSIFIER = re.compile(r"(stem|conv1|bn1|layer\d)\.")  # prefix of every name of a ResNet
 # layers of the ROI heads with an output per class
 _OF_CLASSES = re.compile(
@@ -133,6 +134,11 @@ def match_suffixes(
     }
 
 
+def _has_row_per_class(name: str, tensor: Tensor) -> bool:
+    """Return whether a tensor belongs to a predictor of classes; 4 offsets are those of all."""
+    return _OF_CLASSES.search(name) is not None and not ("bbox_pred" in name and len(tensor) == 4)
+
+
 @torch.no_grad()
 def load_state_dict(
     model: nn.Module, loaded: Mapping[str, Tensor], *, same_classes: bool = True
@@ -157,7 +163,7 @@ def load_state_dict(
     for name, source in matches.items():
         if source is None:
             missing.append(name)
-        elif not same_classes and _OF_CLASSES.search(name):
+        elif not same_classes and _has_row_per_class(name, own[name]):
             of_classes.append(name)
         elif own[name].shape != loaded[source].shape:
             mismatched.append((name, tuple(own[name].shape), tuple(loaded[source].shape)))

@@ -1,8 +1,8 @@
 """Every configuration key with its default.
 
 Names and defaults are those of the original Mask Scoring R-CNN; the keys of group normalization,
-flips and color jitter are those of maskrcnn-benchmark. A YAML file and the trailing ``KEY VALUE``
-pairs of a command override them; ``checks.py`` rejects inconsistent values.
+FBNet, flips and color jitter are those of maskrcnn-benchmark. A YAML file and the trailing
+``KEY VALUE`` pairs of a command override them; ``checks.py`` rejects inconsistent values.
 """
 
 from pathlib import Path
@@ -33,6 +33,8 @@ _C.MODEL.PIXEL_OFFSET = 1.0
 # Also bound dw and dh from below when boxes are decoded, so that no box is smaller than 16 / 1000
 # of its reference (mmdetection)
 _C.MODEL.BOX_CODER_CLIP_BELOW = False
+# Refine a box by the same offsets for every class, instead of offsets of its own for each
+_C.MODEL.CLS_AGNOSTIC_BBOX_REG = False
 # Initial weights: a path (.pth .pkl .safetensors .npz), a URL or a catalog:// name; "" starts from
 # random weights. An OUTPUT_DIR/last_checkpoint takes precedence
 _C.MODEL.WEIGHT = ""
@@ -41,9 +43,9 @@ _C.MODEL.PRETRAINED_MODELS = "pretrained_models"
 
 # -- backbone --------------------------------------------------------------------
 _C.MODEL.BACKBONE = CfgNode()
-# Backbone: R-18, R-34, R-50 or R-101, each with -C4, -C5 or -FPN (R-18 and R-34 need
-# RESNETS.RES2_OUT_CHANNELS 64); timm:NAME, a model of the timm library with FPN; or one registered
-# by --import
+# Backbone: R-18, R-34, R-50, R-101 or R-152, each with -C4, -C5 or -FPN (R-18 and R-34 need
+# RESNETS.RES2_OUT_CHANNELS 64); FBNet; timm:NAME, a model of the timm library with FPN; or one
+# registered by --import
 _C.MODEL.BACKBONE.CONV_BODY = "R-50-C4"
 # Number of frozen stages: 0 none, 1 the stem, 2 the stem and layer1, ...; for a timm model, n from
 # 2 to 5 freezes all layers up to the feature map of stride 2 ** n
@@ -64,6 +66,10 @@ _C.MODEL.RESNETS.STRIDE_IN_1X1 = True
 _C.MODEL.RESNETS.TRANS_FUNC = "BottleneckWithFixedBatchNorm"
 # Stem: StemWithFixedBatchNorm or StemWithGN
 _C.MODEL.RESNETS.STEM_FUNC = "StemWithFixedBatchNorm"
+# Normalization of stem and blocks instead of that in TRANS_FUNC and STEM_FUNC: "FrozenBN" (fixed
+# statistics and weights), "BN" (statistics of each process), "SyncBN" (statistics of all processes
+# together; the same as BN with a single one) or "GN" (MODEL.GROUP_NORM). Frozen stages keep theirs
+_C.MODEL.RESNETS.NORM = ""
 # Dilation of the last stage, in the body or the heads; if above 1, the stage does not downsample
 _C.MODEL.RESNETS.RES5_DILATION = 1
 # Output channels of the first stage; each further stage doubles them
@@ -83,10 +89,54 @@ _C.MODEL.TIMM = CfgNode()
 # train from scratch
 _C.MODEL.TIMM.FREEZE_BN = True
 
+# -- FBNet --------------------------------------------------------------------
+_C.MODEL.FBNET = CfgNode()
+# Architecture of body and heads: default, xirb16d_dsmask, mobilenet_v2, fbnet_c, cham_v1a or
+# cham_v2; or any other name, with ARCH_DEF
+_C.MODEL.FBNET.ARCH = "default"
+# Definition of an architecture of your own in maskrcnn-benchmark's JSON, see docs/FBNET.md
+_C.MODEL.FBNET.ARCH_DEF = ""
+# Normalization: "bn" (batch normalization, trained), "af" (fixed) or "gn" (MODEL.GROUP_NORM)
+_C.MODEL.FBNET.BN_TYPE = "bn"
+# Factor of all widths
+_C.MODEL.FBNET.SCALE_FACTOR = 1.0
+# Widths are rounded to a multiple of this
+_C.MODEL.FBNET.WIDTH_DIVISOR = 1
+# Omit the normalization after depthwise convolutions
+_C.MODEL.FBNET.DW_CONV_SKIP_BN = True
+# Omit the ReLU after depthwise convolutions
+_C.MODEL.FBNET.DW_CONV_SKIP_RELU = True
+# Width of the 1x1 convolution at the end of the box head: if positive, as a multiple of the width
+# in the architecture ("last"); if negative, of that of the last block; 0 omits it
+_C.MODEL.FBNET.DET_HEAD_LAST_SCALE = 1.0
+# Numbers of the blocks used in the box head; empty for all
+_C.MODEL.FBNET.DET_HEAD_BLOCKS = []
+# Stride of the first block of the box head, 1 or 2; 0 for that of the architecture
+_C.MODEL.FBNET.DET_HEAD_STRIDE = 0
+# The same three settings of a keypoint head. None of the architectures has one
+_C.MODEL.FBNET.KPTS_HEAD_LAST_SCALE = 0.0
+# Numbers of its blocks
+_C.MODEL.FBNET.KPTS_HEAD_BLOCKS = []
+# Stride of its first block
+_C.MODEL.FBNET.KPTS_HEAD_STRIDE = 0
+# The same three settings of the mask head: the width of its last convolution
+_C.MODEL.FBNET.MASK_HEAD_LAST_SCALE = 0.0
+# Numbers of its blocks
+_C.MODEL.FBNET.MASK_HEAD_BLOCKS = []
+# Stride of its first block
+_C.MODEL.FBNET.MASK_HEAD_STRIDE = 0
+# Number of blocks of the RPN head, counted from the last; 0 for all
+_C.MODEL.FBNET.RPN_HEAD_BLOCKS = 0
+# BN_TYPE of the RPN head; "" for that of the model
+_C.MODEL.FBNET.RPN_BN_TYPE = ""
+
 # -- feature pyramid --------------------------------------------------------------------
 _C.MODEL.FPN = CfgNode()
 # Group normalization after each convolution of the pyramid
 _C.MODEL.FPN.USE_GN = False
+# Normalization after each convolution of the pyramid: a value of RESNETS.NORM; "" has GN with
+# USE_GN and else none
+_C.MODEL.FPN.NORM = ""
 # ReLU after each convolution of the pyramid
 _C.MODEL.FPN.USE_RELU = False
 
@@ -143,8 +193,11 @@ _C.MODEL.RPN.FPN_POST_NMS_TOP_N_TRAIN = 2000
 _C.MODEL.RPN.FPN_POST_NMS_TOP_N_TEST = 2000
 # Whether FPN_POST_NMS_TOP_N_TRAIN applies to the whole batch, as in the original, or to each image
 _C.MODEL.RPN.FPN_POST_NMS_PER_BATCH = True
-# The head class
+# The head class: SingleConvRPNHead, MultiConvRPNHead with NUM_CONVS 3x3 convolutions, or
+# FBNet.rpn_head
 _C.MODEL.RPN.RPN_HEAD = "SingleConvRPNHead"
+# Number of 3x3 convolutions of MultiConvRPNHead
+_C.MODEL.RPN.NUM_CONVS = 2
 
 # -- ROI heads --------------------------------------------------------------------
 _C.MODEL.ROI_HEADS = CfgNode()
@@ -181,10 +234,13 @@ _C.MODEL.ROI_HEADS.MIN_SIZE = 0.0
 
 # -- box head --------------------------------------------------------------------
 _C.MODEL.ROI_BOX_HEAD = CfgNode()
+# The head class: ROIBoxHead, or CascadeBoxHead, a sequence of them (MODEL.ROI_BOX_CASCADE_HEAD)
+_C.MODEL.ROI_BOX_HEAD.NAME = "ROIBoxHead"
 # FPN2MLPFeatureExtractor or FPNXconv1fcFeatureExtractor (FPN, C5);
-# ResNet50Conv5ROIFeatureExtractor (C4)
+# ResNet50Conv5ROIFeatureExtractor (C4); FBNet.roi_head
 _C.MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR = "ResNet50Conv5ROIFeatureExtractor"
-# FPNPredictor (FPN, C5) or FastRCNNPredictor (C4)
+# FPNPredictor (FPN, C5), FastRCNNPredictor (C4, FBNet) or ClassAgnosticPredictor (a cascade), whose
+# box is the same for every class
 _C.MODEL.ROI_BOX_HEAD.PREDICTOR = "FastRCNNPredictor"
 # Size of the pooled features
 _C.MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION = 14
@@ -200,6 +256,8 @@ _C.MODEL.ROI_BOX_HEAD.NUM_CLASSES = 81
 _C.MODEL.ROI_BOX_HEAD.MLP_HEAD_DIM = 1024
 # Group normalization in the head
 _C.MODEL.ROI_BOX_HEAD.USE_GN = False
+# Normalization in the head: a value of RESNETS.NORM; "" has GN with USE_GN and else none
+_C.MODEL.ROI_BOX_HEAD.NORM = ""
 # Dilation of the convolutions of FPNXconv1fcFeatureExtractor
 _C.MODEL.ROI_BOX_HEAD.DILATION = 1
 # Width of those convolutions
@@ -207,11 +265,29 @@ _C.MODEL.ROI_BOX_HEAD.CONV_HEAD_DIM = 256
 # Number of those convolutions
 _C.MODEL.ROI_BOX_HEAD.NUM_STACKED_CONVS = 4
 
+# -- cascade of box heads --------------------------------------------------------------------
+_C.MODEL.ROI_BOX_CASCADE_HEAD = CfgNode()
+# IoU from which the boxes of each stage are foreground in training; the first is that of ROI_HEADS
+_C.MODEL.ROI_BOX_CASCADE_HEAD.IOUS = (0.5, 0.6, 0.7)
+# Weights of dx, dy, dw, dh in the box regression targets of each stage, instead of those of
+# ROI_HEADS
+_C.MODEL.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS = (
+    (10.0, 10.0, 5.0, 5.0),
+    (20.0, 20.0, 10.0, 10.0),
+    (30.0, 30.0, 15.0, 15.0),
+)
+# Weight of the losses of each stage
+_C.MODEL.ROI_BOX_CASCADE_HEAD.LOSS_WEIGHTS = (1.0, 0.5, 0.25)
+# What the class scores of a detection are the mean of over the stages: "probabilities"
+# (detectron2) or "logits" (mmdetection)
+_C.MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE = "probabilities"
+
 # -- mask head --------------------------------------------------------------------
 _C.MODEL.ROI_MASK_HEAD = CfgNode()
-# MaskRCNNFPNFeatureExtractor (FPN, C5) or ResNet50Conv5ROIFeatureExtractor (C4)
+# MaskRCNNFPNFeatureExtractor (FPN, C5), ResNet50Conv5ROIFeatureExtractor (C4) or
+# FBNet.roi_head_mask
 _C.MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR = "ResNet50Conv5ROIFeatureExtractor"
-# The predictor class
+# MaskRCNNC4Predictor (upsamples by 2) or MaskRCNNConv1x1Predictor
 _C.MODEL.ROI_MASK_HEAD.PREDICTOR = "MaskRCNNC4Predictor"
 # Size of the pooled features
 _C.MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION = 14
@@ -225,7 +301,7 @@ _C.MODEL.ROI_MASK_HEAD.POOLER_SCALES = (1.0 / 16,)
 _C.MODEL.ROI_MASK_HEAD.MLP_HEAD_DIM = 1024
 # Widths of the convolutions before the upsampling
 _C.MODEL.ROI_MASK_HEAD.CONV_LAYERS = (256, 256, 256, 256)
-# Size of the predicted masks: twice POOLER_RESOLUTION with FPN, POOLER_RESOLUTION with C4
+# Size of the predicted masks: twice POOLER_RESOLUTION with FPN and FBNet, POOLER_RESOLUTION with C4
 _C.MODEL.ROI_MASK_HEAD.RESOLUTION = 14
 # Share the feature extractor of the box head (C4)
 _C.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR = True
@@ -241,6 +317,9 @@ _C.MODEL.ROI_MASK_HEAD.PASTE_ALIGNED = False
 _C.MODEL.ROI_MASK_HEAD.DILATION = 1
 # Group normalization in the head
 _C.MODEL.ROI_MASK_HEAD.USE_GN = False
+# Normalization in the mask head and, unless it is frozen, in the MaskIoU head: a value of
+# RESNETS.NORM; "" has GN with USE_GN and else none
+_C.MODEL.ROI_MASK_HEAD.NORM = ""
 
 # ---------------------------------------------------------------------------------------------
 # INPUT
@@ -389,6 +468,8 @@ _C.TEST.EXPECTED_RESULTS = []
 # Allowed deviation of a result from its mean, in standard deviations
 _C.TEST.EXPECTED_RESULTS_SIGMA_TOL = 4
 _C.TEST.widen("EXPECTED_RESULTS_SIGMA_TOL", float)
+# What computes COCO's metrics: "pycocotools", or "fast" (faster-coco-eval: the same numbers sooner)
+_C.TEST.COCO_EVALUATOR = "pycocotools"
 # Number of images per batch over all ranks
 _C.TEST.IMS_PER_BATCH = 8
 

@@ -129,9 +129,19 @@ class CfgNode(YacsNode):
                 "options must be KEY VALUE pairs separated by spaces, such as "
                 f"SOLVER.BASE_LR 0.01; got {' '.join(map(str, cfg_list))!r}"
             )
-        pairs = zip(cfg_list[0::2], cfg_list[1::2], strict=True)
-        flat = [leaf for key, raw in pairs for leaf in leaves({key: _decoded_section(raw)})]
+        flat = []
+        for key, raw in zip(cfg_list[0::2], cfg_list[1::2], strict=True):
+            # a text that looks like a dictionary, such as JSON, stays a text where one is expected
+            value = raw if isinstance(self._leaf(key), str) else _decoded_section(raw)
+            flat += leaves({key: value})
         self._merge([("the options", flat)])
+
+    def _leaf(self, key: str) -> Any:
+        """Return the value of a key; None if there is no such key."""
+        value: Any = self
+        for name in key.split("."):
+            value = value.get(name) if isinstance(value, CfgNode) else None
+        return value
 
     def _merge(self, layers: list[tuple[str, list[tuple[str, Any]]]]) -> None:
         """Check all ``(full key, raw value)`` of all sources, then assign all in that order."""

@@ -84,14 +84,19 @@ class DatasetCatalog:
 
 
 def _published() -> dict[str, str]:
-    """Return the URLs of the models in ``model_zoo.json`` by ``<project>/<name>``."""
+    """Return the URLs of the models in ``model_zoo.json`` by ``<project>/<name>``.
+
+    torchvision's also have the name of their weights enum, as in
+    ``torchvision/MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1``.
+    """
     rows = json.loads(Path(__file__).with_name("model_zoo.json").read_text(encoding="utf-8"))[
         "models"
     ]
     found = {}
     for row in rows:
         sha256 = f"#sha256={row['sha256_prefix']}" if "sha256_prefix" in row else ""
-        found[f"{row['project']}/{row['name']}"] = row["url"] + sha256
+        for name in (row["name"], row.get("enum", row["name"])):
+            found[f"{row['project']}/{name}"] = row["url"] + sha256
     return found
 
 
@@ -125,6 +130,7 @@ class ModelCatalog:
         "35858933/e2e_mask_rcnn_R-50-FPN_1x": "01_48_14.DzEQe4wC",
         "35861795/e2e_mask_rcnn_R-101-FPN_1x": "02_31_37.KqyEK4tT",
         "36761843/e2e_mask_rcnn_X-101-32x8d-FPN_1x": "06_35_59.RZotkLKI",
+        "37129812/e2e_mask_rcnn_X-152-32x8d-FPN-IN5k_1.44x": "09_35_36.8pzTQKYK",
     }
 
     @classmethod

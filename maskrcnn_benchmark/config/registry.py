@@ -25,7 +25,7 @@ class Entry:
         build: function or class that builds the part.
         check: takes the whole config and yields the problems for this entry, one line each with
             the key, its value and the fix.
-        facts: the additional values that the registry requires.
+        facts: the additional values of the registry.
     """
 
     build: Callable[..., Any]
@@ -42,11 +42,15 @@ class Registry:
     Args:
         key: full name of the config key, read by ``check`` and ``build``.
         facts: names of the keyword arguments that ``register`` requires in addition to ``check``.
+        optional: keyword arguments that it may have besides, with their defaults.
     """
 
-    def __init__(self, key: str, *, facts: Sequence[str] = ()) -> None:
+    def __init__(
+        self, key: str, *, facts: Sequence[str] = (), optional: Mapping[str, Any] | None = None
+    ) -> None:
         self.key = key
         self._facts = set(facts)
+        self._optional = dict(optional or {})
         self._entries: dict[str, Entry] = {}
 
     def register(
@@ -63,7 +67,7 @@ class Registry:
             TypeError: a fact is missing or unknown.
             ValueError: a name is already registered for a different builder.
         """
-        if set(facts) != self._facts:
+        if set(facts) - set(self._optional) != self._facts:
             raise TypeError(
                 f"{self.key}: register({', '.join(map(repr, names))}) needs the keyword arguments "
                 f"{sorted(self._facts)}, got {sorted(facts)}"
@@ -77,7 +81,7 @@ class Registry:
                         f"{self.key} {name!r} is already registered for {_place(other.build)}: "
                         f"choose another name for {_place(build)}"
                     )
-                self._entries[name] = Entry(build, check, facts)
+                self._entries[name] = Entry(build, check, self._optional | facts)
             return build
 
         return add
@@ -107,6 +111,11 @@ class Registry:
             f"{self.key} is {name!r}, which is not registered; known: {', '.join(shown)}{more}. "
             "To register your own, use --import FILE, or in Python import its module"
         )
+
+    def optional_fact(self, name: str, fact: str) -> Any:
+        """Return an optional value of an entry; its default for a name that is not registered."""
+        found = self._find(name)
+        return self._optional[fact] if found is None else found.facts[fact]
 
     def _find(self, name: str) -> Entry | None:
         family, colon, _ = name.partition(":")

@@ -125,7 +125,7 @@ def _take_shard(folder: Path, rank: int) -> list[BoxList]:
     return predictions
 
 
-def inference(
+def inference(  # noqa: PLR0913 - settings by keyword
     model: nn.Module,
     data_loader: TestLoader,
     dataset_name: str,
@@ -134,6 +134,7 @@ def inference(
     *,
     device: torch.device | str = "cuda",
     masker: Masker | None = None,
+    coco_evaluator: str = "pycocotools",
     expected_results: Sequence[Sequence[Any]] = (),
     expected_results_sigma_tol: float = 4,
     output_folder: str | Path | None = None,
@@ -148,6 +149,7 @@ def inference(
         box_only: whether to evaluate proposals (for a model without a box head).
         device: device of the model.
         masker: pastes the masks, see ``make_masker``; None: the original's rule, threshold 0.5.
+        coco_evaluator: TEST.COCO_EVALUATOR; not used by other metrics than COCO's.
         expected_results: TEST.EXPECTED_RESULTS, compared with the results and logged.
         expected_results_sigma_tol: allowed deviation in standard deviations.
         output_folder: folder for ``predictions.pth`` and the evaluation files; required, and shared
@@ -175,7 +177,9 @@ def inference(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         save_predictions(predictions, folder / "predictions.pth")
-    return EVALUATIONS[getattr(dataset, "metric", "coco")](
+    metric = getattr(dataset, "metric", "coco")
+    of_coco = {"evaluator": coco_evaluator} if metric == "coco" else {}
+    return EVALUATIONS[metric](
         dataset,
         predictions,
         iou_types=iou_types,
@@ -183,4 +187,5 @@ def inference(
         output_folder=folder,
         expected_results=expected_results,
         expected_results_sigma_tol=expected_results_sigma_tol,
+        **of_coco,
     )

@@ -78,7 +78,13 @@ class TrainOnly(nn.Module):
             targets: ground truth of each image.
         """
         losses = self.model(images, targets)
-        return {name: losses[name] for name in self.part.losses}
+        wanted = self.part.losses
+        return {name: loss for name, loss in losses.items() if _without_stage(name) in wanted}
+
+
+def _without_stage(loss: str) -> str:
+    """Return the name of a loss without the suffix that it has in a cascade, such as _stage2."""
+    return loss.partition("_stage")[0]
 
 
 def make_learner(cfg: CfgNode, model: nn.Module) -> nn.Module:

@@ -12,6 +12,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from maskrcnn_benchmark.evaluation.coco_evaluator import find_evaluator, run_evaluation
 from maskrcnn_benchmark.evaluation.coco_format import (
     CocoStyleDataset,
     Row,
@@ -35,6 +36,7 @@ from maskrcnn_benchmark.evaluation.ground_truth import (
 )
 from maskrcnn_benchmark.evaluation.mask_quality import mask_quality
 from maskrcnn_benchmark.evaluation.proposal_recall import evaluate_box_proposals
+from maskrcnn_benchmark.evaluation.ranked_masks import RankedMasks
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
@@ -54,6 +56,7 @@ def evaluate_coco(
     iou_types: Sequence[str] = ("bbox",),
     box_only: bool = False,
     masker: Masker | None = None,
+    evaluator: str = "pycocotools",
     output_folder: str | Path | None = None,
     expected_results: Sequence[Sequence[Any]] = (),
     expected_results_sigma_tol: float = 4,
@@ -72,6 +75,7 @@ def evaluate_coco(
             by them and ``segm_by_class_score`` ranks them by class score.
         box_only: whether to evaluate the recall of proposals instead.
         masker: pastes masks that are not pasted yet; None: the original's rule, threshold 0.5.
+        evaluator: what computes the metrics: ``pycocotools``, or ``fast`` (faster-coco-eval).
         output_folder: folder for ``bbox.json``, ``segm.json``, ``coco_results.pth`` (or
             ``box_proposals.pth``) and ``results.json``; None: no files.
         expected_results: see ``check_expected_results``.
@@ -94,7 +98,7 @@ def evaluate_coco(
     if box_only:
         results = _evaluate_proposals(dataset, predictions)
     else:
-        results = _evaluate_detections(dataset.coco, rows)
+        results = _evaluate_detections(dataset.coco, rows, find_evaluator(evaluator))
     report_results(
         results,
         "box_proposals.pth" if box_only else "coco_results.pth",
@@ -135,21 +139,22 @@ def detection_rows(
     return rows
 
 
-def run_coco_eval(truth: GroundTruth, rows: Sequence[Row], iou_type: str) -> COCOeval:
-    """Run pycocotools' evaluation on ``rows``: evaluate, accumulate and summarize, silently.
+def run_coco_eval(
+    truth: GroundTruth, rows: Sequence[Row], iou_type: str, evaluator: type[COCOeval] = COCOeval
+) -> COCOeval:
+    """Return the finished evaluation of ``rows``.
 
     Args:
         truth: the ground truth for this ``iou_type``.
         rows: as in COCO's JSON, with the ids of the file; may be empty.
         iou_type: ``bbox`` or ``segm``.
+        evaluator: see ``find_evaluator``.
     """
     with contextlib.redirect_stdout(io.StringIO()):
         # loadRes fails on an empty list
         detections = truth.coco.loadRes(truth.rows(rows)) if rows else COCO()
-        evaluation = COCOeval(truth.coco, detections, iou_type)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
+    evaluation = evaluator(truth.coco, detections, iou_type)
+    run_evaluation(evaluation)
     return evaluation
 
 
@@ -164,17 +169,14 @@ def class_aps(evaluation: COCOeval) -> dict[str, float]:
     return aps
 
 
-def _evaluate_detections(coco: COCO, rows: dict[str, list[Row]]) -> COCOResults:
+def _evaluate_detections(
+    coco: COCO, rows: dict[str, list[Row]], evaluator: type[COCOeval]
+) -> COCOResults:
     if not any(rows.values()):
         logging.getLogger(__name__).warning(_NO_DETECTIONS)
     log_evaluated_instances(coco, list(rows))
     results = COCOResults(*rows)
-    truths: dict[str, GroundTruth] = {}
-    for task, of_task in rows.items():
-        iou_type = "bbox" if task == "bbox" else "segm"
-        if iou_type not in truths:
-            truths[iou_type] = renumber_ground_truth(coco, iou_type)
-        evaluation = run_coco_eval(truths[iou_type], of_task, iou_type)
+    for task, evaluation in _evaluations(coco, rows, evaluator).items():
         stats = evaluation.stats[: len(AP_METRICS)].tolist()
         results.results[task] = dict(zip(AP_METRICS, stats, strict=True))
         results.per_class[task] = class_aps(evaluation)
@@ -182,6 +184,23 @@ def _evaluate_detections(coco: COCO, rows: dict[str, list[Row]]) -> COCOResults:
     if SEGM_BY_CLASS_SCORE in rows and "bbox" in rows and has_mask_ious:
         results.mask_quality = mask_quality(coco, rows["bbox"], rows["segm"])
     return results
+
+
+def _evaluations(
+    coco: COCO, rows: dict[str, list[Row]], evaluator: type[COCOeval]
+) -> dict[str, COCOeval]:
+    """Return the finished evaluation of each task."""
+    evaluations = {}
+    if "bbox" in rows:
+        truth = renumber_ground_truth(coco, "bbox")
+        evaluations["bbox"] = run_coco_eval(truth, rows["bbox"], "bbox", evaluator)
+    if "segm" in rows:
+        masks = RankedMasks(renumber_ground_truth(coco, "segm"), rows["segm"])
+        for task in ("segm", SEGM_BY_CLASS_SCORE):
+            if task in rows:
+                scores = [row["score"] for row in rows[task]]
+                evaluations[task] = masks.evaluate(scores, evaluator)
+    return evaluations
 
 
 def _evaluate_proposals(dataset: CocoStyleDataset, predictions: Sequence[BoxList]) -> COCOResults:

@@ -18,6 +18,7 @@ Quality = dict[str, dict[str, float]]
 
 _IOU_THRESHOLD = 0.5  # minimum box IoU of a detection that matches an object
 _SCORE_THRESHOLD = 0.5  # minimum class score of a confident detection
+_NO_OVERLAP = -1  # in place of the index of a ground truth
 
 
 def pearson(x: Floats, y: Floats) -> float:
@@ -104,19 +105,26 @@ def _true_ious(coco: COCO, bbox: Sequence[Row], segm: Sequence[Row]) -> tuple[Fl
         overlaps: Floats = coco_mask.iou(boxes, gt_boxes, [0] * len(gt))
         best = overlaps.argmax(axis=1)
         box_ious[rows] = overlaps.max(axis=1)
-        height, width = (coco.imgs[image_id][side] for side in ("height", "width"))
-        of_gt = [to_rle(a["segmentation"], height, width) if has_mask(a) else None for a in gt]
+        size = (coco.imgs[image_id]["height"], coco.imgs[image_id]["width"])
         masks = [segm[i]["segmentation"] for i in rows]
-        mask_ious[rows] = _pairwise_mask_ious(masks, of_gt, best)
-        mask_ious[rows] = np.where(box_ious[rows] > 0, mask_ious[rows], 0)
+        which = np.where(box_ious[rows] > 0, best, _NO_OVERLAP)
+        mask_ious[rows] = _paired_mask_ious(masks, gt, which, size)
     return box_ious, mask_ious
 
 
-def _pairwise_mask_ious(
-    masks: list[Rle], gt: list[Rle | None], which: NDArray[np.int64]
-) -> list[float]:
-    """Return the IoU of each RLE in ``masks`` with the ``which``-th of ``gt``; NaN for None."""
-    return [
-        float("nan") if gt[index] is None else float(coco_mask.iou([mask], [gt[index]], [0])[0, 0])
-        for mask, index in zip(masks, which.tolist(), strict=True)
-    ]
+def _paired_mask_ious(
+    masks: Sequence[Rle], gt: Sequence[Row], which: NDArray[np.int64], size: tuple[int, int]
+) -> Floats:
+    """Return the IoU of each mask with the ``which``-th of ``gt``; NaN if that has no mask.
+
+    It is 0 for ``_NO_OVERLAP``. ``size`` is (height, width).
+    """
+    ious = np.zeros(len(masks))
+    for index in set(which.tolist()) - {_NO_OVERLAP}:
+        own = np.flatnonzero(which == index).tolist()
+        if has_mask(gt[index]):
+            target = to_rle(gt[index]["segmentation"], *size)
+            ious[own] = coco_mask.iou([masks[i] for i in own], [target], [0])[:, 0]
+        else:
+            ious[own] = np.nan
+    return ious

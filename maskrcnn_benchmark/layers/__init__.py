@@ -15,6 +15,7 @@ from maskrcnn_benchmark.layers.precision import full_precision
 from maskrcnn_benchmark.layers.roi_align import ROIAlign, multilevel_roi_align, roi_align
 from maskrcnn_benchmark.layers.roi_pool import ROIPool, roi_pool
 from maskrcnn_benchmark.layers.soft_nms import SoftNMS, batched_soft_nms, soft_nms
+from maskrcnn_benchmark.layers.sync_batch_norm import TrainableBatchNorm2d
 
 __all__ = [
     "BatchNorm2d",
@@ -27,6 +28,7 @@ __all__ = [
     "ROIAlign",
     "ROIPool",
     "SoftNMS",
+    "TrainableBatchNorm2d",
     "batched_nms",
     "batched_soft_nms",
     "full_precision",

@@ -29,9 +29,9 @@ class FrozenBatchNorm2d(nn.Module):
         return scale, self.bias - self.running_mean * scale
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalize ``[N, C, H, W]``; the result has the dtype of ``input``."""
-        scale, shift = self.scale_and_shift()
-        scale, shift = (value.to(input.dtype).reshape(1, -1, 1, 1) for value in (scale, shift))
+        """Normalize ``[N, C, ...]``; the result has the dtype of ``input``."""
+        shape = (1, -1, *[1] * (input.ndim - 2))
+        scale, shift = (value.to(input.dtype).reshape(shape) for value in self.scale_and_shift())
         return input * scale + shift
 
     def extra_repr(self) -> str:

@@ -64,6 +64,8 @@ class _Counter:
         """Return ``call()``, counted as a part."""
         new = [p for p in module.parameters() if id(p) not in self._seen]
         self._seen |= {id(p) for p in new}
+        import torchvision  # noqa: F401, PLC0415  # registers its operators; only needed here
+
         mapping = {torch.ops.torchvision.deform_conv2d: _deform_conv_flops}
         with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
             output = call()
@@ -99,12 +101,12 @@ def analyze_parts(
     if heads is None:
         return counter.parts
     image = (size[1], size[0])
-    boxes = [BoxList(torch.zeros(proposals, 4), image)]
+    boxes = [BoxList(torch.zeros(proposals, 4, device="meta"), image)]
     box_head, mask_head, maskiou_head = heads.box, heads.mask, heads.maskiou
 
-    def box() -> tuple[Tensor, Tensor]:
+    def box() -> list[tuple[Tensor, Tensor]]:
         output = box_head(features, boxes)
-        return output.logits, output.deltas
+        return [(stage.logits, stage.deltas) for stage in getattr(output, "stages", [output])]
 
     counter.run(f"box head, {proposals} regions", box_head, box)
     if mask_head is None:

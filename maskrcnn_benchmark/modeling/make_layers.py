@@ -1,14 +1,15 @@
-"""Convolutions and linear layers with weight initialization and optional GroupNorm."""
+"""Convolutions and linear layers with weight initialization and optional normalization."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from torch import nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import Conv2d
+from maskrcnn_benchmark.layers import Conv2d, FrozenBatchNorm2d, TrainableBatchNorm2d
 
 NormMaker = Callable[[int], nn.Module]
+NORMS = ("FrozenBN", "BN", "SyncBN", "GN")  # values of MODEL.*.NORM, beside ""
 
 
 def group_norm(
@@ -42,8 +43,51 @@ def make_group_norm(cfg: CfgNode) -> NormMaker:
 
 
 def make_norm(cfg: CfgNode, section: CfgNode) -> NormMaker | None:
-    """Return the GroupNorm factory of a part of the model; None unless its ``USE_GN`` is set."""
+    """Return the factory of the normalization of a part, given by its ``NORM`` or ``USE_GN``.
+
+    Args:
+        cfg: the config, for ``MODEL.GROUP_NORM``.
+        section: the part, such as ``cfg.MODEL.FPN``.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    if section.NORM:
+        return make_named_norm(cfg, section.NORM)
     return make_group_norm(cfg) if section.USE_GN else None
+
+
+def make_named_norm(cfg: CfgNode, name: str) -> NormMaker:
+    """Return the factory of one of ``NORMS``.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    if name not in NORMS:
+        raise ValueError(f"NORM is {name!r}; it must be one of {', '.join(NORMS)}")
+    makers: dict[str, NormMaker] = {
+        "FrozenBN": FrozenBatchNorm2d,
+        "BN": TrainableBatchNorm2d,
+        "SyncBN": partial(TrainableBatchNorm2d, synchronized=True),
+        "GN": make_group_norm(cfg),
+    }
+    return makers[name]
+
+
+def check_norms(cfg: CfgNode) -> Iterator[str]:
+    """Yield the problems of ``NORM`` in each part of the model."""
+    for part in ("RESNETS", "FPN", "ROI_BOX_HEAD", "ROI_MASK_HEAD"):
+        section = cfg.MODEL[part]
+        if section.NORM and section.NORM not in NORMS:
+            yield (
+                f"MODEL.{part}.NORM is {section.NORM!r}; it must be one of {', '.join(NORMS)}, or "
+                '"" for the setting of earlier versions'
+            )
+        elif section.NORM and section.get("USE_GN"):
+            yield (
+                f"MODEL.{part}.NORM is {section.NORM!r} and USE_GN True: set only one of them "
+                "(NORM GN has the effect of USE_GN)"
+            )
 
 
 def kaiming_uniform(layer: nn.Conv2d | nn.Linear) -> None:

@@ -120,3 +120,20 @@ def test_layers_of_other_classes_are_reinitialized():
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, (before if name in kept else saved)[name]), name
     assert load_state_dict(model, saved).complete
+
+
+def test_box_offsets_that_all_classes_share_survive_a_change_of_classes():
+    def heads(classes: int) -> nn.Module:
+        layers = {"cls_score": nn.Linear(2, classes), "bbox_pred": nn.Linear(2, 4)}
+        return nn.ModuleDict({"roi_heads": nn.ModuleDict({"box": nn.ModuleDict(layers)})})
+
+    model, saved = heads(3), heads(5).state_dict()
+    report = load_state_dict(model, saved, same_classes=False)
+    names = [
+        f"roi_heads.box.{layer}.{leaf}"
+        for layer in ("cls_score", "bbox_pred")
+        for leaf in ("weight", "bias")
+    ]
+    assert report.of_classes == names[:2]
+    assert list(report.matched) == names[2:]
+    assert model.state_dict()[names[2]].equal(saved[names[2]])

@@ -14,10 +14,14 @@ from tests.helpers.whole_check import check_whole
 SCRATCH = "gn_baselines/scratch_e2e_ms_rcnn_R_50_FPN_3x_gn.yaml"
 
 
+def upstream_name(name):
+    return name.replace("scratch_e2e_ms_", "scratch_e2e_mask_")
+
+
 def expected(name):
     if name in FORK:
         return recorded(FORK[name])
-    config = recorded(UPSTREAM[name.replace("scratch_e2e_ms_", "scratch_e2e_mask_")])
+    config = recorded(UPSTREAM[upstream_name(name)])
     if name.startswith("gn_"):
         config.INPUT.MIN_SIZE_TRAIN = 800  # recorded as a tuple of one
     config.MODEL.MASKIOU_ON = name == SCRATCH
@@ -74,7 +78,7 @@ def test_our_yaml_differs_from_a_recorded_one_only_as_intended(name):
 
 
 def test_bases_are_these_and_cannot_train():
-    assert BASES == ["Base-Mask-RCNN-FPN.yaml", "Base-RCNN-FPN.yaml"]
+    assert BASES == ["Base-Mask-RCNN-FPN.yaml", "Base-RCNN-FBNet.yaml", "Base-RCNN-FPN.yaml"]
     for name in BASES:
         config = cfg.clone()
         config.merge_from_file(CONFIGS / name)
@@ -102,10 +106,13 @@ def test_yaml_holds_only_its_differences(name):
         assert base.resolve().is_relative_to(CONFIGS)
         assert repeated(yaml_tree(base.resolve()), own) == []
     else:
-        assert own["MODEL"].get("BACKBONE") is None or name in BASES  # the rest of FPN has a base
+        assert own["MODEL"].get("BACKBONE") is None or name in BASES  # the rest has a base
 
 
-@pytest.mark.parametrize("name", [n for n in SHIPPED if n in FORK or n.startswith(("gn_", "dcn/"))])
+OF_OTHERS = [n for n in SHIPPED if n in FORK or upstream_name(n) in UPSTREAM]
+
+
+@pytest.mark.parametrize("name", OF_OTHERS)
 def test_yaml_equals_the_recorded_overrides(name):
     config = cfg.clone()
     config.merge_from_file(CONFIGS / name)

@@ -44,6 +44,7 @@ def test_types_are_the_recorded_ones():
 def test_keys_beyond_the_originals_have_upstreams_defaults():
     ours = {"SOLVER.TRAIN_ONLY", "SOLVER.REFERENCE_BATCH"}
     ours |= {"DATALOADER.FILTER_EMPTY", "SEED", "MODEL.TIMM.FREEZE_BN"}
+    ours |= {"TEST.COCO_EVALUATOR"}
     # conventions of converted models; the defaults reproduce the original
     ours |= {"MODEL.PIXEL_OFFSET", "MODEL.RPN.ANCHOR_RULE", "MODEL.ROI_HEADS.MIN_SIZE"}
     ours |= {"MODEL.ROI_MASK_HEAD.PASTE_ALIGNED", "INPUT.SIZE_ROUNDING"}
@@ -55,6 +56,10 @@ def test_keys_beyond_the_originals_have_upstreams_defaults():
     ours |= {"INPUT.COPY_PASTE", "DATALOADER.REPEAT_THRESHOLD"}
     ours |= {f"SOLVER.{key}" for key in ("ACCUMULATE", "EMA_DECAY", "LR_SCHEDULER_NAME")}
     ours |= {f"SOLVER.{key}" for key in ("BEST_METRIC", "CLIP_GRAD_NORM", "CLIP_GRAD_VALUE")}
+    parts = ("RESNETS", "FPN", "ROI_BOX_HEAD", "ROI_MASK_HEAD")
+    ours |= {f"MODEL.{part}.NORM" for part in parts} | {"MODEL.RPN.NUM_CONVS"}
+    ours |= {key for key in DEFAULTS if key.startswith("MODEL.ROI_BOX_CASCADE_HEAD.")}
+    ours |= {"MODEL.ROI_BOX_HEAD.NAME"}
     added = set(DEFAULTS) - set(FORK)
     assert ours <= added
     for key in added - ours:

@@ -5,14 +5,17 @@ import logging
 import re
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from pycocotools.cocoeval import COCOeval
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.data import make_data_loader
 from maskrcnn_benchmark.engine.launch.testing import run_tests
+from maskrcnn_benchmark.evaluation import coco_eval
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.structures.image_list import to_image_list
 from tests.data.helpers import square, write_coco
@@ -167,6 +170,17 @@ FLIP_NEVER = {"train": (0, 0), "test": (0, 0)}
 AROUND = (0.5, 1.5)
 JITTER = {"INPUT.LARGE_SCALE_JITTER.ENABLED": True, "INPUT.LARGE_SCALE_JITTER.SIZE": 40}
 UNIT_SCALE = {"INPUT.LARGE_SCALE_JITTER.SCALES": (1.0, 1.0)}
+
+
+def evaluators(config: Any) -> list[str]:
+    """Return the evaluator of each test set by name."""
+    names: list[str] = []
+    with mock.patch.object(coco_eval, "find_evaluator") as find:
+        find.side_effect = lambda name: names.append(name) or COCOeval
+        run_tests(config, tiny_model(config), torch.device("cpu"))
+    return names
+
+
 EXPECTED = [["bbox", "AP", 0.3, 0.1]]
 ONE_IMAGE = {"DATASETS.TRAIN": ("dogs",), "INPUT.BRIGHTNESS": 0.5, "SOLVER.MAX_ITER": 1}
 CASES = [
@@ -293,6 +307,7 @@ CASES = [
         *("TEST.EXPECTED_RESULTS_SIGMA_TOL", 2, verdicts, ["PASS: bbox AP"], ["FAIL: bbox AP"]),
         {"TEST.EXPECTED_RESULTS": EXPECTED},
     ),
+    Case("TEST.COCO_EVALUATOR", "fast", evaluators, ["pycocotools"], ["fast"]),
     Case(
         *("SEED", 1, image_order, drawn_order(0), drawn_order(1)),
         {"DATALOADER.FILTER_EMPTY": False},

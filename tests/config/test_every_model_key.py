@@ -39,6 +39,9 @@ FPN = MASKS | {
     f"{MASK}.SHARE_BOX_FEATURE_EXTRACTOR": False,
 }
 XCONV = FPN | {f"{BOX}.FEATURE_EXTRACTOR": "FPNXconv1fcFeatureExtractor"}
+CASCADE = "MODEL.ROI_BOX_CASCADE_HEAD"
+AGNOSTIC = {f"{BOX}.PREDICTOR": "ClassAgnosticPredictor"}
+STAGES = FPN | AGNOSTIC | {f"{BOX}.NAME": "CascadeBoxHead"}
 DCN = {f"{RESNETS}.STAGE_WITH_DCN": (False, False, True, False)}
 GN = {f"{RESNETS}.STEM_FUNC": "StemWithGN"}
 ONE_ANCHOR = {f"{RPN}.ANCHOR_SIZES": (32,), f"{RPN}.ASPECT_RATIOS": (1.0,)}
@@ -47,6 +50,9 @@ ONE_BIN = MASKS | {
     f"{MASK}.POOLER_RESOLUTION": 1,
     f"{MASK}.SHARE_BOX_FEATURE_EXTRACTOR": False,
 }
+BN = "TrainableBatchNorm2d"
+SYNC_BN = f"{BN} of all ranks"
+RPN_OUTPUTS = ["cls_logits 15", "bbox_pred 60"]
 SOFT_ON, GAUSSIAN = {f"{SOFT}.ENABLED": True}, {f"{SOFT}.METHOD": "gaussian"}
 RPN_LOSSES = ["objectness", "rpn_box_reg"]
 BOX_LOSSES = ["box_reg", "classifier", *RPN_LOSSES]
@@ -67,6 +73,9 @@ WHOLE = [
     Case("MODEL.MASKIOU_LOSS_WEIGHT", 2.5, see.share_of_maskiou, 1.0, 2.5, given=MASKS),
     Case("MODEL.DEVICE", "gpu", see.refused, [], ["MODEL.DEVICE"]),
     Case("MODEL.META_ARCHITECTURE", "X", see.refused, [], ["MODEL.META_ARCHITECTURE"]),
+    Case(
+        "MODEL.CLS_AGNOSTIC_BBOX_REG", True, see.outputs, [3, 12, 3, 3], [3, 8, 3, 3], given=MASKS
+    ),
     Case("MODEL.PIXEL_OFFSET", 0.0, see.conventions, [1.0, 1.0], [0.0, 0.0]),
     Case("MODEL.BOX_CODER_CLIP_BELOW", True, see.shrunk_and_grown, [0.9, 62500], [16, 62500]),
 ]
@@ -100,6 +109,9 @@ BODY = [
         *(f"{RESNETS}.STEM_FUNC", "StemWithGN", see.norms),
         *(["FrozenBatchNorm2d"] * 2 + ["none"], ["GroupNorm", "FrozenBatchNorm2d", "none"]),
     ),
+    Case(f"{RESNETS}.NORM", "BN", see.body_norms, ["FrozenBatchNorm2d"], [BN]),
+    Case(f"{RESNETS}.NORM", "GN", see.body_norms, ["FrozenBatchNorm2d"], ["GroupNorm"]),
+    Case(f"{RESNETS}.NORM", "X", see.refused, [], ["MODEL.RESNETS.NORM"]),
     Case(f"{RESNETS}.RES5_DILATION", 3, see.conv5_side, (7, 3), (14, 7), given=MASKS),
     Case(
         *(f"{RESNETS}.RES5_DILATION", 2, see.maps, C5_MAPS, [(64, 4)]),
@@ -125,6 +137,11 @@ BODY = [
         *(["FrozenBatchNorm2d"] * 2 + ["none"], ["FrozenBatchNorm2d"] * 2 + ["GroupNorm"]),
         given=FPN,
     ),
+    Case("MODEL.FPN.NORM", "SyncBN", see.pyramid_norms, [], [SYNC_BN], given=FPN),
+    Case(
+        *("MODEL.FPN.NORM", "BN", see.refused, [], ["MODEL.FPN.NORM"]),
+        given=FPN | {"MODEL.FPN.USE_GN": True, "DATALOADER.SIZE_DIVISIBILITY": 32},
+    ),
     Case(
         *("MODEL.TIMM.FREEZE_BN", False, see.trained_statistics, False, True),
         given={"MODEL.BACKBONE.CONV_BODY": "timm:resnet18d"},
@@ -145,6 +162,20 @@ BODY = [
 ]
 PROPOSALS = [
     Case(f"{RPN}.USE_FPN", True, see.refused, [], [f"{RPN}.USE_FPN", f"{RPN}.ANCHOR_STRIDE"]),
+    Case(
+        *(f"{RPN}.RPN_HEAD", "MultiConvRPNHead", see.rpn_convs),
+        *(["conv 8", *RPN_OUTPUTS], ["conv 8", "conv2 8", *RPN_OUTPUTS]),
+    ),
+    Case(
+        *(f"{RPN}.NUM_CONVS", 3, see.rpn_convs),
+        ["conv 8", "conv2 8", *RPN_OUTPUTS],
+        ["conv 8", "conv2 8", "conv3 8", *RPN_OUTPUTS],
+        given={f"{RPN}.RPN_HEAD": "MultiConvRPNHead"},
+    ),
+    Case(
+        *(f"{RPN}.NUM_CONVS", 0, see.refused, [], [f"{RPN}.NUM_CONVS"]),
+        given={f"{RPN}.RPN_HEAD": "MultiConvRPNHead"},
+    ),
     Case(f"{RPN}.RPN_HEAD", "X", see.refused, [], [f"{RPN}.RPN_HEAD"]),
     Case(
         *(f"{RPN}.ANCHOR_SIZES", (64,), see.anchors, ANCHORS),
@@ -227,6 +258,34 @@ BOXES = [
         *(f"{BOX}.MLP_HEAD_DIM", 12, see.box_layers, ["fc6 8", "fc7 8"], ["fc6 12", "fc7 12"]),
         given=FPN,
     ),
+    Case(
+        *(f"{BOX}.NAME", "CascadeBoxHead", see.stages_of_boxes, ["ROIBoxHead"]),
+        ["ROIBoxHead"] * 3,
+        given=FPN | AGNOSTIC,
+    ),
+    Case(
+        *(f"{CASCADE}.IOUS", (0.5, 0.6, 0.85), see.cascade_matches),
+        [[-1, -1, 0, 0, 0], [-1, -1, 0, 0, 0], [-1, -1, -1, 0, 0]],
+        [[-1, -1, 0, 0, 0], [-1, -1, 0, 0, 0], [-1, -1, -1, -1, 0]],
+        given=STAGES,
+    ),
+    Case(
+        *(f"{CASCADE}.BBOX_REG_WEIGHTS", ((10, 1, 1, 1), (25, 1, 1, 1), (50, 1, 1, 1))),
+        *(see.cascade_moves, [10.0, 5.0, 3.333], [10.0, 4.0, 2.0]),
+        given=STAGES,
+    ),
+    Case(
+        *(f"{CASCADE}.LOSS_WEIGHTS", (2.0, 3.0, 0.1), see.cascade_shares),
+        *([1.0, 0.5, 0.25], [2.0, 3.0, 0.1]),
+        given=STAGES,
+    ),
+    Case(
+        *(f"{CASCADE}.AVERAGE", "logits", see.cascade_scores, [0.633], [0.675]),
+        given=STAGES,
+    ),
+    Case(f"{BOX}.NORM", "BN", see.box_norms, [], [BN], given=XCONV),
+    Case(f"{BOX}.NORM", "BN", see.box_norms, [], [BN], given=FPN),
+    Case(f"{BOX}.NORM", "FrozenBN", see.box_norms, [], ["FrozenBatchNorm2d"], given=XCONV),
     Case(f"{BOX}.USE_GN", True, see.group_norms, [0, 0, 0], [2, 0, 0], given=FPN),
     Case(f"{BOX}.DILATION", 2, see.box_reach, 3, 5, given=XCONV),
     Case(
@@ -260,6 +319,11 @@ MASK_HEAD = [
     ),
     Case(f"{MASK}.PASTE_ALIGNED", True, see.pasted_rows, [0, 1, 3, 1, 0, 0], [0, 2, 2, 0, 0, 0]),
     Case(f"{MASK}.DILATION", 2, see.mask_reach, 3, 5, given=FPN),
+    Case(f"{MASK}.NORM", "SyncBN", see.mask_norms, [[], []], [[SYNC_BN]] * 2, given=FPN),
+    Case(
+        *(f"{MASK}.NORM", "FrozenBN", see.mask_norms, [[], []], [["FrozenBatchNorm2d"], []]),
+        given=FPN,
+    ),
     Case(f"{MASK}.USE_GN", True, see.group_norms, [0, 0, 0], [0, 1, 4], given=FPN),
 ]
 CASES = [*WHOLE, *BODY, *PROPOSALS, *ROIS, *BOXES, *MASK_HEAD]
@@ -277,4 +341,5 @@ def test_a_changed_key_changes_what_it_says(case):
 
 def test_every_key_has_a_case():
     keys = [key for key in all_keys() if key.startswith("MODEL.")]
+    keys = [key for key in keys if not key.startswith("MODEL.FBNET.")]  # test_every_fbnet_key.py
     assert_complete(keys, CASES, WITHOUT_CASE)

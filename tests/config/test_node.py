@@ -158,6 +158,14 @@ def test_custom_datasets_take_new_names(config):
     assert not cfg.DATASETS.CUSTOM
 
 
+def test_a_text_that_looks_like_a_dictionary_stays_a_text(config):
+    config.merge_from_list(["MODEL.FBNET.ARCH_DEF", '{"block_cfg": {}}'])
+    assert config.MODEL.FBNET.ARCH_DEF == '{"block_cfg": {}}'
+    again = cfg.clone()
+    again.merge_from_text(config.dump())
+    assert again == config
+
+
 def test_another_tree_merges(config):
     config.merge_from_other_cfg(CfgNode({"MODEL": {"MASK_ON": True}}))
     assert config.MODEL.MASK_ON

@@ -12,6 +12,7 @@ from maskrcnn_benchmark.modeling.backbone import build_backbone
 from maskrcnn_benchmark.modeling.box_coder import make_box_coder
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.modeling.roi_heads.box_head import BoxOutput
+from maskrcnn_benchmark.modeling.roi_heads.cascade_head import CascadeOutput
 from maskrcnn_benchmark.modeling.roi_heads.roi_heads import CombinedROIHeads, build_roi_heads
 from maskrcnn_benchmark.modeling.rpn.proposals import RPNOutput
 from maskrcnn_benchmark.modeling.rpn.rpn import RPN, build_rpn
@@ -58,6 +59,33 @@ def norms(cfg: CfgNode) -> list[str]:
     body = backbone.body
     names = [type(body.stem.bn1).__name__, type(body.layer2[0].bn2).__name__]
     return [*names, "GroupNorm" if "GroupNorm" in fpn else "none"]
+
+
+def kinds(*parts: nn.Module) -> list[str]:
+    """Return the name of each kind of norm in the parts; those that synchronize say so."""
+    found = {}
+    for module in (module for part in parts for module in part.modules()):
+        if "Norm" in type(module).__name__:
+            synchronized = " of all ranks" if getattr(module, "synchronized", False) else ""
+            found[type(module).__name__ + synchronized] = True
+    return list(found)
+
+
+def body_norms(cfg: CfgNode) -> list[str]:
+    return kinds(build_backbone(cfg).body)
+
+
+def pyramid_norms(cfg: CfgNode) -> list[str]:
+    return kinds(build_backbone(cfg).fpn)
+
+
+def box_norms(cfg: CfgNode) -> list[str]:
+    return kinds(heads_of(cfg).box)
+
+
+def mask_norms(cfg: CfgNode) -> list[list[str]]:
+    heads = heads_of(cfg)
+    return [kinds(heads.mask), kinds(heads.maskiou)]
 
 
 def groups_of_the_stem(cfg: CfgNode) -> tuple[int, float]:
@@ -111,6 +139,10 @@ def reach(module: nn.Module, channels: int) -> int:
 # -- RPN -------------------------------------------------------------------------------------------
 def rpn_of(cfg: CfgNode) -> RPN:
     return build_rpn(cfg, 8)
+
+
+def rpn_convs(cfg: CfgNode) -> list[str]:
+    return layers(rpn_of(cfg).head)
 
 
 def anchors(cfg: CfgNode) -> list[list[float]]:
@@ -203,6 +235,43 @@ def detected(cfg: CfgNode) -> list[float]:
     logits = torch.stack([(1 - scores).log(), scores.log(), torch.full((3,), -50.0)], dim=1)
     nothing = torch.zeros(3, 0)
     found = head.detections(BoxOutput(logits, torch.zeros(3, 12), nothing, nothing), [boxes])[0]
+    return [round(x, 3) for x in found.get_field("scores").tolist()]
+
+
+def stages_of_boxes(cfg: CfgNode) -> list[str]:
+    box = heads_of(cfg).box
+    return [type(stage).__name__ for stage in getattr(box, "stages", [box])]
+
+
+def cascade_matches(cfg: CfgNode) -> list[list[int]]:
+    return [matcher(QUALITY).tolist() for matcher in heads_of(cfg).box.matchers]
+
+
+def cascade_moves(cfg: CfgNode) -> list[float]:
+    """Return x1 of a 10 x 10 box at 0, decoded with offsets of 10 by each stage."""
+    offsets, box = torch.tensor([[10.0, 0, 0, 0]]), torch.tensor([[0.0, 0, 9, 9]])
+    decoded = [s.box_coder.decode(offsets, box)[0, 0] for s in heads_of(cfg).box.stages]
+    return [round(x.item(), 3) for x in decoded]
+
+
+def cascade_shares(cfg: CfgNode) -> list[float]:
+    """Return the loss of each stage relative to that with a weight of 1."""
+    plain = cfg.clone()
+    plain.MODEL.ROI_BOX_CASCADE_HEAD.LOSS_WEIGHTS = (1.0, 1.0, 1.0)
+    weighted, whole = losses_of(cfg), losses_of(plain)
+    names = [f"loss_classifier_stage{i}" for i in (1, 2, 3)]
+    return [round((weighted[n] / whole[n]).item(), 4) for n in names]
+
+
+def cascade_scores(cfg: CfgNode) -> list[float]:
+    """Return the score of a box that is 0.9, 0.5 and 0.5 to the three stages."""
+    head, nothing = heads_of(cfg).box, torch.zeros(1, 0)
+    boxes = [BoxList([[0.0, 0, 9, 9]], (50, 50))]
+    outputs = []
+    for score in (0.9, 0.5, 0.5):
+        logits = torch.tensor([[1 - score, score, 1e-9]]).log()
+        outputs.append(BoxOutput(logits, torch.zeros(1, 12), nothing, nothing))
+    found = head.detections(CascadeOutput(outputs, [boxes] * 3), boxes)[0]
     return [round(x, 3) for x in found.get_field("scores").tolist()]
 
 

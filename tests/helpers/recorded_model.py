@@ -35,7 +35,12 @@ def _value(
     """Return the recorded value of one entry, or None."""
     tensor = state[key]
     parent, _, leaf = key.rpartition(".")
-    if f"{parent}.running_mean" in state:
+    if f"{parent}.num_batches_tracked" in state and leaf.startswith(("running_", "num_")):
+        if leaf == "num_batches_tracked":
+            return torch.zeros_like(tensor)
+        draw = _draw(seed, tensor)
+        return torch.from_numpy(draw * 0.05 if leaf == "running_mean" else np.exp(draw * 0.1))
+    if f"{parent}.running_mean" in state and f"{parent}.num_batches_tracked" not in state:
         ones = leaf in ("weight", "running_var")
         return torch.ones_like(tensor) if ones else torch.zeros_like(tensor)
     if "cell_anchors" in key:
@@ -50,8 +55,11 @@ def _value(
         fan_in = tensor.shape[0] if transposed else math.prod(tensor.shape[1:])
         gain = next((g for suffix, g in rule["gains"] if key.endswith(suffix)), math.sqrt(2))
         std = gain / math.sqrt(fan_in)
-    draw = np.random.RandomState(seed).standard_normal(tuple(tensor.shape))  # noqa: NPY002
-    return torch.from_numpy((mean + draw * std).astype(np.float32))
+    return torch.from_numpy((mean + _draw(seed, tensor) * std).astype(np.float32))
+
+
+def _draw(seed: int, tensor: Tensor) -> np.ndarray:
+    return np.random.RandomState(seed).standard_normal(tuple(tensor.shape))  # noqa: NPY002
 
 
 def set_recorded_weights(model: nn.Module, base_seed: int, rule: Mapping[str, Any]) -> None:

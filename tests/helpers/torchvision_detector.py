@@ -1,36 +1,58 @@
-"""torchvision's Mask R-CNN with narrow layers and random weights that give many detections."""
+"""torchvision's detectors with narrow layers and random weights that give many detections."""
+
+from typing import Any
 
 import torch
 from torch import nn
-from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection import FasterRCNN, MaskRCNN
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.faster_rcnn import (
+    FastRCNNConvFCHead,
+    FastRCNNPredictor,
+    TwoMLPHead,
+)
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.rpn import RPNHead
 from torchvision.models.resnet import Bottleneck, ResNet
 
 SIDE = 96  # of the images' short side, which torchvision then leaves as it is
 
 
-def torchvision_detector(classes: int, channels: int = 32, hidden: int = 64) -> MaskRCNN:
+def torchvision_detector(
+    classes: int,
+    channels: int = 32,
+    hidden: int = 64,
+    *,
+    version: int = 1,
+    masks: bool = True,
+) -> FasterRCNN:
+    """Return ``maskrcnn_resnet50_fpn``, or without masks ``fasterrcnn_resnet50_fpn``, or its v2."""
     torch.manual_seed(1)
     body = ResNet(Bottleneck, [3, 4, 6, 3], width_per_group=8)
     levels = {f"layer{i + 1}": str(i) for i in range(4)}
-    backbone = BackboneWithFPN(body, levels, [256, 512, 1024, 2048], channels)
-    model = MaskRCNN(
-        backbone,
-        min_size=SIDE,
-        max_size=10 * SIDE,
-        box_head=TwoMLPHead(channels * 49, hidden),
-        box_predictor=FastRCNNPredictor(hidden, classes),
-        mask_head=MaskRCNNHeads(channels, (channels, channels), 1),
-        mask_predictor=MaskRCNNPredictor(channels, channels, classes),
-    )
+    norm = {"norm_layer": nn.BatchNorm2d} if version == 2 else {}
+    backbone = BackboneWithFPN(body, levels, [256, 512, 1024, 2048], channels, **norm)
+    options: dict[str, Any] = {
+        "min_size": SIDE,
+        "max_size": 10 * SIDE,
+        "box_head": TwoMLPHead(channels * 49, hidden),
+        "box_predictor": FastRCNNPredictor(hidden, classes),
+    }
+    if version == 2:
+        options["rpn_head"] = RPNHead(channels, 3, conv_depth=2)
+        options["box_head"] = FastRCNNConvFCHead(
+            (channels, 7, 7), [channels] * 4, [hidden], norm_layer=nn.BatchNorm2d
+        )
+    if masks:
+        options["mask_head"] = MaskRCNNHeads(channels, (channels, channels), 1, **norm)
+        options["mask_predictor"] = MaskRCNNPredictor(channels, channels, classes)
+    model = (MaskRCNN if masks else FasterRCNN)(backbone, **options)
     _randomise(model)
     return model.eval()
 
 
 @torch.no_grad()
-def _randomise(model: MaskRCNN) -> None:
+def _randomise(model: FasterRCNN) -> None:
     for name, module in model.named_modules():
         if isinstance(module, nn.BatchNorm2d):
             # small residual branches keep the features of 16 blocks bounded

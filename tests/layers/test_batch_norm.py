@@ -53,3 +53,8 @@ def test_gradient_and_empty_batch() -> None:
     layer(empty).sum().backward()
     assert empty.grad is not None
     assert empty.grad.shape == (0, 4, 2, 3)
+
+
+def test_linear_features() -> None:
+    layer, x = recorded_layer(), torch.randn(3, 4)
+    torch.testing.assert_close(layer(x), layer(x[:, :, None, None])[:, :, 0, 0])

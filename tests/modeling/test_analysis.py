@@ -59,3 +59,12 @@ def test_what_is_counted_is_what_runs():
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model.rpn.head(model.backbone(torch.zeros(1, 3, 64, 64)))
     assert counter.get_total_flops() == parts["backbone.body"].flops + parts["rpn"].flops
+
+
+def test_a_cascade_counts_every_stage():
+    name = "cascade/e2e_cascade_ms_rcnn_R_50_FPN_1x.yaml"
+    parts = parts_of(thin_config(name))
+    box = parts["box head, 7 regions"]
+    stage = 49 * 32 * 64 + 64 * 64 + 64 * (81 + 4)
+    assert box.flops == 3 * 2 * 7 * stage
+    assert box.shapes == [(7, 81), (7, 4 * 81)] * 3

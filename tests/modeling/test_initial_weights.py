@@ -32,7 +32,8 @@ def normal(deviation):
 
 # the first pattern that fits counts
 RULES = [
-    (r"rpn\.head\.(conv|cls_logits|bbox_pred)$", normal(0.01)),
+    (r"rpn\.head\.(conv\d?|(1\.)?cls_logits|(1\.)?bbox_pred)$", normal(0.01)),
+    (r"\.(first|pw|dw|pwl|last)\.conv$", normal_by_fan_out),
     (r"box\.predictor\.cls_score$", normal(0.01)),
     (r"box\.predictor\.bbox_pred$", normal(0.001)),
     (r"box\.feature_extractor\.xconvs\.\d+$", normal(0.01)),
@@ -53,7 +54,19 @@ MODELS = {
     "c4": ("e2e_ms_rcnn_R_50_C4_1x.yaml", {}),
     "gn": ("gn_baselines/scratch_e2e_ms_rcnn_R_50_FPN_3x_gn.yaml", {}),
     "xconv": ("gn_baselines/e2e_mask_rcnn_R_50_FPN_Xconv1fc_1x_gn.yaml", {}),
+    "modern": (
+        "e2e_ms_rcnn_R_50_FPN_1x.yaml",
+        {
+            "MODEL.RPN.RPN_HEAD": "MultiConvRPNHead",
+            "MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR": "FPNXconv1fcFeatureExtractor",
+            "MODEL.RESNETS.NORM": "SyncBN",
+            "MODEL.FPN.NORM": "SyncBN",
+            "MODEL.ROI_BOX_HEAD.NORM": "BN",
+            "MODEL.ROI_MASK_HEAD.NORM": "FrozenBN",
+        },
+    ),
     "dcn": ("dcn/e2e_mask_rcnn_mdconv_R_50_FPN_1x.yaml", {}),
+    "fbnet": ("e2e_mask_rcnn_fbnet_xirb16d_dsmask.yaml", {}),
 }
 QUARTER = {
     "MODEL.RESNETS.WIDTH_PER_GROUP": 16,

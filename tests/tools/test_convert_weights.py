@@ -123,7 +123,7 @@ def test_errors_are_one_line_and_leave_no_file(run, tmp_path):
     out, names = tmp_path / "out.pth", ("--class-names", tmp_path / "names.txt")
     for arguments, message in (
         ((tmp_path / "none.pth", out), "no weight file at"),
-        ((tmp_path / "other.pth", out), "not weights of a Mask R-CNN"),
+        ((tmp_path / "other.pth", out), "not weights of a Faster or Mask R-CNN"),
         ((tmp_path / "in.pth", tmp_path / "out.pkl"), "must end in .pth"),
         ((tmp_path / "in.pth", out, *names), "1 class names for a model of 4 classes"),
     ):

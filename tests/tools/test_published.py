@@ -15,6 +15,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 import yaml
 from PIL import Image
+from torchvision.models import detection
 
 from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
 from maskrcnn_benchmark.checkpoint.convert import output, published
@@ -301,7 +302,8 @@ def test_detectron2s_models_are_pooled_as_they_were_trained(tmp_path, model):
 
 def test_every_published_model_is_in_the_catalog_with_its_hash():
     models = published.published_models()
-    assert len(models) == len(ModelCatalog.PUBLISHED) == 22
+    assert len(models) == 34
+    assert len(ModelCatalog.PUBLISHED) == 34 + 4  # torchvision's have two names
     for name, model in models.items():
         address = ModelCatalog.get(name)
         assert address == model.url + (f"#sha256={model.sha256_prefix}" * bool(model.sha256_prefix))
@@ -310,18 +312,38 @@ def test_every_published_model_is_in_the_catalog_with_its_hash():
         caffe = "caffe" in name or (model.project == "detectron2" and "X_101" not in name)
         assert (model.style == "caffe") is caffe
         assert (model.family == "ms_rcnn") is ("ms-rcnn" in name)
+        assert (model.family == "cascade_mask_rcnn") is ("cascade" in name)
+        assert (model.family == "faster_rcnn") is (model.mask_ap is None) is ("faster" in name)
         assert model.legacy_roi_align is ("noaug" in name)
     assert models["detectron2/COCO-InstanceSegmentation/mask_rcnn_X_101_32x8d_FPN_3x"].style == (
         "x101-32x8d"
     )
     assert models[NAME].mask_ap == 36.0
+    assert models["detectron2/new_baselines/mask_rcnn_R_101_FPN_400ep_LSJ"].mask_ap == 43.7
     installed = (ROOT / "pyproject.toml").read_text()
     assert '"config/model_zoo.json"' in installed
+
+
+def test_torchvisions_models_are_those_of_its_weights_enums():
+    models = {n: m for n, m in published.published_models().items() if m.project == "torchvision"}
+    assert len(models) == 4
+    for name, model in models.items():
+        enum, member = model.enum.split(".")
+        weights = getattr(detection, enum)[member]
+        assert model.url == weights.url
+        metrics = weights.meta["_metrics"]["COCO-val2017"]
+        assert (model.box_ap, model.mask_ap) == (metrics["box_map"], metrics.get("mask_map"))
+        assert detection.__dict__[model.name] is not None
+        second = f"torchvision/{model.enum}"
+        assert published.find_published(second) == model == published.find_published(name)
+        assert published.is_published(f"catalog://{second}")
+        assert ModelCatalog.get(second) == ModelCatalog.get(name)
 
 
 def test_the_page_lists_every_model():
     page = (ROOT / "MODEL_ZOO.md").read_text()
     for name, model in published.published_models().items():
-        row = f"| `catalog://{name}` | {model.backbone} | {model.box_ap} | {model.mask_ap} |"
+        masks = "-" if model.mask_ap is None else model.mask_ap
+        row = f"| `catalog://{name}` | {model.backbone} | {model.box_ap} | {masks} |"
         assert row in page
-    assert page.count("| `catalog://") == 22
+    assert page.count("| `catalog://") == 34

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from maskrcnn_benchmark.checkpoint.convert.file_config import FileConfig, read_file_config
+from maskrcnn_benchmark.checkpoint.convert.norms import complete_norms, place_norms
 from maskrcnn_benchmark.checkpoint.convert.settings import (
     change_settings,
     legacy_roi_align,
@@ -31,16 +32,14 @@ from maskrcnn_benchmark.structures.class_names import COCO_CATEGORY_IDS, COCO_NA
 
 _BN_EPS = 1e-5  # epsilon of batch norms in all three projects
 
-_CLASS_SCORES = "roi_heads.box.predictor.cls_score."
-_BOX_OFFSETS = "roi_heads.box.predictor.bbox_pred."
-_MASK_LOGITS = "roi_heads.mask.predictor.mask_fcn_logits."
+_CLASS_SCORES = re.compile(r"roi_heads\.box\.(stages\.\d\.)?predictor\.cls_score\.\w+")
+_BOX_OFFSETS = re.compile(r"roi_heads\.box\.predictor\.bbox_pred\.\w+")
 _PER_CLASS = (
     _CLASS_SCORES,
     _BOX_OFFSETS,
-    _MASK_LOGITS,
-    "roi_heads.maskiou.predictor.maskiou.",
+    re.compile(r"roi_heads\.mask\.predictor\.mask_fcn_logits\.\w+"),
+    re.compile(r"roi_heads\.maskiou\.predictor\.maskiou\.\w+"),
 )
-_NORM = re.compile(r"backbone\.body\.(.*\.)?(bn\d|downsample\.1)\.weight")
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,11 @@ class Conversion:
     class_names: list[str] | None
     is_coco: bool
     assumed: str
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the model has a mask head."""
+        return bool(self.settings["MODEL"]["MASK_ON"])
 
     @property
     def has_maskiou(self) -> bool:
@@ -95,10 +99,11 @@ class Options:
 def convert_detector(
     state: Mapping[str, Tensor], options: Options | None = None, *, meta: Any = None
 ) -> Conversion:
-    """Convert a Mask R-CNN or Mask Scoring R-CNN with ResNe(X)t-50 or 101 and FPN.
+    """Convert a Faster, Mask, Cascade or Mask Scoring R-CNN with ResNe(X)t-50 or 101 and FPN.
 
     Args:
-        state: state dict of torchvision's ``maskrcnn_resnet50_fpn``, of detectron2 or mmdetection.
+        state: state dict of torchvision's ``maskrcnn_resnet50_fpn`` or ``_v2`` or its Faster R-CNN,
+            of detectron2 or mmdetection.
         options: facts that are not in the file.
         meta: entry ``meta`` of an mmdetection checkpoint.
 
@@ -109,10 +114,10 @@ def convert_detector(
     options = options or Options()
     source = find_source(state)
     renamed = _renamed(state, source)
-    for needed in (f"{_CLASS_SCORES}weight", f"{_MASK_LOGITS}weight"):
-        if needed not in renamed:
-            raise ValueError(f"this {source.name} model has no mask head: {needed} is missing")
-    classes = len(renamed[f"{_CLASS_SCORES}weight"])
+    scores = next((n for n in renamed if _CLASS_SCORES.fullmatch(n)), None)
+    if scores is None:
+        raise ValueError(f"this {source.name} model has no box head: its class scores are missing")
+    classes = len(renamed[scores])
     file = read_file_config(meta)
     names = file.class_names if options.class_names is None else list(options.class_names)
     is_coco = classes == source.coco_classes and names in (None, COCO_NAMES)
@@ -120,12 +125,13 @@ def convert_detector(
     eps = options.bn_eps
     if eps is None:
         eps = 0.0 if is_coco and _is_published_torchvision(state, source) else _BN_EPS
-    _complete_norms(renamed, eps)
+    complete_norms(renamed, eps)
+    renamed = place_norms(renamed)
     for name in renamed:
-        if name.startswith(_PER_CLASS):
+        if any(pattern.fullmatch(name) for pattern in _PER_CLASS):
             rows = _reordered(name, renamed[name], source, classes=classes, is_coco=is_coco)
             renamed[name] = rows
-    foreground = len(renamed[f"{_CLASS_SCORES}weight"]) - 1
+    foreground = len(renamed[scores]) - 1
     if names is not None and len(names) != foreground:
         raise ValueError(f"{len(names)} class names for a model of {foreground} classes")
     style, origin = _find_style(state, source, options, file)
@@ -134,6 +140,8 @@ def convert_detector(
     if options.legacy_roi_align:
         change_settings(settings, legacy_roi_align())
     found = f"{origin}: {style}; {_facts(settings, is_coco)}, batch norm epsilon {eps:g}"
+    if any(name.startswith("roi_head.mask_head.0.") for name in state):
+        found += "; of the three mask heads, whose mean mmdetection takes, the last alone"
     return Conversion(source.name, renamed, settings, names, is_coco, found)
 
 
@@ -157,9 +165,11 @@ def _facts(settings: Mapping[str, Any], is_coco: bool) -> str:
     pooler, heads = model["ROI_BOX_HEAD"], model["ROI_HEADS"]
     body, nets = model["BACKBONE"]["CONV_BODY"], model["RESNETS"]
     groups = f" with {nets['NUM_GROUPS']} groups of {nets['WIDTH_PER_GROUP']}"
+    cascade = model.get("ROI_BOX_CASCADE_HEAD")
+    stages = "" if cascade is None else f", three stages, mean of {cascade['AVERAGE']}"
     return (
-        f"{body}{groups if nets['NUM_GROUPS'] > 1 else ''}, {count} classes{kind}, RoIAlign "
-        f"{'aligned' if pooler['POOLER_ALIGNED'] else 'not aligned'} with "
+        f"{body}{groups if nets['NUM_GROUPS'] > 1 else ''}, {count} classes{kind}{stages}, RoIAlign"
+        f" {'aligned' if pooler['POOLER_ALIGNED'] else 'not aligned'} with "
         f"{pooler['POOLER_SAMPLING_RATIO'] or 'adaptive'} samples, "
         f"{heads.get('DETECTIONS_PER_IMG', 100)} detections above {heads.get('SCORE_THRESH', 0.05)}"
     )
@@ -170,14 +180,14 @@ def _renamed(state: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
     renamed, unknown = {}, []
     for name, tensor in state.items():
         ours = source.our_name(name)
-        if ours is not None:
+        if ours is not None and ours not in renamed:
             renamed[ours] = tensor.float().clone()
         elif not re.fullmatch(source.dropped, name):
             unknown.append(name)
     if unknown:
         raise ValueError(
-            f"this {source.name} model has {len(unknown)} tensors that a Mask R-CNN with "
-            f"ResNe(X)t-50/101 and FPN does not have: {', '.join(unknown[:5])}"
+            f"this {source.name} model has {len(unknown)} tensors that a Faster, Mask or Cascade "
+            f"R-CNN with ResNe(X)t-50/101 and FPN does not have: {', '.join(unknown[:5])}"
         )
     return renamed
 
@@ -191,17 +201,6 @@ def _is_published_torchvision(state: Mapping[str, Tensor], source: Source) -> bo
     return source is TORCHVISION and not any(n.endswith("num_batches_tracked") for n in state)
 
 
-def _complete_norms(state: dict[str, Tensor], bn_eps: float) -> None:
-    """Add epsilon to the variances, and give norms without statistics mean 0 and variance 1."""
-    for name in [n for n in state if _NORM.fullmatch(n)]:
-        norm = name.removesuffix("weight")
-        if f"{norm}running_var" in state:
-            state[f"{norm}running_var"] += bn_eps
-        else:
-            state[f"{norm}running_mean"] = torch.zeros_like(state[name])
-            state[f"{norm}running_var"] = torch.ones_like(state[name])
-
-
 def _reordered(name: str, tensor: Tensor, source: Source, *, classes: int, is_coco: bool) -> Tensor:
     """Reorder the rows of a tensor to our class order, where class 0 is the background.
 
@@ -213,8 +212,8 @@ def _reordered(name: str, tensor: Tensor, source: Source, *, classes: int, is_co
         classes: number of classes that the model scores, background included.
         is_coco: whether the rows of torchvision are indexed by COCO category id.
     """
-    width = 4 if name.startswith(_BOX_OFFSETS) else 1
-    scores_alone = source.background_last and not name.startswith(_CLASS_SCORES)
+    width = 4 if _BOX_OFFSETS.fullmatch(name) else 1
+    scores_alone = source.background_last and not _CLASS_SCORES.fullmatch(name)
     expected = (classes - scores_alone) * width
     if len(tensor) != expected:
         raise ValueError(

@@ -160,6 +160,15 @@ def _weights(value: Any) -> list[float] | None:
     return None if stds is None or 0 in stds else [round(1 / std, 6) for std in stds]
 
 
+def _stage_weights(value: Any) -> list[list[float]] | None:
+    """Return the weights of each stage of a cascade, which is a list of box heads."""
+    if not isinstance(value, list | tuple):
+        return None
+    found = [_weights(_at(stage, "bbox_coder.target_stds")) for stage in value]
+    weights = [stage for stage in found if stage is not None]
+    return weights if len(weights) == len(found) else None
+
+
 _RCNN, _RPN = ("model.test_cfg.rcnn", "test_cfg.rcnn"), ("model.test_cfg.rpn", "test_cfg.rpn")
 _HEADS = {"BOX": "bbox", "MASK": "mask"}
 # our key -> possible paths of theirs, and how to read the value
@@ -176,6 +185,11 @@ _KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Callable[[Any], Any]]] 
         ("model.roi_head.bbox_head.bbox_coder",),
         ("target_stds",),
         _weights,
+    ),
+    "MODEL.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS": (
+        ("model.roi_head",),
+        ("bbox_head",),
+        _stage_weights,
     ),
     **{
         f"MODEL.ROI_{ours}_HEAD.{key}": (

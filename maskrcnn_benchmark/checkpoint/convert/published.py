@@ -29,14 +29,15 @@ class PublishedModel:
     Attributes:
         project: mmdetection, detectron2 or torchvision.
         name: name of the model.
-        family: ms_rcnn or mask_rcnn.
+        family: ms_rcnn, mask_rcnn, cascade_mask_rcnn or faster_rcnn.
         backbone: name of the backbone, such as R-50.
         style: see ``Options``.
         url: URL of the file.
         box_ap: published box AP on COCO val2017.
-        mask_ap: published mask AP on COCO val2017.
+        mask_ap: published mask AP on COCO val2017; None for a model without masks.
         sha256_prefix: first digits of the sha256 of the file; "" if not published.
         legacy_roi_align: see ``Options``.
+        enum: name of torchvision's weights enum, a second name of the model; "" if there is none.
     """
 
     project: str
@@ -46,9 +47,10 @@ class PublishedModel:
     style: str
     url: str
     box_ap: float
-    mask_ap: float
+    mask_ap: float | None = None
     sha256_prefix: str = ""
     legacy_roi_align: bool = False
+    enum: str = ""
 
 
 def published_models() -> dict[str, PublishedModel]:
@@ -58,9 +60,16 @@ def published_models() -> dict[str, PublishedModel]:
     return {f"{model.project}/{model.name}": model for model in models}
 
 
+def find_published(entry: str) -> PublishedModel | None:
+    """Return the published model of a name without ``catalog://``; None if there is none."""
+    models = published_models()
+    by_enum = {f"{model.project}/{model.enum}": model for model in models.values() if model.enum}
+    return (models | by_enum).get(entry)
+
+
 def is_published(weights: str) -> bool:
     """Return whether a ``MODEL.WEIGHT`` is the ``catalog://`` name of a published model."""
-    return weights.startswith(CATALOG) and weights.removeprefix(CATALOG) in published_models()
+    return weights.startswith(CATALOG) and find_published(weights.removeprefix(CATALOG)) is not None
 
 
 def local_weights(name: str, folder: str | Path, catalog_file: str | Path) -> Path:
@@ -88,12 +97,12 @@ def local_weights(name: str, folder: str | Path, catalog_file: str | Path) -> Pa
         return fetch(name, folder / target)
     entry = name.removeprefix(CATALOG)
     location = import_file("PATHS_CATALOG", catalog_file).ModelCatalog.get(entry)
-    model = published_models().get(entry)
+    model = find_published(entry)
     if model is None:
         if not is_url(location):
             return Path(location)
         return fetch(location, folder / (entry + path_for_url(location).suffix))
-    target = folder / f"{entry}.pth"
+    target = folder / f"{model.project}/{model.name}.pth"
     once_per_job(lambda: _make(model, location, folder, target), target)
     assumed = config_file(target).read_text(encoding="utf-8").splitlines()[1].removeprefix("# ")
     logging.getLogger(__name__).info(f"{name}: {assumed}. Saved with its config to {target}")

@@ -1,5 +1,6 @@
 """Derive the config of a converted model from its project and its tensor shapes."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,14 @@ from torch import Tensor
 from maskrcnn_benchmark.checkpoint.convert.sources import MMDETECTION, TORCHVISION, Source
 from maskrcnn_benchmark.checkpoint.convert.style import Style
 
+_MASK_LOGITS = "roi_heads.mask.predictor.mask_fcn_logits.weight"
+_STAGE_OFFSETS = r"roi_heads\.box\.stages\.\d\.predictor\.bbox_pred\.weight"
+# 1 / target_stds of mmdetection's cascades, where the last are 0.033 and 0.067
+_MMDETECTION_WEIGHTS = (
+    (10.0, 10.0, 5.0, 5.0),
+    (20.0, 20.0, 10.0, 10.0),
+    (30.30303, 30.30303, 14.925373, 14.925373),
+)
 _STRIDES = [4, 8, 16, 32, 64]
 _SCALES = [1 / stride for stride in _STRIDES[:4]]
 _LVIS = (1203, 1230)  # number of classes of LVIS v1 and v0.5
@@ -40,12 +49,13 @@ def make_settings(
     is_torchvision = source is TORCHVISION
     try:
         model = {
-            "MASK_ON": True,
+            "MASK_ON": _MASK_LOGITS in state,
             "MASKIOU_ON": any(name.startswith("roi_heads.maskiou.") for name in state),
             "PIXEL_OFFSET": 0.0,
             "BOX_CODER_CLIP_BELOW": source is MMDETECTION,
             **_backbone(state, stride_in_1x1=bool(style.stride_in_1x1)),
-            **_proposals(source),
+            **_pyramid(state),
+            **_proposals(state, source),
             **_heads(state, source),
         }
     except KeyError as error:
@@ -100,7 +110,7 @@ def _backbone(state: Mapping[str, Tensor], *, stride_in_1x1: bool) -> dict[str, 
     return {
         "BACKBONE": {
             "CONV_BODY": f"{_DEPTHS[blocks]}-FPN",
-            "OUT_CHANNELS": len(state["backbone.fpn.fpn_layer1.bias"]),
+            "OUT_CHANNELS": len(_kernel(state, "backbone.fpn.fpn_layer1")),
         },
         "RESNETS": {
             "STRIDE_IN_1X1": stride_in_1x1,
@@ -112,10 +122,28 @@ def _backbone(state: Mapping[str, Tensor], *, stride_in_1x1: bool) -> dict[str, 
     }
 
 
-def _proposals(source: Source) -> dict[str, Any]:
+def _kernel(state: Mapping[str, Tensor], layer: str) -> Tensor:
+    """Return the weight of a convolution with or without a norm beside it."""
+    return state[f"{layer}.{'0.' if f'{layer}.0.weight' in state else ''}weight"]
+
+
+def _norm(state: Mapping[str, Tensor], layer: str) -> dict[str, str]:
+    """Return the ``NORM`` of the part that a layer belongs to, unless it has none."""
+    return {"NORM": "FrozenBN"} if f"{layer}.1.weight" in state else {}
+
+
+def _pyramid(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    norm = _norm(state, "backbone.fpn.fpn_inner1")
+    return {"FPN": norm} if norm else {}
+
+
+def _proposals(state: Mapping[str, Tensor], source: Source) -> dict[str, Any]:
     is_torchvision = source is TORCHVISION
+    convs = sum(re.fullmatch(r"rpn\.head\.conv\d?\.weight", name) is not None for name in state)
+    head = {"RPN_HEAD": "MultiConvRPNHead", "NUM_CONVS": convs} if convs > 1 else {}
     return {
         "RPN": {
+            **head,
             "USE_FPN": True,
             "ANCHOR_STRIDE": _STRIDES,
             "ANCHOR_RULE": "torchvision" if is_torchvision else "centered",
@@ -139,29 +167,73 @@ def _heads(state: Mapping[str, Tensor], source: Source) -> dict[str, Any]:
         "POOLER_SAMPLING_RATIO": 2 if is_torchvision else 0,
         "POOLER_ALIGNED": not is_torchvision,
     }
-    masks = "roi_heads.mask.feature_extractor.mask_fcn"
-    widths = {n: len(tensor) for n, tensor in state.items() if n.startswith(masks)}
-    layers = [widths[f"{masks}{i}.bias"] for i in range(1, len(widths) // 2 + 1)]
-    return {
+    heads = {
         "ROI_HEADS": {"USE_FPN": True, "MIN_SIZE": 0.01 if is_torchvision else 0.0},
-        "ROI_BOX_HEAD": {
-            **pooler,
-            "POOLER_SCALES": list(_SCALES),
-            "POOLER_RESOLUTION": 7,
-            "FEATURE_EXTRACTOR": "FPN2MLPFeatureExtractor",
-            "PREDICTOR": "FPNPredictor",
-            "NUM_CLASSES": len(state["roi_heads.box.predictor.cls_score.weight"]),
-            "MLP_HEAD_DIM": len(state["roi_heads.box.feature_extractor.fc6.weight"]),
-        },
-        "ROI_MASK_HEAD": {
-            **pooler,
-            "PASTE_ALIGNED": not is_torchvision,
-            "POOLER_SCALES": list(_SCALES),
-            "POOLER_RESOLUTION": 14,
-            "RESOLUTION": 28,
-            "SHARE_BOX_FEATURE_EXTRACTOR": False,
-            "FEATURE_EXTRACTOR": "MaskRCNNFPNFeatureExtractor",
-            "PREDICTOR": "MaskRCNNC4Predictor",
-            "CONV_LAYERS": layers,
-        },
+        "ROI_BOX_HEAD": pooler | _box_head(state),
+        **_cascade(state, source),
+    }
+    if _MASK_LOGITS in state:
+        heads["ROI_MASK_HEAD"] = pooler | _mask_head(state) | {"PASTE_ALIGNED": not is_torchvision}
+    return heads
+
+
+def _cascade(state: Mapping[str, Tensor], source: Source) -> dict[str, Any]:
+    """Return the settings of the stages; nothing if the box head is no cascade."""
+    offsets = [len(state[n]) for n in state if re.fullmatch(_STAGE_OFFSETS, n)]
+    if not offsets:
+        return {}
+    if offsets != [4] * len(_MMDETECTION_WEIGHTS):
+        raise ValueError(
+            f"the cascade has stages with {offsets} box offsets; only three stages with 4, the "
+            "same for every class, are supported"
+        )
+    if source is not MMDETECTION:
+        return {"ROI_BOX_CASCADE_HEAD": {"AVERAGE": "probabilities"}}
+    weights = [list(stage) for stage in _MMDETECTION_WEIGHTS]
+    return {"ROI_BOX_CASCADE_HEAD": {"AVERAGE": "logits", "BBOX_REG_WEIGHTS": weights}}
+
+
+def _box_head(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    is_cascade = "roi_heads.box.stages.0.predictor.cls_score.weight" in state
+    head = "roi_heads.box.stages.0" if is_cascade else "roi_heads.box"
+    extractor = f"{head}.feature_extractor"
+    convs = sorted(
+        (int(name.split(".")[-2]), len(tensor))
+        for name, tensor in state.items()
+        if name.startswith(f"{extractor}.xconvs.") and tensor.ndim == 4
+    )
+    settings: dict[str, Any] = {
+        **({"NAME": "CascadeBoxHead"} if is_cascade else {}),
+        "POOLER_SCALES": list(_SCALES),
+        "POOLER_RESOLUTION": 7,
+        "FEATURE_EXTRACTOR": "FPN2MLPFeatureExtractor",
+        "PREDICTOR": "ClassAgnosticPredictor" if is_cascade else "FPNPredictor",
+        "NUM_CLASSES": len(state[f"{head}.predictor.cls_score.weight"]),
+        "MLP_HEAD_DIM": len(state[f"{extractor}.fc6.weight"]),
+    }
+    if not convs:
+        return settings
+    if f"{extractor}.fc7.weight" in state:
+        raise ValueError("box heads with convolutions must have 1 linear layer; this has 2")
+    return settings | {
+        "FEATURE_EXTRACTOR": "FPNXconv1fcFeatureExtractor",
+        "NUM_STACKED_CONVS": len(convs),
+        "CONV_HEAD_DIM": convs[0][1],
+        **_norm(state, f"{extractor}.xconvs"),
+    }
+
+
+def _mask_head(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    extractor = "roi_heads.mask.feature_extractor"
+    count = len({name.split(".")[3] for name in state if name.startswith(f"{extractor}.")})
+    layers = [len(_kernel(state, f"{extractor}.mask_fcn{i}")) for i in range(1, count + 1)]
+    return {
+        "POOLER_SCALES": list(_SCALES),
+        "POOLER_RESOLUTION": 14,
+        "RESOLUTION": 28,
+        "SHARE_BOX_FEATURE_EXTRACTOR": False,
+        "FEATURE_EXTRACTOR": "MaskRCNNFPNFeatureExtractor",
+        "PREDICTOR": "MaskRCNNC4Predictor",
+        "CONV_LAYERS": layers,
+        **_norm(state, f"{extractor}.mask_fcn1"),
     }

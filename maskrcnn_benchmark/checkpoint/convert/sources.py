@@ -1,4 +1,7 @@
-"""Parameter names of Mask R-CNN with FPN in torchvision, detectron2 and mmdetection."""
+"""Parameter names of R-CNN detectors with FPN in torchvision, detectron2 and mmdetection.
+
+The rules name convolutions as if there were no norms beside them, see ``norms.place_norms``.
+"""
 
 import re
 from collections.abc import Iterable
@@ -41,12 +44,13 @@ class Source:
 
     Attributes:
         name: name of the project.
-        marker: a name present in every state dict of its Mask R-CNN models.
+        marker: a name present in every state dict of its models, and in none of the others.
         rules: renaming rules; the first match wins.
         dropped: pattern of names without a counterpart in our models.
         background_last: whether the background is the last class, for which only class scores are
             predicted; otherwise it is class 0 everywhere, as in our models.
         coco_classes: number of classes of its COCO models, background included.
+        stage: pattern of the module and the stage of a cascade's box head at the start of a name.
     """
 
     name: str
@@ -55,26 +59,40 @@ class Source:
     dropped: str
     background_last: bool
     coco_classes: int
+    stage: str | None = None
 
     def our_name(self, name: str) -> str | None:
         """Return our name for a tensor; None if no rule applies."""
-        return next((ours for rule in self.rules if (ours := rule.apply(name))), None)
+        match = re.match(self.stage, name) if self.stage else None
+        if match is not None:
+            name = match[1] + name[match.end() :]
+        ours = next((ours for rule in self.rules if (ours := rule.apply(name))), None)
+        if ours is None or match is None:
+            return ours
+        return ours.replace(f"{_BOX}.", f"{_BOX}.stages.{match[2]}.")
 
 
 TORCHVISION = Source(
     name="torchvision",
-    marker="roi_heads.mask_predictor.mask_fcn_logits.weight",
+    marker="backbone.body.conv1.weight",
     rules=(
         Rule(r"backbone\.body\.(conv1|bn1)", f"{_BODY}.stem.{{0}}"),
         Rule(rf"backbone\.body\.({_BLOCK})", f"{_BODY}.{{0}}"),
         # files from before torchvision 0.13 lack the last .0 and have mask_fcnN
         Rule(r"backbone\.fpn\.inner_blocks\.(\d)(?:\.0)?", "backbone.fpn.fpn_inner{0}", 1),
+        Rule(r"backbone\.fpn\.inner_blocks\.(\d)\.1", "backbone.fpn.fpn_inner{0}.1", 1),
         Rule(r"backbone\.fpn\.layer_blocks\.(\d)(?:\.0)?", "backbone.fpn.fpn_layer{0}", 1),
+        Rule(r"backbone\.fpn\.layer_blocks\.(\d)\.1", "backbone.fpn.fpn_layer{0}.1", 1),
         Rule(r"rpn\.head\.conv(?:\.0\.0)?", "rpn.head.conv"),
+        Rule(r"rpn\.head\.conv\.([1-9])\.0", "rpn.head.conv{0}", 1),
         Rule(r"rpn\.head\.(cls_logits|bbox_pred)", "rpn.head.{0}"),
         Rule(r"roi_heads\.box_head\.(fc6|fc7)", f"{_BOX}.feature_extractor.{{0}}"),
+        Rule(r"roi_heads\.box_head\.(\d)\.0", f"{_BOX}.feature_extractor.xconvs.conv{{0}}"),
+        Rule(r"roi_heads\.box_head\.(\d)\.1", f"{_BOX}.feature_extractor.xconvs.norm{{0}}"),
+        Rule(r"roi_heads\.box_head\.\d+", f"{_BOX}.feature_extractor.fc6"),
         Rule(r"roi_heads\.box_predictor\.(cls_score|bbox_pred)", f"{_BOX}.predictor.{{0}}"),
         Rule(r"roi_heads\.mask_head\.(\d)\.0", f"{_MASK}.feature_extractor.mask_fcn{{0}}", 1),
+        Rule(r"roi_heads\.mask_head\.(\d)\.1", f"{_MASK}.feature_extractor.mask_fcn{{0}}.1", 1),
         Rule(r"roi_heads\.mask_head\.(mask_fcn\d)", f"{_MASK}.feature_extractor.{{0}}"),
         Rule(
             r"roi_heads\.mask_predictor\.(conv5_mask|mask_fcn_logits)", f"{_MASK}.predictor.{{0}}"
@@ -98,21 +116,33 @@ DETECTRON2 = Source(
         Rule(rf"{_D2_BLOCK}\.conv(\d)\.norm", f"{_BODY}.layer{{0}}.{{1}}.bn{{2}}", -1),
         Rule(rf"{_D2_BLOCK}\.conv(\d)", f"{_BODY}.layer{{0}}.{{1}}.conv{{2}}", -1),
         Rule(r"backbone\.fpn_lateral(\d)", "backbone.fpn.fpn_inner{0}", -1),
+        Rule(r"backbone\.fpn_lateral(\d)\.norm", "backbone.fpn.fpn_inner{0}.1", -1),
         Rule(r"backbone\.fpn_output(\d)", "backbone.fpn.fpn_layer{0}", -1),
-        Rule(r"proposal_generator\.rpn_head\.conv", "rpn.head.conv"),
+        Rule(r"backbone\.fpn_output(\d)\.norm", "backbone.fpn.fpn_layer{0}.1", -1),
+        Rule(r"proposal_generator\.rpn_head\.conv(?:\.conv0)?", "rpn.head.conv"),
+        Rule(r"proposal_generator\.rpn_head\.conv\.conv([1-9])", "rpn.head.conv{0}", 1),
         Rule(r"proposal_generator\.rpn_head\.objectness_logits", "rpn.head.cls_logits"),
         Rule(r"proposal_generator\.rpn_head\.anchor_deltas", "rpn.head.bbox_pred"),
+        Rule(r"roi_heads\.box_head\.conv(\d)", f"{_BOX}.feature_extractor.xconvs.conv{{0}}", -1),
+        Rule(
+            r"roi_heads\.box_head\.conv(\d)\.norm",
+            f"{_BOX}.feature_extractor.xconvs.norm{{0}}",
+            -1,
+        ),
         Rule(r"roi_heads\.box_head\.fc(\d)", f"{_BOX}.feature_extractor.fc{{0}}", 5),
         Rule(r"roi_heads\.box_predictor\.(cls_score|bbox_pred)", f"{_BOX}.predictor.{{0}}"),
         Rule(r"roi_heads\.mask_head\.(mask_fcn\d)", f"{_MASK}.feature_extractor.{{0}}"),
+        Rule(r"roi_heads\.mask_head\.(mask_fcn\d)\.norm", f"{_MASK}.feature_extractor.{{0}}.1"),
         Rule(r"roi_heads\.mask_head\.deconv", f"{_MASK}.predictor.conv5_mask"),
         Rule(r"roi_heads\.mask_head\.predictor", f"{_MASK}.predictor.mask_fcn_logits"),
     ),
     dropped=r"pixel_(mean|std)|.*\.cell_anchors\.\d+|.*\.num_batches_tracked",
     background_last=True,
     coco_classes=81,
+    stage=r"(roi_heads\.box_(?:head|predictor))\.(\d)(?=\.)",
 )
 
+_MM_MASK = r"roi_head\.mask_head(?:\.2)?"
 MMDETECTION = Source(
     name="mmdetection",
     marker="rpn_head.rpn_cls.weight",
@@ -127,11 +157,10 @@ MMDETECTION = Source(
         Rule(r"roi_head\.bbox_head\.shared_fcs\.(\d)", f"{_BOX}.feature_extractor.fc{{0}}", 6),
         Rule(r"roi_head\.bbox_head\.fc_cls", f"{_BOX}.predictor.cls_score"),
         Rule(r"roi_head\.bbox_head\.fc_reg", f"{_BOX}.predictor.bbox_pred"),
-        Rule(
-            r"roi_head\.mask_head\.convs\.(\d)\.conv", f"{_MASK}.feature_extractor.mask_fcn{{0}}", 1
-        ),
-        Rule(r"roi_head\.mask_head\.upsample", f"{_MASK}.predictor.conv5_mask"),
-        Rule(r"roi_head\.mask_head\.conv_logits", f"{_MASK}.predictor.mask_fcn_logits"),
+        # a cascade has a mask head for each stage, of which the last is converted
+        Rule(rf"{_MM_MASK}\.convs\.(\d)\.conv", f"{_MASK}.feature_extractor.mask_fcn{{0}}", 1),
+        Rule(rf"{_MM_MASK}\.upsample", f"{_MASK}.predictor.conv5_mask"),
+        Rule(rf"{_MM_MASK}\.conv_logits", f"{_MASK}.predictor.mask_fcn_logits"),
         Rule(
             r"roi_head\.mask_iou_head\.convs\.(\d)(?:\.conv)?",
             f"{_IOU}.feature_extractor.maskiou_fcn{{0}}",
@@ -140,9 +169,10 @@ MMDETECTION = Source(
         Rule(r"roi_head\.mask_iou_head\.fcs\.(\d)", f"{_IOU}.feature_extractor.maskiou_fc{{0}}", 1),
         Rule(r"roi_head\.mask_iou_head\.fc_mask_iou", f"{_IOU}.predictor.maskiou"),
     ),
-    dropped=r".*\.num_batches_tracked",
+    dropped=r".*\.num_batches_tracked|roi_head\.mask_head\.[01]\..*",
     background_last=True,
     coco_classes=81,
+    stage=r"(roi_head\.bbox_head)\.(\d)(?=\.)",
 )
 
 SOURCES = (TORCHVISION, DETECTRON2, MMDETECTION)
@@ -152,16 +182,16 @@ def find_source(names: Iterable[str]) -> Source:
     """Return the project that a state dict comes from.
 
     Raises:
-        ValueError: the project is unknown, or the model has no mask head.
+        ValueError: the project is unknown.
     """
     names = list(names)
     found = next((source for source in SOURCES if source.marker in names), None)
     if found is not None:
         return found
     known = ", ".join(source.name for source in SOURCES)
-    if f"{_MASK}.predictor.mask_fcn_logits.weight" in names:
+    if "backbone.body.stem.conv1.weight" in names:
         raise ValueError("these weights already have our names: there is nothing to convert")
     raise ValueError(
-        f"these are not weights of a Mask R-CNN with FPN from {known} (2.0 or later for "
+        f"these are not weights of a Faster or Mask R-CNN with FPN from {known} (2.0 or later for "
         f"mmdetection); the file has {len(names)} tensors: {', '.join(names[:5])}, ..."
     )

@@ -16,6 +16,7 @@ from maskrcnn_benchmark.engine.launch.own_data import (
     register_datasets,
     resolve_num_classes,
 )
+from maskrcnn_benchmark.evaluation.coco_evaluator import check_evaluator
 from maskrcnn_benchmark.modeling.detector import check_model, derive_settings
 
 Config: TypeAlias = str | Path | CfgNode
@@ -82,7 +83,7 @@ def complete_config(
     resolved += register_datasets(cfg, datasets, uses, settings[::2])
     resolved += scale_to_batch(cfg)
     resolved += derive_settings(cfg)
-    check_config(cfg, check_model(cfg))
+    check_config(cfg, [*check_model(cfg), *check_evaluator(cfg)])
     resolved += resolve_num_classes(cfg, uses)
     cfg.freeze()
     return resolved

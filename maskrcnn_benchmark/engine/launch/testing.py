@@ -130,6 +130,7 @@ def run_tests(
             box_only=cfg.MODEL.RPN_ONLY,
             device=device,
             masker=make_masker(cfg),
+            coco_evaluator=cfg.TEST.COCO_EVALUATOR,
             expected_results=cfg.TEST.EXPECTED_RESULTS,
             expected_results_sigma_tol=cfg.TEST.EXPECTED_RESULTS_SIGMA_TOL,
             output_folder=Path(cfg.OUTPUT_DIR) / "inference" / name,

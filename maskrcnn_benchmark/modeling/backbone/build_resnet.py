@@ -9,7 +9,11 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.layers import FrozenBatchNorm2d
 from maskrcnn_benchmark.modeling.backbone.backbone import Backbone, build_fpn_backbone
 from maskrcnn_benchmark.modeling.backbone.resnet import BlockSpec, ResNet, StageSpec, make_stage
-from maskrcnn_benchmark.modeling.make_layers import NormMaker, make_group_norm
+from maskrcnn_benchmark.modeling.make_layers import (
+    NormMaker,
+    make_group_norm,
+    make_named_norm,
+)
 from maskrcnn_benchmark.modeling.registry import BACKBONES
 
 # number of blocks in the stages layer1 .. layer4
@@ -18,6 +22,7 @@ BLOCK_COUNTS = {
     "R-34": (3, 4, 6, 3),
     "R-50": (3, 4, 6, 3),
     "R-101": (3, 4, 23, 3),
+    "R-152": (3, 8, 36, 3),
 }
 BASIC_BLOCKS = ("R-18", "R-34")
 LAST_STAGES = {"C4": (3,), "C5": (4,), "FPN": (1, 2, 3, 4)}
@@ -58,16 +63,18 @@ def check_resnet(cfg: CfgNode) -> Iterator[str]:
         if options[key] != plain:
             yield (
                 f"MODEL.RESNETS.{key} is {options[key]}; the blocks of {depth} have no such "
-                f"convolutions: set it to {plain}, or choose R-50 or R-101"
+                f"convolutions: set it to {plain}, or choose R-50, R-101 or R-152"
             )
 
 
 def make_norm(cfg: CfgNode, function: str) -> NormMaker:
-    """Return the normalization layer that a ``TRANS_FUNC`` or ``STEM_FUNC`` names.
+    """Return the normalization of ``NORM`` or, if unset, of a ``TRANS_FUNC`` or ``STEM_FUNC``.
 
     Raises:
         ValueError: the name is unknown.
     """
+    if cfg.MODEL.RESNETS.NORM:
+        return make_named_norm(cfg, cfg.MODEL.RESNETS.NORM)
     if function.endswith("WithFixedBatchNorm"):
         return FrozenBatchNorm2d
     if function.endswith("WithGN"):

@@ -8,8 +8,13 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.modeling.backbone import build_backbone
 from maskrcnn_benchmark.modeling.detector.derived import FPN_DIVISIBILITY
 from maskrcnn_benchmark.modeling.detector.generalized_rcnn import GeneralizedRCNN
-from maskrcnn_benchmark.modeling.registry import BACKBONES, META_ARCHITECTURES, make_strides
-from maskrcnn_benchmark.modeling.roi_heads.box_head import check_box_head
+from maskrcnn_benchmark.modeling.make_layers import check_norms
+from maskrcnn_benchmark.modeling.registry import (
+    BACKBONES,
+    META_ARCHITECTURES,
+    ROI_BOX_HEADS,
+    make_strides,
+)
 from maskrcnn_benchmark.modeling.roi_heads.mask_head import check_mask_head
 from maskrcnn_benchmark.modeling.roi_heads.roi_heads import build_roi_heads
 from maskrcnn_benchmark.modeling.rpn.rpn import build_rpn, check_rpn
@@ -22,9 +27,10 @@ def check_generalized_rcnn(cfg: CfgNode) -> Iterator[str]:
     yield from problems
     if not problems:
         yield from check_levels(cfg)
+    yield from check_norms(cfg)
     yield from check_rpn(cfg)
     if not model.RPN_ONLY:
-        yield from check_box_head(cfg)
+        yield from ROI_BOX_HEADS.check(cfg)
         if model.MASK_ON:
             yield from check_mask_head(cfg)
 

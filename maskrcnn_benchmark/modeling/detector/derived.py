@@ -7,7 +7,7 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.modeling.backbone.build_resnet import ends_before_conv5
 from maskrcnn_benchmark.modeling.registry import BACKBONES, make_strides
 from maskrcnn_benchmark.modeling.roi_heads.conv5_extractor import CONV5_EXTRACTOR
-from maskrcnn_benchmark.modeling.roi_heads.mask_head import make_mask_side
+from maskrcnn_benchmark.modeling.roi_heads.mask_predictor import make_mask_side
 
 _BODY = "MODEL.BACKBONE.CONV_BODY"
 _EXTRACTOR = "MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR"
@@ -72,8 +72,10 @@ def _make_levels(cfg: CfgNode) -> dict[str, Any]:
 
 
 def _make_heads(cfg: CfgNode) -> dict[str, Any]:
+    make_own = BACKBONES.optional_fact(cfg.MODEL.BACKBONE.CONV_BODY, "heads")
+    own: dict[str, Any] = {} if make_own is None else make_own(cfg)
     if cfg.MODEL.RPN_ONLY:
-        return {}
+        return own
     strides, conv5 = make_strides(cfg), ends_before_conv5(cfg.MODEL.BACKBONE.CONV_BODY)
     scales = tuple(1.0 / stride for stride in strides[:_POOLED_LEVELS])
     heads: dict[str, Any] = {
@@ -92,7 +94,7 @@ def _make_heads(cfg: CfgNode) -> dict[str, Any]:
             ),
             "MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR": conv5,
         }
-    return heads
+    return heads | own
 
 
 def _make_mask_resolution(cfg: CfgNode) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Box head: the class and the refined box of each ROI (Fast R-CNN, FPN).
 
-Shapes: R ROIs of the batch, K classes with background, C channels, P pooled size.
+Shapes: R ROIs of the batch, K classes with background, B boxes per ROI (K, or 2 if they are
+class-agnostic), C channels, P pooled size.
 """
 
 from collections.abc import Iterator, Sequence
@@ -95,38 +96,13 @@ class FPNXconv1fcFeatureExtractor(nn.Module):
         return pooled, F.relu(self.fc6(self.xconvs(pooled).flatten(1)))
 
 
-class FPNPredictor(nn.Module):
-    """Predict class logits and class-specific box offsets."""
-
-    def __init__(self, in_channels: int, num_classes: int) -> None:
-        super().__init__()
-        self.cls_score = nn.Linear(in_channels, num_classes)
-        self.bbox_pred = nn.Linear(in_channels, num_classes * 4)
-        nn.init.normal_(self.cls_score.weight, std=0.01)
-        nn.init.normal_(self.bbox_pred.weight, std=0.001)
-        for layer in (self.cls_score, self.bbox_pred):
-            nn.init.zeros_(layer.bias)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits ``[R, K]`` and offsets ``[R, 4K]`` of features ``[R, C]``."""
-        return self.cls_score(x), self.bbox_pred(x)
-
-
-class FastRCNNPredictor(FPNPredictor):
-    """Predict the same from feature maps, with global average pooling."""
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits ``[R, K]`` and offsets ``[R, 4K]`` of features ``[R, C, P, P]``."""
-        return super().forward(x.mean(dim=(2, 3)))
-
-
 @dataclass(frozen=True)
 class BoxOutput:
     """Output of the box head for R ROIs.
 
     Attributes:
         logits: ``[R, K]``.
-        deltas: class-specific offsets ``[R, 4K]``.
+        deltas: offsets ``[R, 4B]``.
         pooled: pooled features ``[R, C, P, P]``.
         features: output of the feature extractor, ``[R, ...]``.
     """
@@ -142,19 +118,21 @@ def box_losses(
 ) -> tuple[Tensor, Tensor]:
     """Return the classification loss and the box loss.
 
-    Cross-entropy over all ROIs, and smooth L1 (beta 1) of the labeled class's offsets over the
-    positive ROIs; both are sums divided by the number of all ROIs (Fast R-CNN, eq. 1).
+    Cross-entropy over all ROIs, and smooth L1 (beta 1) of the labeled class's offsets (the last
+    ones if they are class-agnostic) over the positive ROIs; both are sums divided by the number of
+    all ROIs (Fast R-CNN, eq. 1).
 
     Args:
         logits: class logits ``[R, K]``.
-        deltas: class-specific offsets ``[R, 4K]``.
+        deltas: offsets ``[R, 4B]``.
         labels: int64 ``[R]``, 0 for background.
         regression_targets: target offsets ``[R, 4]``.
     """
     count = max(len(labels), 1)
     loss_classifier = F.cross_entropy(logits, labels, reduction="sum") / count
     positive = (labels > 0).nonzero().flatten()
-    deltas = deltas.unflatten(1, (-1, 4))[positive, labels[positive]]
+    deltas = deltas.unflatten(1, (-1, 4))  # [R, B, 4]
+    deltas = deltas[positive, labels[positive].clamp(max=deltas.shape[1] - 1)]
     loss_box = smooth_l1_loss(deltas, regression_targets[positive], beta=1.0, size_average=False)
     return loss_classifier, loss_box / count
 
@@ -201,7 +179,9 @@ class ROIBoxHead(nn.Module):
         """Return the detections of each image, see ``select_detections``."""
         scores = output.logits.softmax(dim=1)
         decoded = self.box_coder.decode(output.deltas, torch.cat([b.bbox for b in boxes]))
-        decoded = decoded.unflatten(1, (-1, 4))
+        decoded = decoded.unflatten(1, (-1, 4))  # [R, B, 4]
+        if decoded.shape[1] < scores.shape[1]:  # class-agnostic
+            decoded = decoded[:, -1:].expand(-1, scores.shape[1], -1)
         counts = [len(b) for b in boxes]
         return [
             select_detections(
@@ -218,11 +198,6 @@ class ROIBoxHead(nn.Module):
 
 
 _EXTRACTOR = "MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR"
-_PREDICTORS = {
-    "FPN2MLPFeatureExtractor": "FPNPredictor",
-    "FPNXconv1fcFeatureExtractor": "FPNPredictor",
-    CONV5_EXTRACTOR: "FastRCNNPredictor",
-}
 _check_conv5 = make_conv5_check(_EXTRACTOR, brings_conv5=False)
 
 
@@ -256,26 +231,6 @@ def build_fpn_xconv1fc(cfg: CfgNode, in_channels: int) -> FPNXconv1fcFeatureExtr
 def build_conv5_box_features(cfg: CfgNode, in_channels: int) -> ResNet50Conv5ROIFeatureExtractor:
     """Build the last stage of the body; ``in_channels`` follows from the config."""
     return build_conv5_feature_extractor(cfg, cfg.MODEL.ROI_BOX_HEAD)
-
-
-def check_predictor(cfg: CfgNode) -> Iterator[str]:
-    """Check that the predictor takes the kind of features that the extractor returns."""
-    extractor, predictor = (cfg.MODEL.ROI_BOX_HEAD[k] for k in ("FEATURE_EXTRACTOR", "PREDICTOR"))
-    wanted = _PREDICTORS.get(extractor, predictor)
-    if predictor != wanted:
-        yield f"MODEL.ROI_BOX_HEAD.PREDICTOR is {predictor}; it must be {wanted} with {extractor}"
-
-
-@ROI_BOX_PREDICTOR.register("FPNPredictor", check=check_predictor)
-def build_fpn_predictor(cfg: CfgNode, in_channels: int) -> FPNPredictor:
-    """Build the predictor for features ``[R, in_channels]``."""
-    return FPNPredictor(in_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES)
-
-
-@ROI_BOX_PREDICTOR.register("FastRCNNPredictor", check=check_predictor)
-def build_fast_rcnn_predictor(cfg: CfgNode, in_channels: int) -> FastRCNNPredictor:
-    """Build the predictor for features ``[R, in_channels, P, P]``."""
-    return FastRCNNPredictor(in_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES)
 
 
 def check_box_head(cfg: CfgNode) -> Iterator[str]:

@@ -68,3 +68,10 @@ def build_conv5_feature_extractor(
 ) -> ResNet50Conv5ROIFeatureExtractor:
     """Build the pooler of ``options`` followed by ``layer4`` for the depth of the body."""
     return ResNet50Conv5ROIFeatureExtractor(make_pooler(options), *make_last_stage(cfg))
+
+
+def make_conv5_side(cfg: CfgNode, pooled: int) -> int:
+    """Return the size of the features for a pooled size: half, rounded up, unless dilated."""
+    halves = cfg.MODEL.RESNETS.RES5_DILATION == 1
+    # with another body, ``make_conv5_check`` refuses the extractor
+    return -(-pooled // 2) if halves and ends_before_conv5(cfg.MODEL.BACKBONE.CONV_BODY) else pooled

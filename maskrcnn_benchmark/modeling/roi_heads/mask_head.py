@@ -11,14 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import Conv2d, ConvTranspose2d, full_precision
-from maskrcnn_benchmark.modeling.backbone.build_resnet import ends_before_conv5
-from maskrcnn_benchmark.modeling.make_layers import (
-    NormMaker,
-    conv3x3,
-    kaiming_normal,
-    make_norm,
-)
+from maskrcnn_benchmark.layers import full_precision
+from maskrcnn_benchmark.modeling.make_layers import NormMaker, conv3x3, make_norm
 from maskrcnn_benchmark.modeling.poolers import Pooler, make_pooler
 from maskrcnn_benchmark.modeling.registry import ROI_MASK_FEATURE_EXTRACTORS, ROI_MASK_PREDICTOR
 from maskrcnn_benchmark.modeling.roi_heads.conv5_extractor import (
@@ -26,6 +20,7 @@ from maskrcnn_benchmark.modeling.roi_heads.conv5_extractor import (
     ResNet50Conv5ROIFeatureExtractor,
     build_conv5_feature_extractor,
     make_conv5_check,
+    make_conv5_side,
 )
 from maskrcnn_benchmark.modeling.roi_heads.sampling import SampledProposals
 from maskrcnn_benchmark.structures.bounding_box import BoxList
@@ -65,21 +60,6 @@ class MaskRCNNFPNFeatureExtractor(nn.Module):
         for name in self.blocks:
             x = F.relu(self.get_submodule(name)(x))
         return pooled, x
-
-
-class MaskRCNNC4Predictor(nn.Module):
-    """Upsample by 2 and predict a mask for each class."""
-
-    def __init__(self, in_channels: int, hidden_channels: int, num_classes: int) -> None:
-        super().__init__()
-        self.conv5_mask = ConvTranspose2d(in_channels, hidden_channels, 2, 2)
-        self.mask_fcn_logits = Conv2d(hidden_channels, num_classes, 1)
-        for layer in (self.conv5_mask, self.mask_fcn_logits):
-            kaiming_normal(layer)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits ``[R, K, 2P, 2P]``."""
-        return self.mask_fcn_logits(F.relu(self.conv5_mask(x)))
 
 
 @dataclass(frozen=True)
@@ -223,45 +203,13 @@ def build_mask_rcnn_fpn(cfg: CfgNode, in_channels: int) -> MaskRCNNFPNFeatureExt
 
 
 @ROI_MASK_FEATURE_EXTRACTORS.register(
-    CONV5_EXTRACTOR, check=make_conv5_check(_EXTRACTOR, brings_conv5=True)
+    CONV5_EXTRACTOR,
+    check=make_conv5_check(_EXTRACTOR, brings_conv5=True),
+    side=make_conv5_side,
 )
 def build_conv5_mask_features(cfg: CfgNode, in_channels: int) -> ResNet50Conv5ROIFeatureExtractor:
     """Build the last stage of the body; ``in_channels`` follows from the config."""
     return build_conv5_feature_extractor(cfg, cfg.MODEL.ROI_MASK_HEAD)
-
-
-def make_mask_side(cfg: CfgNode) -> tuple[int, str, int]:
-    """Return the pooled size P, the config key that sets it, and the mask size M."""
-    shares = cfg.MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR
-    section = "ROI_BOX_HEAD" if shares else "ROI_MASK_HEAD"
-    pooled = side = cfg.MODEL[section].POOLER_RESOLUTION
-    # conv5 halves the size, rounding up, unless it is dilated; the predictor doubles it
-    if ends_before_conv5(cfg.MODEL.BACKBONE.CONV_BODY) and cfg.MODEL.RESNETS.RES5_DILATION == 1:
-        side = -(-pooled // 2)
-    return pooled, f"MODEL.{section}.POOLER_RESOLUTION", 2 * side
-
-
-def check_mask_side(cfg: CfgNode) -> Iterator[str]:
-    """Check that ``RESOLUTION`` is the mask size, and that the MaskIoU head supports it."""
-    pooled, source, side = make_mask_side(cfg)
-    resolution = cfg.MODEL.ROI_MASK_HEAD.RESOLUTION
-    if side != resolution:
-        yield (
-            f"MODEL.ROI_MASK_HEAD.RESOLUTION is {resolution}; with {source} {pooled} the "
-            f"mask head predicts masks of size {side}"
-        )
-    elif cfg.MODEL.MASKIOU_ON and side % pooled:
-        yield (
-            f"{source} is {pooled}; with MODEL.MASKIOU_ON the mask size {side} must be a "
-            "multiple of it, so on C4 it must be even"
-        )
-
-
-@ROI_MASK_PREDICTOR.register("MaskRCNNC4Predictor", check=check_mask_side)
-def build_mask_rcnn_c4_predictor(cfg: CfgNode, in_channels: int) -> MaskRCNNC4Predictor:
-    """Build the predictor for features ``[R, in_channels, P, P]``."""
-    hidden, classes = cfg.MODEL.ROI_MASK_HEAD.CONV_LAYERS[-1], cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES
-    return MaskRCNNC4Predictor(in_channels, hidden, classes)
 
 
 def check_mask_head(cfg: CfgNode) -> Iterator[str]:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import full_precision
+from maskrcnn_benchmark.layers import FrozenBatchNorm2d, full_precision
 from maskrcnn_benchmark.modeling.make_layers import NormMaker, conv3x3, linear, make_norm
 from maskrcnn_benchmark.modeling.roi_heads.mask_head import MaskTargets
 
@@ -152,8 +152,13 @@ def mask_iou_loss(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def build_maskiou_head(cfg: CfgNode, in_channels: int, roi_side: int) -> ROIMaskIoUHead:
-    """Build the MaskIoU head for ROI features ``[R, in_channels, roi_side, roi_side]``."""
+    """Build the MaskIoU head for ROI features ``[R, in_channels, roi_side, roi_side]``.
+
+    Its convolutions have the normalization of the mask head, but none if that one is frozen: the
+    MaskIoU head may be new, on top of a trained model.
+    """
     norm = make_norm(cfg, cfg.MODEL.ROI_MASK_HEAD)
+    norm = None if norm is FrozenBatchNorm2d else norm
     extractor = MaskIoUFeatureExtractor(in_channels, roi_side, norm=norm)
     predictor = MaskIoUPredictor(extractor.out_channels, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES)
     return ROIMaskIoUHead(extractor, predictor)

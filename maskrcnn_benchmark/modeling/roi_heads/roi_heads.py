@@ -7,7 +7,17 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.modeling.matcher import Matcher
-from maskrcnn_benchmark.modeling.roi_heads.box_head import ROIBoxHead, build_box_head
+from maskrcnn_benchmark.modeling.registry import ROI_BOX_HEADS
+from maskrcnn_benchmark.modeling.roi_heads.box_head import (
+    ROIBoxHead,
+    build_box_head,
+    check_box_head,
+)
+from maskrcnn_benchmark.modeling.roi_heads.cascade_head import (
+    CascadeBoxHead,
+    build_cascade_box_head,
+    check_cascade_box_head,
+)
 from maskrcnn_benchmark.modeling.roi_heads.mask_head import (
     MaskOutput,
     ROIMaskHead,
@@ -52,7 +62,7 @@ class CombinedROIHeads(nn.Module):
 
     def __init__(
         self,
-        box: ROIBoxHead,
+        box: ROIBoxHead | CascadeBoxHead,
         mask: ROIMaskHead | None,
         maskiou: ROIMaskIoUHead | None,
         *,
@@ -139,6 +149,10 @@ class CombinedROIHeads(nn.Module):
                 image.add_field(MASK, pasted.to(masks.device))
 
 
+ROI_BOX_HEADS.register("ROIBoxHead", check=check_box_head)(build_box_head)
+ROI_BOX_HEADS.register("CascadeBoxHead", check=check_cascade_box_head)(build_cascade_box_head)
+
+
 def build_roi_heads(cfg: CfgNode, in_channels: int, paste_masks: bool) -> CombinedROIHeads:
     """Build the ROI heads that the config enables.
 
@@ -150,7 +164,7 @@ def build_roi_heads(cfg: CfgNode, in_channels: int, paste_masks: bool) -> Combin
     options = cfg.MODEL.ROI_HEADS
     mask_options = cfg.MODEL.ROI_MASK_HEAD
     pastes = paste_masks and cfg.MODEL.MASK_ON and mask_options.POSTPROCESS_MASKS
-    box = build_box_head(cfg, in_channels)
+    box = ROI_BOX_HEADS.build(cfg, in_channels)
     mask = build_mask_head(cfg, in_channels, box.feature_extractor) if cfg.MODEL.MASK_ON else None
     maskiou = None
     if mask is not None and cfg.MODEL.MASKIOU_ON:

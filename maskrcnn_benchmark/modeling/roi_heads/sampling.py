@@ -64,6 +64,24 @@ def append_gt_boxes(proposals: Sequence[BoxList], targets: Sequence[BoxList]) ->
     ]
 
 
+def match_proposals(
+    matcher: Matcher, proposals: Sequence[BoxList], targets: Sequence[BoxList]
+) -> SampledProposals:
+    """Match all proposals by IoU; those between the thresholds get the label -1."""
+    labels, matched_gt = [], []
+    for boxes, target in zip(proposals, targets, strict=True):
+        matches = matcher.match_boxes(target.bbox, boxes.bbox, boxes.pixel_offset)
+        matched = matches.clamp(min=0)
+        if len(target) == 0:
+            label = torch.zeros_like(matches)
+        else:
+            label = target.get_field(LABELS).long()[matched]
+        label = label.masked_fill(matches == Matcher.BELOW_LOW_THRESHOLD, 0)
+        labels.append(label.masked_fill(matches == Matcher.BETWEEN_THRESHOLDS, -1))
+        matched_gt.append(matched)
+    return SampledProposals(list(proposals), labels, matched_gt, list(targets))
+
+
 class ProposalSampler:
     """Append the ground truth to the proposals, match them, and sample a subset.
 
@@ -77,19 +95,8 @@ class ProposalSampler:
         self.sampler = sampler
 
     def match(self, proposals: Sequence[BoxList], targets: Sequence[BoxList]) -> SampledProposals:
-        """Match all proposals; those between the thresholds get the label -1."""
-        labels, matched_gt = [], []
-        for boxes, target in zip(proposals, targets, strict=True):
-            matches = self.matcher.match_boxes(target.bbox, boxes.bbox, boxes.pixel_offset)
-            matched = matches.clamp(min=0)
-            if len(target) == 0:
-                label = torch.zeros_like(matches)
-            else:
-                label = target.get_field(LABELS).long()[matched]
-            label = label.masked_fill(matches == Matcher.BELOW_LOW_THRESHOLD, 0)
-            labels.append(label.masked_fill(matches == Matcher.BETWEEN_THRESHOLDS, -1))
-            matched_gt.append(matched)
-        return SampledProposals(list(proposals), labels, matched_gt, list(targets))
+        """Match all proposals, see ``match_proposals``."""
+        return match_proposals(self.matcher, proposals, targets)
 
     @torch.no_grad()
     def __call__(

@@ -26,20 +26,31 @@ Sampler = Callable[[Sequence[Tensor]], tuple[list[Tensor], list[Tensor]]]
 
 
 class RPNHead(nn.Module):
-    """Apply a 3x3 convolution and 1x1 convolutions for objectness and offsets to all levels."""
+    """Apply 3x3 convolutions and 1x1 convolutions for objectness and offsets to all levels.
 
-    def __init__(self, in_channels: int, num_anchors: int) -> None:
+    Args:
+        in_channels: number of channels of the feature maps.
+        num_anchors: number of anchors per cell.
+        num_convs: number of 3x3 convolutions, called ``conv``, ``conv2``, ``conv3``, ...
+    """
+
+    def __init__(self, in_channels: int, num_anchors: int, *, num_convs: int = 1) -> None:
         super().__init__()
         self.conv = Conv2d(in_channels, in_channels, 3, padding=1)
+        self.more = [f"conv{number}" for number in range(2, num_convs + 1)]
+        for name in self.more:
+            self.add_module(name, Conv2d(in_channels, in_channels, 3, padding=1))
         self.cls_logits = Conv2d(in_channels, num_anchors, 1)
         self.bbox_pred = Conv2d(in_channels, num_anchors * 4, 1)
-        for layer in (self.conv, self.cls_logits, self.bbox_pred):
-            nn.init.normal_(layer.weight, std=0.01)
+        for layer in self.children():
+            nn.init.normal_(layer.get_parameter("weight"), std=0.01)
             nn.init.zeros_(layer.get_parameter("bias"))
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Return the logits ``[N, A, H, W]`` and offsets ``[N, 4A, H, W]`` of each level."""
         hidden = [F.relu(self.conv(feature)) for feature in features]
+        for name in self.more:
+            hidden = [F.relu(self.get_submodule(name)(h)) for h in hidden]
         return [self.cls_logits(h) for h in hidden], [self.bbox_pred(h) for h in hidden]
 
 
@@ -142,6 +153,18 @@ def build_rpn_head(cfg: CfgNode, in_channels: int, num_anchors: int) -> RPNHead:
     """Build the head for feature maps with ``in_channels`` channels."""
     del cfg
     return RPNHead(in_channels, num_anchors)
+
+
+def check_num_convs(cfg: CfgNode) -> Iterator[str]:
+    """Check the number of convolutions."""
+    if cfg.MODEL.RPN.NUM_CONVS < 1:
+        yield f"MODEL.RPN.NUM_CONVS is {cfg.MODEL.RPN.NUM_CONVS}; it must be at least 1"
+
+
+@RPN_HEADS.register("MultiConvRPNHead", check=check_num_convs)
+def build_multi_conv_rpn_head(cfg: CfgNode, in_channels: int, num_anchors: int) -> RPNHead:
+    """Build the head with ``MODEL.RPN.NUM_CONVS`` convolutions."""
+    return RPNHead(in_channels, num_anchors, num_convs=cfg.MODEL.RPN.NUM_CONVS)
 
 
 def check_rpn(cfg: CfgNode) -> Iterator[str]:

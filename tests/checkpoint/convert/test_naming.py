@@ -289,12 +289,14 @@ def without(state, part):
 def test_unsupported_files_are_reported():
     state, _ = synthetic("detectron2", 50)
     caffe = Options("caffe")
-    with pytest.raises(ValueError, match="not weights of a Mask R-CNN .* torchvision, detec"):
+    with pytest.raises(
+        ValueError, match="not weights of a Faster or Mask R-CNN .* torchvision, detec"
+    ):
         convert_detector({"a": torch.zeros(1)})
     with pytest.raises(ValueError, match="already have our names"):
-        convert_detector({f"{MASK}.predictor.mask_fcn_logits.weight": torch.zeros(1)})
-    with pytest.raises(ValueError, match="no mask head"):
-        convert_detector(without(state, "mask_head"))
+        convert_detector({"backbone.body.stem.conv1.weight": torch.zeros(1)})
+    with pytest.raises(ValueError, match="no box head: its class scores"):
+        convert_detector(without(state, "box_"))
     with pytest.raises(ValueError, match="has 1 tensors .* roi_heads.keypoint_head"):
         convert_detector({**state, "roi_heads.keypoint_head.weight": torch.zeros(1)})
     with pytest.raises(ValueError, match=r"stages of \(3, 4, 6, 2\) blocks"):
@@ -304,5 +306,5 @@ def test_unsupported_files_are_reported():
         convert_detector(agnostic, caffe)
     with pytest.raises(ValueError, match="style 'X' is unknown"):
         convert_detector(state, Options("X"))
-    with pytest.raises(ValueError, match=r"tensor that we call 'backbone.fpn.fpn_layer1.bias'"):
+    with pytest.raises(ValueError, match=r"tensor that we call 'backbone.fpn.fpn_layer1.weight'"):
         convert_detector(without(state, "fpn_output2"), caffe)

@@ -1,9 +1,9 @@
-"""A converted torchvision Mask R-CNN gives the same results as the original."""
+"""Converted torchvision detectors give the same results as the originals."""
 
 import pytest
 import torch
 from torch import nn
-from torchvision.models.detection import maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2
+from torchvision.models import detection
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from maskrcnn_benchmark.checkpoint.convert import Options, convert_detector
@@ -32,7 +32,8 @@ def detect(conversion, images):
     cfg.MODEL.MASKIOU_ON = False  # a full-width new head, which takes most of the time
     model = build_detection_model(cfg).eval()
     report = load_state_dict(model, conversion.state)
-    assert all(name.startswith("rpn.anchor_generator") for name in report.missing)
+    from_config = ("rpn.anchor_generator", "num_batches_tracked")
+    assert all(any(part in name for part in from_config) for name in report.missing)
     assert not report.unexpected and not report.mismatched
     inputs = cfg.INPUT
     normalize = Normalize(inputs.PIXEL_MEAN, inputs.PIXEL_STD, to_bgr255=inputs.TO_BGR255)
@@ -158,19 +159,62 @@ def test_names_of_older_files():
     assert all(got[name].equal(expected[name]) for name in got)
 
 
-def test_every_tensor_of_the_model_is_converted():
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2"),
+        *("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_v2"),
+    ],
+)
+def test_every_tensor_of_the_model_is_converted(name):
     with torch.device("meta"):
-        theirs = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=7)
+        build = getattr(detection, name)
+        theirs = build(weights=None, weights_backbone=None, num_classes=7)
         conversion = convert_detector(theirs.state_dict())
         ours = build_detection_model(converted_config(conversion)).state_dict()
     skipped = ("roi_heads.maskiou", "rpn.anchor_generator")
     expected = {n: t.shape for n, t in ours.items() if not n.startswith(skipped)}
     assert {n: t.shape for n, t in conversion.state.items()} == expected
-    assert conversion.settings["MODEL"]["BACKBONE"]["CONV_BODY"] == "R-50-FPN"
+    model = conversion.settings["MODEL"]
+    assert model["BACKBONE"]["CONV_BODY"] == "R-50-FPN"
+    assert model["MASK_ON"] is ("mask" in name)
 
 
-def test_the_second_version_is_another_model():
-    with torch.device("meta"):
-        theirs = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=7)
-    with pytest.raises(ValueError, match=r"model has \d+ tensors .*inner_blocks.0.1.weight"):
-        convert_detector(theirs.state_dict())
+@pytest.mark.parametrize("classes", [5, 91])
+def test_the_second_version_detects_the_same(classes):
+    model, images = torchvision_detector(classes, version=2), random_images()
+    label_of = list(range(classes))
+    if classes == 91:
+        ids = [0, *(i for i in range(1, 91) if i not in UNUSED_IDS)]
+        label_of = {category: label for label, category in enumerate(ids)}
+        with torch.no_grad():
+            model.roi_heads.box_predictor.cls_score.bias[list(UNUSED_IDS)] = -1e4
+    theirs, masks = detect_theirs(model, images)
+    conversion = convert_detector(model.state_dict())
+    assert "batch norm epsilon 1e-05" in conversion.assumed
+    compare(theirs, masks, detect(conversion, images), label_of)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_faster_rcnn_detects_the_same(version):
+    model, images = torchvision_detector(5, version=version, masks=False), random_images()
+    with torch.no_grad():
+        model.roi_heads.box_predictor.cls_score.bias[0] -= 8 - version  # so that both detect
+        theirs = model(images)
+    ours = detect(convert_detector(model.state_dict()), images)
+    for expected, got in zip(theirs, ours, strict=True):
+        assert len(got) == len(expected["boxes"]) > 20
+        assert got.get_field("labels").equal(expected["labels"])
+        torch.testing.assert_close(got.bbox, expected["boxes"], rtol=0, atol=1e-3)
+        torch.testing.assert_close(got.get_field("scores"), expected["scores"], rtol=0, atol=1e-5)
+        assert not got.has_field("mask")
+
+
+def test_trained_norms_of_a_converted_model_compute_the_same_in_evaluation():
+    """With epsilon 0 the variances stay theirs, for NORM BN or SyncBN, which add it."""
+    model, images = torchvision_detector(5, version=2), random_images()
+    theirs, masks = detect_theirs(model, images)
+    conversion = convert_detector(model.state_dict(), Options(bn_eps=0))
+    for part in ("RESNETS", "FPN", "ROI_BOX_HEAD", "ROI_MASK_HEAD"):
+        conversion.settings["MODEL"].setdefault(part, {})["NORM"] = "SyncBN"
+    compare(theirs, masks, detect(conversion, images), list(range(5)))

@@ -1,4 +1,4 @@
-"""C4, GroupNorm and deformable models against the recorded runs; MaskIoU on C4."""
+"""Models of every kind against the recorded runs; MaskIoU on C4."""
 
 import numpy as np
 import pytest
@@ -14,6 +14,11 @@ from tests.helpers.recorded_model import (
 )
 from tests.helpers.vectors import load_vector
 
+# the fork's runs of the same model, with a MaskIoU head, are in the quick tests
+SLOW_EVAL, SLOW_TRAIN = (
+    pytest.param(f"e2e_mask_R50_FPN_{mode}_upstream", "vectors_upstream", marks=pytest.mark.slow)
+    for mode in ("eval", "train")
+)
 EVAL = [
     ("e2e_faster_R50_C4_eval", "vectors"),
     ("e2e_mask_R50_C4_eval_upstream", "vectors"),
@@ -21,6 +26,11 @@ EVAL = [
     ("e2e_mask_R50_FPN_Xconv1fc_gn_eval", "vectors_upstream"),
     ("e2e_faster_R50_FPN_dconv_eval_derived", "vectors_upstream"),
     ("e2e_faster_R50_FPN_mdconv_eval_derived", "vectors_upstream"),
+    ("e2e_faster_R50_FPN_clsagnostic_eval", "vectors_upstream"),
+    SLOW_EVAL,
+    ("e2e_mask_fbnet_default_eval", "vectors_upstream"),
+    ("e2e_mask_fbnet_xirb16d_dsmask_eval", "vectors_upstream"),
+    ("e2e_faster_fbnet_chamv1a_eval", "vectors_upstream"),
 ]
 TRAIN = [
     ("e2e_mask_R50_C4_train", "vectors"),
@@ -28,6 +38,9 @@ TRAIN = [
     ("e2e_mask_R50_FPN_Xconv1fc_gn_train", "vectors_upstream"),
     ("e2e_faster_R50_FPN_dconv_train_derived", "vectors_upstream"),
     ("e2e_faster_R50_FPN_mdconv_train_derived", "vectors_upstream"),
+    ("e2e_faster_R50_FPN_clsagnostic_train", "vectors_upstream"),
+    SLOW_TRAIN,
+    ("e2e_mask_fbnet_default_train", "vectors_upstream"),
 ]
 
 
@@ -58,6 +71,9 @@ def test_recorded_losses_and_gradients(name, folder):
     meta, arrays = load_vector(name, folder)
     arguments = meta["arguments"]
     model = recorded_model(arguments).train()
+    if any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules()):
+        # statistics of few pixels multiply the rounding of another order of summation
+        model.to(memory_format=torch.contiguous_format)
     use_recorded_samplers(model, arguments)
     images = recorded_images(arrays, [0, 1], arguments["size_divisibility"])
     losses = model(images, [recorded_target(arrays, i) for i in range(2)])
@@ -66,7 +82,20 @@ def test_recorded_losses_and_gradients(name, folder):
     sum(losses.values()).backward()
     for parameter, norm in arguments["gradient_norms"].items():
         got = model.get_parameter(parameter).grad.double().norm().item()
-        assert got == pytest.approx(norm, rel=5e-3), parameter
+        # the gradient of a bias that a batch norm follows is 0 but for rounding
+        assert got == pytest.approx(norm, rel=5e-3, abs=1e-5), parameter
+
+
+def test_recorded_proposals_of_an_rpn_only_model():
+    meta, arrays = load_vector("e2e_rpn_R50_FPN_eval", "vectors_upstream")
+    model = recorded_model(meta["arguments"]).eval()
+    for image in range(2):
+        with torch.no_grad():
+            found = model(recorded_images(arrays, [image]))[0]
+        prefix = f"im{image}"
+        np.testing.assert_allclose(found.bbox, arrays[f"{prefix}_boxes"], atol=1e-2)
+        objectness = found.get_field("objectness")
+        np.testing.assert_allclose(objectness, arrays[f"{prefix}_objectness"], atol=1e-5)
 
 
 @pytest.mark.parametrize("shared", [True, False])

@@ -111,6 +111,35 @@ def test_proposals(run):
         np.testing.assert_allclose(scores[i], arrays[f"{run['key']}_objectness_{i}"], atol=1e-5)
 
 
+@pytest.mark.parametrize("rule", ["per_batch", "per_image"])
+def test_recorded_selection_over_all_levels(rule):
+    meta, arrays = load_vector(f"fpn_select_{rule}", "vectors_upstream")
+    top_n = meta["arguments"]["fpn_post_nms_top_n"]
+    coder = BoxCoder((1, 1, 1, 1))
+    boxes = [torch.from_numpy(arrays[f"boxes{i}"]) for i in range(2)]
+    deltas = torch.stack([coder.encode(own, boxes[0]) for own in boxes])  # [N, K, 4]
+    logits = torch.stack([torch.from_numpy(arrays[f"scores{i}"]) for i in range(2)]).logit()
+    levels = (slice(0, 8), slice(8, 15))
+    output = RPNOutput(
+        [logits[:, None, None, level] for level in levels],
+        [deltas[:, level].permute(0, 2, 1)[:, :, None] for level in levels],
+        [boxes[0][level] for level in levels],
+    )
+    for mode in ("train", "test"):
+        limits = ProposalLimits(15, 15, top_n, per_batch=rule == "per_batch" and mode == "train")
+        options = {"box_coder": coder, "nms_thresh": 0.0, "min_size": 0}
+        for i, found in enumerate(select_proposals(output, [(9999, 9999)] * 2, limits, **options)):
+            scores = found.get_field("objectness")
+            recorded = arrays[f"{mode}_im{i}_scores"]
+            if not limits.per_batch:  # sorted; else in the order of each level
+                np.testing.assert_allclose(scores, recorded, atol=1e-6)
+            order, other = scores.argsort(), recorded.argsort()
+            np.testing.assert_allclose(scores[order], recorded[other], atol=1e-6)
+            np.testing.assert_allclose(
+                found.bbox[order], arrays[f"{mode}_im{i}_boxes"][other], atol=1e-3
+            )
+
+
 def test_images_of_a_batch_are_selected_alone_and_in_one_call(monkeypatch):
     """Each level of each image has separate suppression and a separate limit."""
     meta, arrays = load_vector("rpn_postprocess")
