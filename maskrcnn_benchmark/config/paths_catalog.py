@@ -21,8 +21,8 @@ def _voc_folder(split: str) -> str:
 class DatasetCatalog:
     """Data set names and their files, relative to ``DATA_DIR``.
 
-    ``DATASETS`` lists data sets in COCO format with image folder and annotation file, ``VOC`` lists
-    PASCAL VOC in its XML format with folder and split.
+    ``DATASETS`` lists data sets in COCO format with image folder and annotation file, ``LVIS`` those
+    in LVIS's; ``VOC`` lists PASCAL VOC in its XML format with folder and split.
     """
 
     DATA_DIR = "datasets"
@@ -54,6 +54,9 @@ class DatasetCatalog:
             for split in ("train", "val", "test")
         },
     }
+    LVIS = {
+        f"lvis_v1_{split}": ("coco", f"lvis/lvis_v1_{split}.json") for split in ("train", "val")
+    }
     VOC = {f"voc_{split}": (_voc_folder(split), split[5:]) for split in _VOC_SPLITS}
 
     @classmethod
@@ -71,14 +74,15 @@ class DatasetCatalog:
             folder, split = cls.VOC[name]
             args = {"data_dir": str(data_dir / folder), "split": split}
             return {"factory": "PascalVOCDataset", "args": args}
-        if name not in cls.DATASETS:
+        known = cls.DATASETS | cls.LVIS
+        if name not in known:
             raise ValueError(
-                f"unknown data set {name!r}; known: {', '.join(sorted(cls.DATASETS | cls.VOC))}. "
+                f"unknown data set {name!r}; known: {', '.join(sorted(known | cls.VOC))}. "
                 "For your own data add it to DATASETS.CUSTOM, or use --register"
             )
-        root, ann_file = cls.DATASETS[name]
+        root, ann_file = known[name]
         return {
-            "factory": "COCODataset",
+            "factory": "LVISDataset" if name in cls.LVIS else "COCODataset",
             "args": {"root": str(data_dir / root), "ann_file": str(data_dir / ann_file)},
         }
 

@@ -4,7 +4,8 @@ import contextlib
 import io
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def evaluate_coco(
     box_only: bool = False,
     masker: Masker | None = None,
     evaluator: str = "pycocotools",
+    evaluate_rows: Callable[[COCO, dict[str, list[Row]]], COCOResults] | None = None,
     output_folder: str | Path | None = None,
     expected_results: Sequence[Sequence[Any]] = (),
     expected_results_sigma_tol: float = 4,
@@ -76,6 +78,7 @@ def evaluate_coco(
         box_only: whether to evaluate the recall of proposals instead.
         masker: pastes masks that are not pasted yet; None: the original's rule, threshold 0.5.
         evaluator: what computes the metrics: ``pycocotools``, or ``fast`` (faster-coco-eval).
+        evaluate_rows: computes other metrics from ground truth and rows (see ``detection_rows``).
         output_folder: folder for ``bbox.json``, ``segm.json``, ``coco_results.pth`` (or
             ``box_proposals.pth``) and ``results.json``; None: no files.
         expected_results: see ``check_expected_results``.
@@ -98,7 +101,10 @@ def evaluate_coco(
     if box_only:
         results = _evaluate_proposals(dataset, predictions)
     else:
-        results = _evaluate_detections(dataset.coco, rows, find_evaluator(evaluator))
+        evaluate = evaluate_rows or partial(
+            _evaluate_detections, evaluator=find_evaluator(evaluator)
+        )
+        results = evaluate(dataset.coco, rows)
     report_results(
         results,
         "box_proposals.pth" if box_only else "coco_results.pth",

@@ -5,14 +5,18 @@ An image counts for a category only if the category is annotated in it or verifi
 (``not_exhaustive_category_ids``), unmatched detections of it are ignored.
 """
 
+import importlib
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
 from pycocotools.coco import COCO
 
+from maskrcnn_benchmark.evaluation.coco_eval import class_aps, evaluate_coco
+from maskrcnn_benchmark.evaluation.coco_evaluator import run_evaluation
 from maskrcnn_benchmark.evaluation.coco_results import AP_METRICS, COCOResults
+from maskrcnn_benchmark.utils.user_error import MissingPackageError
 
 Row = dict[str, Any]
 
@@ -29,15 +33,32 @@ def evaluate_lvis_rows(coco: COCO, rows: dict[str, list[Row]]) -> COCOResults:
         rows: rows of COCO's JSON by task; in each image the best 300 by ``score`` count.
 
     Raises:
-        ImportError: faster-coco-eval is not installed.
+        MissingPackageError: faster-coco-eval is not installed.
+        ValueError: an image or a category lacks what LVIS adds to COCO's format.
     """
+    _check_format(coco)
     results = COCOResults(*rows)
     for task, of_task in rows.items():
         evaluation = _evaluate(coco, _best_of_images(of_task), "bbox" if task == "bbox" else "segm")
         stats = [float(evaluation.stats_as_dict[name]) for name in _NAMES]
         results.results[task] = dict(zip(LVIS_METRICS, stats, strict=True))
-        results.per_class[task] = _class_aps(evaluation)
+        results.per_class[task] = class_aps(evaluation)
     return results
+
+
+def _check_format(coco: COCO) -> None:
+    """Raise an error unless the ground truth has all that the metric needs."""
+    for image in coco.imgs.values():
+        missing = {"neg_category_ids", "not_exhaustive_category_ids"} - set(image)
+        if missing:
+            raise ValueError(
+                f"LVIS's metric: image id {image['id']!r} has no {', '.join(sorted(missing))}"
+            )
+    for category in coco.cats.values():
+        if "frequency" not in category:
+            raise ValueError(
+                f"LVIS's metric: category id {category['id']!r} has no frequency, r, c or f"
+            )
 
 
 def _best_of_images(rows: Sequence[Row]) -> list[Row]:
@@ -52,32 +73,22 @@ def _best_of_images(rows: Sequence[Row]) -> list[Row]:
 def _evaluate(coco: COCO, rows: list[Row], iou_type: str) -> Any:
     """Return the library's finished evaluation."""
     try:
-        from faster_coco_eval import COCO as FasterCOCO  # noqa: PLC0415 - an optional package
-        from faster_coco_eval import COCOeval_faster  # noqa: PLC0415
-    except ImportError as error:
-        raise ImportError(
-            "LVIS's metric needs faster-coco-eval: pip install 'maskrcnn_benchmark[fast]'"
+        library = importlib.import_module("faster_coco_eval")
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            "LVIS's metric needs the faster-coco-eval package: pip install .[fast]"
         ) from error
-    truth = FasterCOCO(coco.dataset)
-    evaluation = COCOeval_faster(
+    truth = library.COCO(coco.dataset)
+    evaluation = library.COCOeval_faster(
         truth,
-        truth.loadRes(rows) if rows else FasterCOCO({**coco.dataset, "annotations": []}),
+        truth.loadRes(rows) if rows else library.COCO({**coco.dataset, "annotations": []}),
         iou_type,
         lvis_style=True,
         print_function=lambda *_: None,
     )
     evaluation.params.maxDets = [MAX_DETECTIONS]
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
+    run_evaluation(evaluation)
     return evaluation
 
 
-def _class_aps(evaluation: Any) -> dict[str, float]:
-    """Return the AP of each class; -1 where no image counts for it."""
-    precision = np.asarray(evaluation.eval["precision"])[:, :, :, 0, -1]
-    aps: dict[str, float] = {}
-    for index, category in enumerate(evaluation.cocoGt.loadCats(evaluation.params.catIds)):
-        known = precision[:, :, index][precision[:, :, index] > -1]
-        aps[category["name"]] = float(known.mean()) if known.size else -1.0
-    return aps
+evaluate_lvis = partial(evaluate_coco, evaluate_rows=evaluate_lvis_rows)

@@ -1,14 +1,20 @@
 """LVIS's federated metric against a direct computation from its definition."""
 
-import builtins
+import json
 import random
+import sys
 from collections import defaultdict
 
 import numpy as np
 import pytest
+import torch
 from pycocotools.coco import COCO
 
+from maskrcnn_benchmark.data.datasets.lvis import LVISDataset
+from maskrcnn_benchmark.evaluation import EVALUATIONS
 from maskrcnn_benchmark.evaluation.lvis_eval import MAX_DETECTIONS, evaluate_lvis_rows
+from maskrcnn_benchmark.utils.user_error import MissingPackageError
+from tests.data.helpers import square, write_coco
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
@@ -138,13 +144,41 @@ def test_without_detections_the_ap_is_0():
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    def refusing(name, *args, **kwargs):
-        if name.startswith("faster_coco_eval"):
-            raise ImportError(name)
-        return imported(name, *args, **kwargs)
-
     coco, rows = scene(0)
-    imported = builtins.__import__
-    monkeypatch.setattr(builtins, "__import__", refusing)
-    with pytest.raises(ImportError, match=r"pip install 'maskrcnn_benchmark\[fast\]'"):
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    with pytest.raises(MissingPackageError, match=r"pip install \.\[fast\]"):
         evaluate_lvis_rows(coco, {"bbox": rows})
+
+
+@pytest.mark.parametrize("missing", ["frequency", "neg_category_ids"])
+def test_a_file_without_lvis_keys_is_refused(missing):
+    coco, rows = scene(0)
+    entry = coco.cats[2] if missing == "frequency" else coco.imgs[2]
+    del entry[missing]
+    with pytest.raises(ValueError, match=rf"id 2 has no {missing}"):
+        evaluate_lvis_rows(coco, {"bbox": rows})
+
+
+def test_a_data_set_of_lvis_is_evaluated_and_named_by_its_urls(tmp_path):
+    files = write_coco(tmp_path, [(20, 30, [square(1, 1, 9)]), (20, 30, [square(4, 4, 9)])])
+    content = json.loads(files[0].read_text())
+    for image in content["images"]:
+        name = image.pop("file_name")
+        image |= {"coco_url": f"http://images.cocodataset.org/images/{name}"}
+        image |= {"neg_category_ids": [7], "not_exhaustive_category_ids": []}
+    for category, frequency in zip(content["categories"], "rf", strict=True):
+        category["frequency"] = frequency
+    files[0].write_text(json.dumps(content))
+    dataset = LVISDataset(files[0], tmp_path)
+    predictions = []
+    for index in range(len(dataset)):
+        image, target, _ = dataset[index]
+        assert image.size == (20, 30)
+        found = target.copy_with_fields("labels")
+        found.add_field("scores", torch.ones(len(target)))
+        predictions.append(found)
+    results = EVALUATIONS[dataset.metric](dataset, predictions, output_folder=tmp_path / "out")
+    assert results["bbox"]["AP"] == results["bbox"]["APr"] == 1
+    assert results["bbox"]["APc"] == -1  # there is no common category
+    assert results.per_class["bbox"] == {"cat": 1, "dog": -1}
+    assert json.loads((tmp_path / "out/results.json").read_text())["results"] == results.results

@@ -11,7 +11,7 @@ _MAX_SIDE = 65535  # pixels; a larger image would overflow the 32-bit counts of 
 
 
 class Category(NamedTuple):
-    """A class: its id in the file, its name, and LVIS's ``r``, ``c`` or ``f`` if the file has it."""
+    """A class: its id in the file, its name, and its frequency (``r``, ``c``, ``f``) in LVIS."""
 
     id: Any
     name: str

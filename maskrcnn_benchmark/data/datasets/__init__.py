@@ -2,6 +2,7 @@
 
 from maskrcnn_benchmark.data.datasets.coco import COCODataset
 from maskrcnn_benchmark.data.datasets.concat_dataset import ConcatDataset
+from maskrcnn_benchmark.data.datasets.lvis import LVISDataset
 from maskrcnn_benchmark.data.datasets.voc import PascalVOCDataset
 
-__all__ = ["COCODataset", "ConcatDataset", "PascalVOCDataset"]
+__all__ = ["COCODataset", "ConcatDataset", "LVISDataset", "PascalVOCDataset"]

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
 from maskrcnn_benchmark.data.datasets.concat_dataset import ConcatDataset
 from maskrcnn_benchmark.data.seeded_index import SeededIndex, random_of
-from maskrcnn_benchmark.data.transforms.transforms import Sample, Transform
+from maskrcnn_benchmark.data.transforms.transforms import Transform
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.instance_mask import InstanceMask, NoMask
