@@ -2,9 +2,9 @@
 
 ``python benchmarks/scaling.py`` measures Mask Scoring R-CNN with a ResNet-50-FPN and random weights
 on the CPU, each point in a process of its own, and writes ``benchmarks/results/DATE-scaling.json``
-and ``.png``. The memory is the peak of the process beyond its size after the imports. Inference ends
-with COCO RLE. What a curve does not vary is one image of 800 x 1216, 100 detections, 10 objects, the
-threads given.
+and ``.png``. The memory is the peak of the process beyond its size after the imports. Inference
+ends with COCO RLE. What a curve does not vary is one image of 800 x 1216, 100 detections, 10
+objects, the threads given.
 """
 
 import argparse
