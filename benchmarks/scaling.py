@@ -1,9 +1,10 @@
 """Draw how time and memory grow with image size, objects, detections, batch and threads.
 
 ``python benchmarks/scaling.py`` measures Mask Scoring R-CNN with a ResNet-50-FPN and random weights
-on the CPU, each point in a process of its own (so that its peak memory is its own), and writes
-``benchmarks/results/DATE-scaling.json`` and ``.png``. Inference ends with COCO RLE. What a curve
-does not vary is one image of 800 x 1216, 100 detections, 10 objects, the threads given.
+on the CPU, each point in a process of its own, and writes ``benchmarks/results/DATE-scaling.json``
+and ``.png``. The memory is the peak of the process beyond its size after the imports. Inference
+ends with COCO RLE. What a curve does not vary is one image of 800 x 1216, 100 detections, 10
+objects, the threads given.
 """
 
 import argparse
@@ -108,13 +109,15 @@ def draw(rows: list[dict[str, Any]], path: Path, title: str) -> None:
     for axis, curve in zip(axes.flat, curves, strict=False):
         points = [row for row in rows if row["curve"] == curve]
         values = [row["value"] for row in points]
-        axis.plot(values, [row["seconds"] for row in points], "o-", color="tab:blue")
-        axis.set(xlabel=CURVES[curve][2], ylim=(0, None))
-        axis.set_ylabel("seconds", color="tab:blue")
-        memory = axis.twinx()
-        memory.plot(values, [row["peak_gb"] for row in points], "s--", color="tab:orange")
-        memory.set_ylim(0, None)
-        memory.set_ylabel("peak memory, GB", color="tab:orange")
+        axis.set_xlabel(CURVES[curve][2])
+        for side, key, style, label in (
+            (axis, "seconds", "o-C0", "seconds"),
+            (axis.twinx(), "peak_gb", "s--C1", "peak memory, GB"),
+        ):
+            heights = [row[key] for row in points]
+            side.plot(values, heights, style)
+            side.set_ylim(0, 1.1 * max(heights))
+            side.set_ylabel(label, color=style[-2:])
         if len(values) < 3:
             axis.set_xticks(values)
     for axis in axes.flat[len(curves) :]:
@@ -147,7 +150,7 @@ def main() -> None:
     path = write_result("scaling", rows, began)
     stated = json.loads(path.read_text(encoding="utf-8"))
     where = f"{stated['machine']}, torch {stated['torch']}"
-    title = f"{stated['command']}, commit {stated['commit']}, {stated['date']}, {where}"
+    title = f"{stated['command']}\ncommit {stated['commit']}, {stated['date']}, {where}"
     draw(rows, path.with_suffix(".png"), title)
     print(f"written: {path} and .png")
 

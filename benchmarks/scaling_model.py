@@ -1,10 +1,10 @@
-"""Compute where training on 8, 64 and 512 GPUs would saturate: the tables of ``SCALING.md``.
+"""Compute where training on 8, 64 and 512 GPUs would saturate; update the tables of ``SCALING.md``.
 
 ``python benchmarks/scaling_model.py --measure`` measures what does not depend on a GPU and writes
 ``benchmarks/results/DATE-scaling_model.json``: FLOPs, kernels and host reads of a step, bytes of
-the gradient, processor time of preparing an image. Without ``--measure`` it prints the tables that
-follow from the latest of these files and from ``CLUSTER``, whose figures are assumptions or come
-from data sheets, as their comments say.
+the gradient, processor time of preparing an image. Without ``--measure`` it computes the tables
+that follow from the latest of these files and from ``Cluster``, whose figures are assumptions or
+come from data sheets, as their comments say.
 """
 
 import argparse
@@ -15,9 +15,11 @@ import random
 import time
 from typing import Any, NamedTuple
 
-from report import RESULTS, commit, write_result
+from report import RESULTS, ROOT, commit, write_result
 
+PAGE = ROOT / "benchmarks" / "SCALING.md"
 GPUS = (1, 8, 64, 512)
+TEST_IMAGES = 5000
 EFFICIENT = 0.9  # a job saturates where the images per second and GPU fall below this share
 
 
@@ -25,6 +27,7 @@ class Measured(NamedTuple):
     """What was measured here, for one image of 800 x 1216 with 10 objects."""
 
     inference_flops: float
+    forward_flops: float  # of a training step
     step_flops: float  # forward and backward
     step_kernels: float
     step_reads: float  # values that the host waits for
@@ -93,7 +96,7 @@ def step(
     data = images * measured.image_seconds / cluster.cores_per_gpu
     size = gradient * measured.gradient_bytes
     reduce = reduce_seconds(size, gpus, network, cluster) if gpus > 1 else 0.0
-    share = 1 - measured.inference_flops / measured.step_flops
+    share = 1 - measured.forward_flops / measured.step_flops
     backward = share * max(compute, host)
     # the last bucket is complete only when the backward pass is over
     last = reduce * min(1.0, cluster.bucket_bytes * gradient / size)
@@ -132,13 +135,13 @@ def needs_table(measured: Measured, cluster: Cluster) -> str:
     kernels = (s.compute / 1000 - measured.step_reads * cluster.read_seconds) / (
         cluster.kernel_seconds
     )
-    backward = (1 - measured.inference_flops / measured.step_flops) * floor / 1000
+    backward = (1 - measured.forward_flops / measured.step_flops) * floor / 1000
     networks = [
         2 * share * measured.gradient_bytes / (backward * cluster.link_share) * 8 / 1e9
         for share in (1.0, 0.5)
     ]
     rows = [
-        ("FLOPs of an image, inference and training step", _tera(measured)),
+        ("FLOPs of an image: inference, forward pass of training, training step", _tera(measured)),
         ("bytes of the gradient", f"{measured.gradient_bytes / 1e6:.0f} MB"),
         ("images per second and core that are prepared", f"{1 / measured.image_seconds:.0f}"),
         (
@@ -155,8 +158,26 @@ def needs_table(measured: Measured, cluster: Cluster) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
+def serial_table(measured: Measured, cluster: Cluster) -> str:
+    """Return what one process does alone in a test of 5000 images, beside the shared inference."""
+    lines = [
+        "| GPUs | inference s, its products alone | metrics on rank 0 s, pycocotools | fast |",
+        "|---|---|---|---|",
+    ]
+    path = max(RESULTS.glob("*-evaluation.json"))
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    metrics = {row["side"]: TEST_IMAGES * row["wall"] / row["images"] for row in rows}
+    for gpus in GPUS:
+        images = math.ceil(TEST_IMAGES / gpus)
+        seconds = images * measured.inference_flops / (cluster.peak_flops * cluster.achieved)
+        of_metrics = f"{metrics['pycocotools']:.0f} | {metrics['fast']:.0f}"
+        lines.append(f"| {gpus} | {seconds:.2f} | {of_metrics} |")
+    return "\n".join(lines)
+
+
 def _tera(measured: Measured) -> str:
-    return f"{measured.inference_flops / 1e12:.2f}, {measured.step_flops / 1e12:.2f} T"
+    flops = (measured.inference_flops, measured.forward_flops, measured.step_flops)
+    return ", ".join(f"{value / 1e12:.2f} T" for value in flops)
 
 
 def measure() -> list[dict[str, Any]]:
@@ -169,12 +190,18 @@ def measure() -> list[dict[str, Any]]:
     with FlopCounterMode(display=False) as inference:
         side.infer()
     task = side.step(10)
+    forward: list[int] = []
     with FlopCounterMode(display=False) as training:
+        end = side.model.register_forward_hook(
+            lambda *_: forward.append(training.get_total_flops())
+        )
         task()
+    end.remove()
     kernels, reads = count_kernels(task)
     trained = sum(p.numel() for p in side.model.parameters() if p.requires_grad)
     values = Measured(
         inference_flops=inference.get_total_flops(),
+        forward_flops=forward[0],
         step_flops=training.get_total_flops(),
         step_kernels=kernels,
         step_reads=reads,
@@ -216,6 +243,15 @@ def prepare_seconds(images: int = 40) -> float:
     return (time.process_time() - began) / images
 
 
+def tables(measured: Measured, cluster: Cluster) -> dict[str, str]:
+    """Return the tables by the name of their comment in ``SCALING.md``."""
+    return {
+        "needs": needs_table(measured, cluster),
+        "steps": steps_table(measured, cluster),
+        "serial": serial_table(measured, cluster),
+    }
+
+
 def latest() -> Measured:
     """Return the figures of the latest file."""
     path = max(RESULTS.glob("*-scaling_model.json"))
@@ -226,13 +262,21 @@ def latest() -> Measured:
 def main() -> None:
     """Measure if asked to, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--measure", action="store_true", help="measure on this machine first")
+    parser.add_argument("--measure", action="store_true", help="measure here first")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if the page is outdated")
     args = parser.parse_args()
     if args.measure:
         began = commit()
         print(f"written: {write_result('scaling_model', measure(), began)}\n")
-    measured, cluster = latest(), Cluster()
-    print(needs_table(measured, cluster), steps_table(measured, cluster), sep="\n\n")
+    former = text = PAGE.read_text(encoding="utf-8")
+    for name, table in tables(latest(), Cluster()).items():
+        print(f"{table}\n")
+        before, rest = text.split(f"<!-- {name} -->\n\n")
+        after = rest.split("\n\n", 1)[1]  # of the former table
+        text = f"{before}<!-- {name} -->\n\n{table}\n\n{after}"
+    if args.check:
+        raise SystemExit(text != former)
+    PAGE.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,16 @@ def test_a_result_of_rows_states_command_and_commit(path):
     assert script
     assert (ROOT / script[1]).is_file()
     assert found["rows"]
+
+
+def test_the_tables_of_many_gpus_follow_from_the_measurement():
+    page = ROOT / "benchmarks" / "SCALING.md"
+    before = page.read_text()
+    command = [sys.executable, str(ROOT / "benchmarks" / "scaling_model.py"), "--check"]
+    found = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    assert found.returncode == 0, f"run python benchmarks/scaling_model.py\n{found.stdout}"
+    assert page.read_text() == before
+    assert "| 512 | 400 | bf16 |" in before
 
 
 def test_there_are_results():

@@ -158,18 +158,14 @@ def inference(  # noqa: PLR0913 - settings by keyword
     Returns:
         The results on rank 0, None on the other ranks.
     """
-    logger = logging.getLogger("maskrcnn_benchmark.inference")
     dataset: Any = data_loader.dataset
-    logger.info(f"Start evaluation on {dataset_name} ({len(dataset)} images)")
+    logging.getLogger("maskrcnn_benchmark.inference").info(
+        f"Start evaluation on {dataset_name} ({len(dataset)} images)"
+    )
     began = time.perf_counter()
     own = compute_on_dataset(model, data_loader, device, masker or Masker())
     synchronize()
-    seconds = time.perf_counter() - began
-    logger.info(
-        f"Total inference time: {datetime.timedelta(seconds=int(seconds))} "
-        f"({seconds * get_world_size() / max(len(dataset), 1):.4f} s / img per device, "
-        f"on {get_world_size()} devices)"
-    )
+    _log_speed(time.perf_counter() - began, len(dataset))
     folder = None if output_folder is None else Path(output_folder)
     predictions = gather_predictions(own, len(dataset), folder)
     if predictions is None:
@@ -188,4 +184,12 @@ def inference(  # noqa: PLR0913 - settings by keyword
         expected_results=expected_results,
         expected_results_sigma_tol=expected_results_sigma_tol,
         **of_coco,
+    )
+
+
+def _log_speed(seconds: float, num_images: int) -> None:
+    logging.getLogger("maskrcnn_benchmark.inference").info(
+        f"Total inference time: {datetime.timedelta(seconds=int(seconds))} "
+        f"({seconds * get_world_size() / max(num_images, 1):.4f} s / img per device, "
+        f"on {get_world_size()} devices)"
     )

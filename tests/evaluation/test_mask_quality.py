@@ -93,3 +93,15 @@ def test_a_detection_of_an_instance_without_a_mask_is_left_out():
     quality = mask_quality(dataset.coco, bbox, segm)
     assert (quality["all"]["count"], quality["all"]["mean_true"]) == (2, 0.25)
     assert (quality["box IoU > 0.5"]["count"], quality["box IoU > 0.5"]["mean_true"]) == (1, 0.5)
+
+
+def test_a_detection_of_nothing_counts_even_if_the_first_instance_has_no_mask():
+    dataset = squares_dataset()
+    dataset.coco.anns[1]["segmentation"] = None  # the first cat
+    rows = [
+        detection(3, [60, 30, 35, 35], (60, 30, 95, 65), 0.8, 0.9),  # the dog
+        detection(3, [0, 70, 5, 5], (0, 70, 5, 75), 0.8, 0.3),  # nothing
+    ]
+    bbox, segm = [list(column) for column in zip(*rows, strict=True)]
+    everything = mask_quality(dataset.coco, bbox, segm)["all"]
+    assert (everything["count"], everything["mean_true"]) == (2, 0.5)
