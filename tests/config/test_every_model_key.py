@@ -277,7 +277,7 @@ BOXES = [
     Case(
         *(f"{CASCADE}.LOSS_WEIGHTS", (2.0, 3.0, 0.1), see.cascade_shares),
         *([1.0, 0.5, 0.25], [2.0, 3.0, 0.1]),
-        given=STAGES,
+        given=STAGES | {"MODEL.MASK_ON": False, "MODEL.MASKIOU_ON": False},
     ),
     Case(
         *(f"{CASCADE}.AVERAGE", "logits", see.cascade_scores, [0.633], [0.675]),

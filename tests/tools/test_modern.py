@@ -16,6 +16,8 @@ from tests.tools.toy import draw_data, toy_config, train
 RECIPE = "modern/ms_rcnn_R_50_FPN_100ep_LSJ.yaml"
 SMALL = {
     "MODEL__ROI_BOX_HEAD__CONV_HEAD_DIM": 16,
+    "MODEL__ROI_MASK_HEAD__POOLER_RESOLUTION": 4,
+    "MODEL__ROI_MASK_HEAD__RESOLUTION": 8,
     "INPUT__LARGE_SCALE_JITTER__SIZE": 64,
     "SOLVER__REFERENCE_BATCH": 0,
     "SOLVER__EMA_DECAY": 0.5,

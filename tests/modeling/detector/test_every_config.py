@@ -58,8 +58,8 @@ def files_by_model():
     return list(found.values())
 
 
-def target():
-    boxes = BoxList([[4, 6, 50, 44]], (SIDE, SIDE))
+def target(config):
+    boxes = BoxList([[4, 6, 50, 44]], (SIDE, SIDE), pixel_offset=config.MODEL.PIXEL_OFFSET)
     boxes.add_field("labels", torch.tensor([1]))
     corners = [4.0, 6.0, 50.0, 6.0, 50.0, 44.0, 4.0, 44.0]
     boxes.add_field("masks", SegmentationMask([[corners]], boxes.size))
@@ -68,8 +68,8 @@ def target():
 
 def check_predictions(config, detections):
     assert len(detections) >= 1
-    boxes = detections.bbox
-    assert boxes.isfinite().all() and (boxes >= 0).all() and (boxes <= SIDE - 1).all()
+    boxes, limit = detections.bbox, SIDE - config.MODEL.PIXEL_OFFSET
+    assert boxes.isfinite().all() and (boxes >= 0).all() and (boxes <= limit).all()
     if config.MODEL.RPN_ONLY:
         assert detections.fields() == ["objectness"]
         return
@@ -89,7 +89,10 @@ def check_predictions(config, detections):
 
 def expected_losses(config):
     names = {"loss_objectness", "loss_rpn_box_reg"}
-    names |= set() if config.MODEL.RPN_ONLY else {"loss_classifier", "loss_box_reg"}
+    if not config.MODEL.RPN_ONLY:
+        is_cascade = config.MODEL.ROI_BOX_HEAD.NAME == "CascadeBoxHead"
+        stages = [f"_stage{i}" for i in (1, 2, 3)] if is_cascade else [""]
+        names |= {f"loss_{loss}{stage}" for loss in ("classifier", "box_reg") for stage in stages}
     names |= {"loss_mask"} if config.MODEL.MASK_ON else set()
     return names | ({"loss_maskiou"} if config.MODEL.MASKIOU_ON else set())
 
@@ -111,7 +114,7 @@ def test_builds_trains_and_predicts(names):
     with torch.no_grad():
         check_predictions(config, model.eval()(images)[0])
 
-    losses = model.train()(images, [target()])
+    losses = model.train()(images, [target(config)])
     assert set(losses) == expected_losses(config)
     assert all(loss.isfinite() for loss in losses.values()), losses
     sum(losses.values()).backward()
