@@ -25,15 +25,18 @@ class Judge:
     Args:
         images: the well-formed image entries by id.
         categories: the well-formed categories.
-
-    Attributes:
-        problems: errors found so far.
+        problems: errors are appended to it.
     """
 
-    def __init__(self, images: Mapping[Any, Entry], categories: Sequence[Category]) -> None:
+    def __init__(
+        self,
+        images: Mapping[Any, Entry],
+        categories: Sequence[Category],
+        problems: list[Problem],
+    ) -> None:
         self._images = images
         self._category_ids = {category.id for category in categories}
-        self.problems: list[Problem] = []
+        self._problems = problems
 
     def annotation(self, entry: Any, number: int) -> Entry | None:
         """Return a normalized annotation; None if it is malformed, and then record its problems.
@@ -50,7 +53,7 @@ class Judge:
         """
         if not isinstance(entry, dict):
             text = f"annotation number {number} is {shown(entry)}, not an object"
-            self.problems.append(Problem("annotation entry", text, number=number))
+            self._problems.append(Problem("annotation entry", text, number=number))
             return None
         found: list[tuple[str, str]] = []
         missing = [key for key in _REQUIRED if key not in entry]
@@ -59,7 +62,7 @@ class Judge:
             record: Entry = {}
         else:
             record = self._read(entry, number, found)
-        self.problems += [of_annotation(entry, number, kind, text) for kind, text in found]
+        self._problems += [of_annotation(entry, number, kind, text) for kind, text in found]
         return None if found else record
 
     def _read(self, entry: Entry, number: int, found: list[tuple[str, str]]) -> Entry:
