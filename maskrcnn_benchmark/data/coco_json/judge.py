@@ -13,7 +13,7 @@ from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem, of_annota
 from maskrcnn_benchmark.data.coco_json.segmentation import MalformedMaskError, read_segmentation
 from maskrcnn_benchmark.data.coco_json.values import are_numbers, as_number, is_id, shown
 
-_REQUIRED = ("bbox", "category_id", "image_id")
+_REQUIRED = {"bbox", "category_id", "image_id"}
 _BOX = 4  # numbers
 _MAX_COORDINATE = 1e7  # pixels; beyond it float32 cannot represent half a pixel
 _MAX_AREA = 1e10  # upper bound of the area range "all" in COCO's evaluation
@@ -56,14 +56,15 @@ class Judge:
             self._problems.append(Problem("annotation entry", text, number=number))
             return None
         found: list[tuple[str, str]] = []
-        missing = [key for key in _REQUIRED if key not in entry]
-        if missing:
-            found.append(("annotation entry", f"no {', '.join(missing)}"))
-            record: Entry = {}
-        else:
+        if entry.keys() >= _REQUIRED:
             record = self._read(entry, number, found)
+            if not found:
+                return record
+        else:
+            missing = sorted(_REQUIRED - entry.keys())
+            found.append(("annotation entry", f"no {', '.join(missing)}"))
         self._problems += [of_annotation(entry, number, kind, text) for kind, text in found]
-        return None if found else record
+        return None
 
     def _read(self, entry: Entry, number: int, found: list[tuple[str, str]]) -> Entry:
         """Return the record of an entry; append kind and text of each problem to ``found``."""

@@ -27,7 +27,7 @@ def read_coco(ann_file: str | Path, pixel_offset: float) -> CocoFile:
     def read(file: BinaryIO | None) -> CocoFile:
         return _read(path, pixel_offset, file)
 
-    return read_through_cache(path, f"{pixel_offset!r}", read)
+    return read_through_cache(path, f"{float(pixel_offset)}", read)
 
 
 def _read(path: Path, pixel_offset: float, file: BinaryIO | None) -> CocoFile:
