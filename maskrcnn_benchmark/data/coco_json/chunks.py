@@ -47,6 +47,7 @@ def read_chunks(path: Path, pixel_offset: float, file: BinaryIO | None) -> CocoF
             if not isinstance(images, list) or not isinstance(categories, list):
                 return None
             judged = JudgedFile(images, categories)
+            head["images"] = images = []  # they are held once
             tail: Entry = {}
             entries = _entries(source, rest, tail, judged.problems)
             annotations = PackedRecords(judged.records(entries), file)
