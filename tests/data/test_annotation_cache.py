@@ -29,10 +29,8 @@ def cached(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-@pytest.fixture(params=["as installed", "json alone"])
-def parser(request, monkeypatch):
-    if request.param == "json alone":
-        monkeypatch.setattr(chunks, "orjson", None)
+@pytest.fixture
+def small_pieces(monkeypatch):
     monkeypatch.setattr(chunks, "_PIECE", 500)  # less than two annotations
 
 
@@ -58,7 +56,7 @@ ORDERS += [("categories", "images", "annotations")]
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("indent", [None, 2])
-def test_a_sound_file_is_read_in_pieces(tmp_path, parser, order, indent):
+def test_a_sound_file_is_read_in_pieces(tmp_path, small_pieces, order, indent):
     content = base.make_base()
     content["annotations"][2]["area"] = float("nan")
     content["annotations"][3]["note"] = 'a "b", [}, {] 名前'
@@ -70,7 +68,7 @@ def test_a_sound_file_is_read_in_pieces(tmp_path, parser, order, indent):
     assert parts(found) == parts(whole(path))
 
 
-def test_what_is_unusual_is_left_to_the_whole_reading(tmp_path, parser):
+def test_what_is_unusual_is_left_to_the_whole_reading(tmp_path, small_pieces):
     content = base.make_base()
     last = {"annotations": content.pop("annotations")}
     sound = json.dumps({**content, **last})
@@ -85,11 +83,7 @@ def test_what_is_unusual_is_left_to_the_whole_reading(tmp_path, parser):
         assert chunks.read_chunks(path, 1, None) is None, text[-60:]
 
 
-@pytest.mark.parametrize("with_orjson", [True, False])
-def test_pieces_are_the_whole_for_any_json(tmp_path, monkeypatch, with_orjson):
-    if not with_orjson:
-        monkeypatch.setattr(chunks, "orjson", None)
-    monkeypatch.setattr(chunks, "_PIECE", 500)
+def test_pieces_are_the_whole_for_any_json(tmp_path, small_pieces):
     path, taken = tmp_path / "annotations.json", []
 
     @settings(max_examples=150, derandomize=True, **QUICK)

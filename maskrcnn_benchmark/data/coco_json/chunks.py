@@ -10,11 +10,6 @@ from maskrcnn_benchmark.data.coco_json.coco_file import CocoFile, JudgedFile
 from maskrcnn_benchmark.data.coco_json.pack import PackedRecords
 from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem
 
-try:
-    import orjson
-except ImportError:
-    orjson = None
-
 _PIECE = 1 << 20  # bytes read at a time
 _LIST = re.compile(rb'"annotations"[ \t\r\n]*:[ \t\r\n]*\[')
 _NEXT = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*(?=\{)")
@@ -30,9 +25,7 @@ def read_chunks(path: Path, pixel_offset: float, file: BinaryIO | None) -> CocoF
     """Return what ``judge_content(read_content(path), ...)`` returns; None if that has to decide.
 
     The latter is so if an entry has a problem, if it is no JSON, if the annotations precede the
-    images, or keys are repeated. A faster parser, orjson, is used if it is installed: it
-    differs from json only in what it refuses, and in integers beyond 64 bits, which no well-formed
-    entry has.
+    images, or keys are repeated.
 
     Args:
         path: of the json.
@@ -106,7 +99,7 @@ def _entries(
             continue
         try:
             # what is a list once it is closed here ends between two entries of the list
-            yield from _parse(b"[%b]" % bytes(rest[:end]))
+            yield from json.loads(f"[{rest[:end].decode()}]")
         except ValueError:
             break
         if problems:
@@ -126,16 +119,6 @@ def _entries(
         raise _UnusualError
     yield from found.pop("annotations")
     tail |= found
-
-
-def _parse(content: bytes) -> Any:
-    """Parse JSON in UTF-8, by orjson if it can."""
-    if orjson is not None:
-        try:
-            return orjson.loads(content)
-        except ValueError:
-            pass  # not a number, or text that is no Unicode
-    return json.loads(content.decode())
 
 
 def _end_of_entry(content: bytearray) -> int:
