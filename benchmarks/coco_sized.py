@@ -1,8 +1,9 @@
 """Memory and start-up of a data set as large as COCO, beside torchvision's CocoDetection.
 
 ``python benchmarks/coco_sized.py FOLDER`` writes a drawn json of 118287 images and 860001 instances
-and two pictures into FOLDER, measures each case in a process of its own and prints a table. The first
-start of ``COCODataset`` also writes the cache that its second start reads. Linux only: memory is read from ``/proc/*/smaps_rollup``.
+and two pictures into FOLDER, measures each case in a process of its own and prints a table. The
+first start of ``COCODataset`` also writes the cache that its second start reads. Linux only:
+memory is read from ``/proc/*/smaps_rollup``.
 """
 
 import argparse
@@ -149,7 +150,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "folder", type=Path, help="where the drawn data and the cache go, about 1 GB"
+        "folder", type=Path, help="where data and cache go, about 1 GB"
     )
     parser.add_argument("--images", type=int, default=118287)
     parser.add_argument("--instances", type=int, default=860001)
