@@ -149,9 +149,7 @@ def table(results: list[tuple[str, int, dict[str, float]]]) -> str:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "folder", type=Path, help="where data and cache go, about 1 GB"
-    )
+    parser.add_argument("folder", type=Path, help="where data and cache go, about 1 GB")
     parser.add_argument("--images", type=int, default=118287)
     parser.add_argument("--instances", type=int, default=860001)
     parser.add_argument("--batches", type=int, default=1000, help="of two images, in each case")
