@@ -196,9 +196,13 @@ def test_old_files_are_deleted(tmp_path, cached):
     load.read_coco(path, 1)
     (file,) = cached.iterdir()
     os.utime(file, (0, 0))
+    load.read_coco(path, 1)  # it is used
     load.read_coco(path, 0)
+    assert file in cached.iterdir()
+    os.utime(file, (0, 0))
+    load.read_coco(path, 0.5)
     assert file not in cached.iterdir()
-    assert len(list(cached.iterdir())) == 1
+    assert len(list(cached.iterdir())) == 2
 
 
 def _read_in_process(path, queue):

@@ -4,6 +4,7 @@ A cached file is the packed annotations, which are mapped into memory, then what
 ``CocoFile`` in the format safetensors, the length of that (8 bytes), and the sha256 of all before.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -56,6 +57,8 @@ def read_through_cache(
     try:
         found = _load(target)
         if found is not None:
+            with contextlib.suppress(PermissionError):  # a shared folder may be read-only
+                target.touch()  # it is in use: see _delete_unused
             return found
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with one_at_a_time(folder):

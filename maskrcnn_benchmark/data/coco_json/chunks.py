@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import orjson
+
 from maskrcnn_benchmark.data.coco_json.coco_file import CocoFile, JudgedFile
 from maskrcnn_benchmark.data.coco_json.pack import PackedRecords
 from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem
@@ -42,8 +44,8 @@ def read_chunks(path: Path, pixel_offset: float, file: BinaryIO | None) -> CocoF
             judged = JudgedFile(images, categories)
             head["images"] = images = []  # they are held once
             tail: Entry = {}
-            entries = _entries(source, rest, tail, judged.problems)
-            annotations = PackedRecords(judged.records(entries), file)
+            pieces = _pieces(source, rest, tail, judged.problems)
+            annotations = PackedRecords(judged.records_in_bulk(pieces), file)
     except (_UnusualError, ValueError, RecursionError):
         return None
     if head.keys() & tail.keys() or {**head, **tail}.get("categories") != categories:
@@ -81,10 +83,10 @@ def _read_head(source: BinaryIO) -> tuple[Entry, bytearray]:
     raise _UnusualError
 
 
-def _entries(
+def _pieces(
     source: BinaryIO, rest: bytearray, tail: Entry, problems: list[Problem]
-) -> Iterator[Any]:
-    """Yield the annotations, unless there are problems.
+) -> Iterator[list[Any]]:
+    """Yield the annotations in pieces of a megabyte, unless there are problems.
 
     Args:
         source: the file.
@@ -99,7 +101,7 @@ def _entries(
             continue
         try:
             # what is a list once it is closed here ends between two entries of the list
-            yield from json.loads(f"[{rest[:end].decode()}]")
+            yield _loads(b"[" + rest[:end] + b"]")
         except ValueError:
             break
         if problems:
@@ -117,8 +119,16 @@ def _entries(
     found = json.loads('{"annotations": [' + rest.decode(), object_pairs_hook=collect)
     if len(set(names)) < len(names):
         raise _UnusualError
-    yield from found.pop("annotations")
+    yield found.pop("annotations")
     tail |= found
+
+
+def _loads(content: bytes) -> Any:
+    """Parse JSON as the standard library does, but in a quarter of the time."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:  # stricter: it takes neither NaN nor half of a surrogate pair
+        return json.loads(content.decode())
 
 
 def _end_of_entry(content: bytearray) -> int:

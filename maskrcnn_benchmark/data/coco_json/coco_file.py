@@ -1,7 +1,7 @@
 """A validated COCO file, shared by training, evaluation and inspection."""
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskrcnn_benchmark.data.coco_json.bulk import BulkJudge
 from maskrcnn_benchmark.data.coco_json.entries import Category, judge_categories, judge_images
 from maskrcnn_benchmark.data.coco_json.judge import Judge
 from maskrcnn_benchmark.data.coco_json.learned import Learned, LeftOut, find_left_out
@@ -89,12 +90,34 @@ class JudgedFile:
         self._images = sorted(by_id.values(), key=_numbers_first)
         self._row_of = {image["id"]: row for row, image in enumerate(self._images)}
         self._judge = Judge(by_id, self._categories, self.problems)
+        self._bulk_judge = BulkJudge(self._images, self._categories)
         self._boxes, self._rows = array("d"), array("q")
         self._crowd, self._masked = array("b"), array("b")
 
-    def records(self, entries: Iterable[Any]) -> Iterator[Entry]:
-        """Yield the records of the well-formed ones of all raw annotations, see ``Judge``."""
-        for number, entry in enumerate(entries, 1):
+    def records_in_bulk(self, pieces: Iterable[Sequence[Any]]) -> Iterator[Entry]:
+        """Yield what ``records`` does, given the raw annotations in pieces of any length."""
+        first = 1
+        for piece in pieces:
+            bulk = self._bulk_judge.annotations(piece, first)
+            if bulk is None:
+                yield from self.records(piece, first)
+            else:
+                self._rows.extend(bulk.rows)
+                self._boxes.frombytes(bulk.boxes.tobytes())
+                self._crowd.extend([record["iscrowd"] for record in bulk.records])
+                has_mask = [record["segmentation"] is not None for record in bulk.records]
+                self._masked.extend(has_mask)
+                yield from bulk.records
+            first += len(piece)
+
+    def records(self, entries: Iterable[Any], first: int = 1) -> Iterator[Entry]:
+        """Yield the records of the well-formed ones among raw annotations, see ``Judge``.
+
+        Args:
+            entries: the annotations.
+            first: position of the first of them in the file, from 1.
+        """
+        for number, entry in enumerate(entries, first):
             record = self._judge.annotation(entry, number)
             if record is None:
                 continue

@@ -14,9 +14,9 @@ from maskrcnn_benchmark.data.coco_json.segmentation import MalformedMaskError, r
 from maskrcnn_benchmark.data.coco_json.values import are_numbers, as_number, is_id, shown
 
 _REQUIRED = {"bbox", "category_id", "image_id"}
-_BOX = 4  # numbers
-_MAX_COORDINATE = 1e7  # pixels; beyond it float32 cannot represent half a pixel
-_MAX_AREA = 1e10  # upper bound of the area range "all" in COCO's evaluation
+BOX_LENGTH = 4  # numbers
+MAX_COORDINATE = 1e7  # pixels; beyond it float32 cannot represent half a pixel
+MAX_AREA = 1e10  # upper bound of the area range "all" in COCO's evaluation
 
 
 class Judge:
@@ -95,10 +95,10 @@ class Judge:
 
 def _judge_box(box: Any, found: list[tuple[str, str]]) -> None:
     """Append the problems of a box to ``found``."""
-    if not are_numbers(box) or len(box) != _BOX:
+    if not are_numbers(box) or len(box) != BOX_LENGTH:
         text = f"bbox {shown(box)} is not four finite numbers x, y, width, height"
         found.append(("malformed box", text))
-    elif max(box) > _MAX_COORDINATE or min(box) < -_MAX_COORDINATE:
+    elif max(box) > MAX_COORDINATE or min(box) < -MAX_COORDINATE:
         found.append(("malformed box", f"bbox {shown(box)} is not in pixels of an image"))
 
 
@@ -120,7 +120,7 @@ def _read_area(value: Any, found: list[tuple[str, str]]) -> float | None:
     number = as_number(value)
     if number is not None and isnan(number):
         return None
-    if number is not None and 0 <= number <= _MAX_AREA:
+    if number is not None and 0 <= number <= MAX_AREA:
         return number
     found.append(("malformed area", f"area {shown(value)} is not a number from 0 to 1e10"))
     return None

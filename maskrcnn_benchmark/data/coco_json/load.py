@@ -1,5 +1,8 @@
 """Load annotation files for training and evaluation."""
 
+import contextlib
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,7 +28,8 @@ def read_coco(ann_file: str | Path, pixel_offset: float) -> CocoFile:
     path = Path(ann_file)
 
     def read(file: BinaryIO | None) -> CocoFile:
-        return _read(path, pixel_offset, file)
+        with _collection_paused():
+            return _read(path, pixel_offset, file)
 
     return read_through_cache(path, f"{float(pixel_offset)}", read)
 
@@ -40,3 +44,18 @@ def _read(path: Path, pixel_offset: float, file: BinaryIO | None) -> CocoFile:
         made = judge_content(read_content(path), pixel_offset, file)
     refuse(path, made.problems)
     return made
+
+
+@contextlib.contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Pause the garbage collector, which takes a third of the time and finds nothing.
+
+    The entries of a file are millions of lists and dicts without a cycle.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
