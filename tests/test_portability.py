@@ -29,7 +29,7 @@ from pathlib import Path
 from maskrcnn_benchmark.data.worker import outlive_stop_signals
 from maskrcnn_benchmark.engine.stop_request import StopRequest
 from maskrcnn_benchmark.utils.atomic_file import write_atomically
-from maskrcnn_benchmark.checkpoint.folder_lock import one_at_a_time
+from maskrcnn_benchmark.utils.folder_lock import one_at_a_time
 with StopRequest("cpu"):
     write_atomically(Path("file"), lambda file: file.write(b"content"))
 with one_at_a_time(Path(".")):

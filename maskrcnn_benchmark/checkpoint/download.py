@@ -17,8 +17,8 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from maskrcnn_benchmark.checkpoint.folder_lock import one_at_a_time
 from maskrcnn_benchmark.utils.comm import all_gather, is_main_process
+from maskrcnn_benchmark.utils.folder_lock import one_at_a_time
 
 _TIMEOUT = 30  # seconds without a response
 _BLOCK = 1 << 18  # bytes per read

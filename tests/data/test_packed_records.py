@@ -34,11 +34,12 @@ def test_records_come_back():
 
 def test_records_by_group():
     groups = torch.randint(4, (50,)).tolist() + [5]
-    grouped = GroupedRecords(PackedRecords(range(51)), groups, 7)
+    of_record = torch.tensor(groups)
+    grouped = GroupedRecords(PackedRecords(range(51)), of_record, 7)
     for group in range(7):
         assert grouped[group] == [i for i, g in enumerate(groups) if g == group]
     assert grouped.sizes.tolist() == [groups.count(group) for group in range(7)]
-    assert GroupedRecords(PackedRecords([]), [], 2)[1] == []
+    assert GroupedRecords(PackedRecords([]), of_record[:0], 2)[1] == []
 
 
 VALUES = st.recursive(

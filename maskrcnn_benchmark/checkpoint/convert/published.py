@@ -14,8 +14,8 @@ from maskrcnn_benchmark.checkpoint.download import (
     once_per_job,
     path_for_url,
 )
-from maskrcnn_benchmark.checkpoint.folder_lock import one_at_a_time
 from maskrcnn_benchmark.checkpoint.readers import check_ending
+from maskrcnn_benchmark.utils.folder_lock import one_at_a_time
 from maskrcnn_benchmark.utils.imports import import_file
 
 CATALOG = "catalog://"

@@ -1,15 +1,16 @@
 """A validated COCO file, shared by training, evaluation and inspection."""
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from maskrcnn_benchmark.data.coco_json.bulk import BulkJudge
 from maskrcnn_benchmark.data.coco_json.entries import Category, judge_categories, judge_images
 from maskrcnn_benchmark.data.coco_json.judge import Judge
 from maskrcnn_benchmark.data.coco_json.learned import Learned, LeftOut, find_left_out
@@ -26,36 +27,19 @@ class CocoFile:
         categories: in the order of the file.
         images: entries sorted by id, numbers before strings.
         annotations: see ``Judge.annotation``.
-        rows: index into ``images`` of each annotation's image.
+        rows: int64 ``[N]``, index into ``images`` of each annotation's image.
         left_out: uint8 ``[N]``, the ``LeftOut`` of each annotation.
         learned: how many instances are learned.
         problems: all errors.
     """
 
     categories: list[Category]
-    images: list[Entry]
+    images: PackedRecords
     annotations: PackedRecords
-    rows: list[int]
+    rows: Tensor
     left_out: Tensor
     learned: Learned
     problems: list[Problem]
-
-
-def read_coco(ann_file: str | Path, pixel_offset: float) -> CocoFile:
-    """Read and validate an annotation file.
-
-    Args:
-        ann_file: path of the json.
-        pixel_offset: convention of the boxes (``box_ops``), that of the model.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not in COCO format, an entry is malformed, or no instance of it can be
-            learned; the message names the first errors by their ids.
-    """
-    file = judge_content(read_content(ann_file), pixel_offset)
-    refuse(ann_file, file.problems)
-    return file
 
 
 def read_categories(ann_file: str | Path) -> list[Category]:
@@ -73,46 +57,106 @@ def read_categories(ann_file: str | Path) -> list[Category]:
     return categories
 
 
-def judge_content(content: dict[str, Any], pixel_offset: float) -> CocoFile:
-    """Validate the content that ``read_content`` returns."""
-    categories, problems = judge_categories(content["categories"])
-    images, of_images = judge_images(content["images"])
-    ordered = sorted(images.values(), key=lambda image: (type(image["id"]) is str, image["id"]))
-    row_of = {image["id"]: row for row, image in enumerate(ordered)}
-    judge = Judge(images, categories)
-    boxes, sizes, crowd, masked = array("d"), array("d"), array("b"), array("b")
-    rows: list[int] = []
+def judge_content(
+    content: dict[str, Any], pixel_offset: float, file: BinaryIO | None = None
+) -> CocoFile:
+    """Validate the content that ``read_content`` returns.
 
-    def judged() -> Iterator[Entry]:
-        for number, entry in enumerate(content["annotations"], 1):
-            record = judge.annotation(entry, number)
+    Args:
+        content: of the json.
+        pixel_offset: convention of the boxes (``box_ops``), that of the model.
+        file: see ``PackedRecords``; for the annotations.
+    """
+    judged = JudgedFile(content["images"], content["categories"])
+    annotations = PackedRecords(judged.records(content["annotations"]), file)
+    return judged.finish(annotations, pixel_offset)
+
+
+class JudgedFile:
+    """Validates the entries of a file, and notes of each annotation what decides if it is learned.
+
+    Args:
+        images: raw entries.
+        categories: raw entries.
+
+    Attributes:
+        problems: errors found so far.
+    """
+
+    def __init__(self, images: list[Any], categories: list[Any]) -> None:
+        self._categories, self.problems = judge_categories(categories)
+        by_id, of_images = judge_images(images)
+        self.problems += of_images
+        self._images = sorted(by_id.values(), key=_numbers_first)
+        self._row_of = {image["id"]: row for row, image in enumerate(self._images)}
+        self._judge = Judge(by_id, self._categories, self.problems)
+        self._bulk_judge = BulkJudge(self._images, self._categories)
+        self._boxes, self._rows = array("d"), array("q")
+        self._crowd, self._masked = array("b"), array("b")
+
+    def records_in_bulk(self, pieces: Iterable[Sequence[Any]]) -> Iterator[Entry]:
+        """Yield what ``records`` does, given the raw annotations in pieces of any length."""
+        first = 1
+        for piece in pieces:
+            bulk = self._bulk_judge.annotations(piece, first)
+            if bulk is None:
+                yield from self.records(piece, first)
+            else:
+                self._rows.extend(bulk.rows)
+                self._boxes.frombytes(bulk.boxes.tobytes())
+                self._crowd.extend([record["iscrowd"] for record in bulk.records])
+                has_mask = [record["segmentation"] is not None for record in bulk.records]
+                self._masked.extend(has_mask)
+                yield from bulk.records
+            first += len(piece)
+
+    def records(self, entries: Iterable[Any], first: int = 1) -> Iterator[Entry]:
+        """Yield the records of the well-formed ones among raw annotations, see ``Judge``.
+
+        Args:
+            entries: the annotations.
+            first: position of the first of them in the file, from 1.
+        """
+        for number, entry in enumerate(entries, first):
+            record = self._judge.annotation(entry, number)
             if record is None:
                 continue
-            rows.append(row_of[record["image_id"]])
-            image = ordered[rows[-1]]
-            boxes.extend(record["bbox"])
-            sizes.extend((image["width"], image["height"]))
-            crowd.append(record["iscrowd"])
-            masked.append(record["segmentation"] is not None)
+            self._rows.append(self._row_of[record["image_id"]])
+            self._boxes.extend(record["bbox"])
+            self._crowd.append(record["iscrowd"])
+            self._masked.append(record["segmentation"] is not None)
             yield record
 
-    annotations = PackedRecords(judged())
-    is_crowd, has_mask = (torch.from_numpy(np.array(flags)) > 0 for flags in (crowd, masked))
-    left_out = find_left_out(
-        torch.from_numpy(np.array(boxes)).reshape(-1, 4),
-        torch.from_numpy(np.array(sizes)).reshape(-1, 2),
-        is_crowd,
-        pixel_offset,
-    )
-    learned = Learned(
-        len(annotations),
-        {why.text: n for why in LeftOut if why and (n := int((left_out == why).sum()))},
-        int(((left_out == LeftOut.LEARNED) & ~has_mask).sum()),
-    )
-    problems += [*of_images, *judge.problems]
-    if learned.total and not learned.count:
-        text = f"nothing is left to learn: {learned}"
-        if min(boxes) >= 0 and 0 < max(boxes) <= 1:
-            text += "; the boxes look normalized to 0..1, and must be in pixels"
-        problems.append(Problem("nothing to learn", text))
-    return CocoFile(categories, ordered, annotations, rows, left_out, learned, problems)
+    def finish(self, annotations: PackedRecords, pixel_offset: float) -> CocoFile:
+        """Return the file, given all that ``records`` yielded."""
+        boxes = torch.from_numpy(np.array(self._boxes)).reshape(-1, 4)
+        rows = torch.from_numpy(np.array(self._rows))
+        is_crowd, has_mask = (
+            torch.from_numpy(np.array(flags)) > 0 for flags in (self._crowd, self._masked)
+        )
+        of_images = [(image["width"], image["height"]) for image in self._images]
+        sizes = torch.tensor(of_images, dtype=torch.float64).reshape(-1, 2)[rows]
+        left_out = find_left_out(boxes, sizes, is_crowd, pixel_offset)
+        learned = Learned(
+            len(annotations),
+            {why.text: n for why in LeftOut if why and (n := int((left_out == why).sum()))},
+            int(((left_out == LeftOut.LEARNED) & ~has_mask).sum()),
+        )
+        if learned.total and not learned.count:
+            text = f"nothing is left to learn: {learned}"
+            if boxes.min() >= 0 and 0 < boxes.max() <= 1:
+                text += "; the boxes look normalized to 0..1, and must be in pixels"
+            self.problems.append(Problem("nothing to learn", text))
+        return CocoFile(
+            self._categories,
+            PackedRecords(self._images),
+            annotations,
+            rows,
+            left_out,
+            learned,
+            self.problems,
+        )
+
+
+def _numbers_first(image: Entry) -> tuple[bool, Any]:
+    return type(image["id"]) is str, image["id"]

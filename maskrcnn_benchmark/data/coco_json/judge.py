@@ -13,10 +13,10 @@ from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem, of_annota
 from maskrcnn_benchmark.data.coco_json.segmentation import MalformedMaskError, read_segmentation
 from maskrcnn_benchmark.data.coco_json.values import are_numbers, as_number, is_id, shown
 
-_REQUIRED = ("bbox", "category_id", "image_id")
-_BOX = 4  # numbers
-_MAX_COORDINATE = 1e7  # pixels; beyond it float32 cannot represent half a pixel
-_MAX_AREA = 1e10  # upper bound of the area range "all" in COCO's evaluation
+_REQUIRED = {"bbox", "category_id", "image_id"}
+BOX_LENGTH = 4  # numbers
+MAX_COORDINATE = 1e7  # pixels; beyond it float32 cannot represent half a pixel
+MAX_AREA = 1e10  # upper bound of the area range "all" in COCO's evaluation
 
 
 class Judge:
@@ -25,15 +25,18 @@ class Judge:
     Args:
         images: the well-formed image entries by id.
         categories: the well-formed categories.
-
-    Attributes:
-        problems: errors found so far.
+        problems: errors are appended to it.
     """
 
-    def __init__(self, images: Mapping[Any, Entry], categories: Sequence[Category]) -> None:
+    def __init__(
+        self,
+        images: Mapping[Any, Entry],
+        categories: Sequence[Category],
+        problems: list[Problem],
+    ) -> None:
         self._images = images
         self._category_ids = {category.id for category in categories}
-        self.problems: list[Problem] = []
+        self._problems = problems
 
     def annotation(self, entry: Any, number: int) -> Entry | None:
         """Return a normalized annotation; None if it is malformed, and then record its problems.
@@ -50,17 +53,18 @@ class Judge:
         """
         if not isinstance(entry, dict):
             text = f"annotation number {number} is {shown(entry)}, not an object"
-            self.problems.append(Problem("annotation entry", text, number=number))
+            self._problems.append(Problem("annotation entry", text, number=number))
             return None
         found: list[tuple[str, str]] = []
-        missing = [key for key in _REQUIRED if key not in entry]
-        if missing:
-            found.append(("annotation entry", f"no {', '.join(missing)}"))
-            record: Entry = {}
-        else:
+        if entry.keys() >= _REQUIRED:
             record = self._read(entry, number, found)
-        self.problems += [of_annotation(entry, number, kind, text) for kind, text in found]
-        return None if found else record
+            if not found:
+                return record
+        else:
+            missing = sorted(_REQUIRED - entry.keys())
+            found.append(("annotation entry", f"no {', '.join(missing)}"))
+        self._problems += [of_annotation(entry, number, kind, text) for kind, text in found]
+        return None
 
     def _read(self, entry: Entry, number: int, found: list[tuple[str, str]]) -> Entry:
         """Return the record of an entry; append kind and text of each problem to ``found``."""
@@ -91,10 +95,10 @@ class Judge:
 
 def _judge_box(box: Any, found: list[tuple[str, str]]) -> None:
     """Append the problems of a box to ``found``."""
-    if not are_numbers(box) or len(box) != _BOX:
+    if not are_numbers(box) or len(box) != BOX_LENGTH:
         text = f"bbox {shown(box)} is not four finite numbers x, y, width, height"
         found.append(("malformed box", text))
-    elif max(box) > _MAX_COORDINATE or min(box) < -_MAX_COORDINATE:
+    elif max(box) > MAX_COORDINATE or min(box) < -MAX_COORDINATE:
         found.append(("malformed box", f"bbox {shown(box)} is not in pixels of an image"))
 
 
@@ -116,7 +120,7 @@ def _read_area(value: Any, found: list[tuple[str, str]]) -> float | None:
     number = as_number(value)
     if number is not None and isnan(number):
         return None
-    if number is not None and 0 <= number <= _MAX_AREA:
+    if number is not None and 0 <= number <= MAX_AREA:
         return number
     found.append(("malformed area", f"area {shown(value)} is not a number from 0 to 1e10"))
     return None

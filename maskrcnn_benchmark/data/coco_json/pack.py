@@ -1,10 +1,14 @@
 """Many small records in one flat tensor that worker processes share."""
 
 import pickle
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, overload
+from io import BytesIO
+from typing import Any, BinaryIO, overload
 
+import numpy as np
 import torch
+from torch import Tensor
 
 
 class PackedRecords(Sequence[Any]):
@@ -15,17 +19,39 @@ class PackedRecords(Sequence[Any]):
     spawned workers through shared memory.
 
     Args:
-        records: anything that pickles.
+        records: of plain values only: None, numbers, text, lists, tuples and dicts.
+        file: an empty, named file that is to hold the content, which is then mapped into memory
+            instead of being kept there.
     """
 
-    def __init__(self, records: Iterable[Any]) -> None:
-        content, ends = bytearray(), [0]
+    def __init__(self, records: Iterable[Any], file: BinaryIO | None = None) -> None:
+        content, size, ends = bytearray(), 0, array("q", [0])
         for record in records:
-            content += pickle.dumps(record, pickle.HIGHEST_PROTOCOL)
-            ends.append(len(content))
-        # frombuffer rejects an empty buffer; otherwise it returns a view without a copy
-        self._content = torch.frombuffer(content or bytearray(1), dtype=torch.uint8)
-        self._ends = torch.tensor(ends)
+            packed = pickle.dumps(record, pickle.HIGHEST_PROTOCOL)
+            size += len(packed)
+            ends.append(size)
+            if file is None:
+                content += packed
+            else:
+                file.write(packed)
+        if file is None or size == 0:
+            # frombuffer rejects an empty buffer; otherwise it returns a view without a copy
+            self._content = torch.frombuffer(content or bytearray(1), dtype=torch.uint8)
+        else:
+            file.flush()
+            self._content = map_file(file.name, size)
+        self._ends = torch.from_numpy(np.array(ends))
+
+    @classmethod
+    def from_parts(cls, content: Tensor, ends: Tensor) -> "PackedRecords":
+        """Return the records that have these ``parts``."""
+        made = cls([])
+        made._content, made._ends = content, ends
+        return made
+
+    def parts(self) -> tuple[Tensor, Tensor]:
+        """Return the content, uint8, and int64 where each record ends in it, from 0."""
+        return self._content, self._ends
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -34,7 +60,7 @@ class PackedRecords(Sequence[Any]):
         # a million tensors sliced one by one would take several times as long
         content, start = self._content.numpy().data, 0
         for end in self._ends[1:].tolist():
-            yield pickle.loads(content[start:end])  # noqa: S301 - packed by __init__
+            yield _unpack(content[start:end])
             start = end
 
     @overload
@@ -49,7 +75,23 @@ class PackedRecords(Sequence[Any]):
         row = range(len(self))[index]  # raises IndexError, accepts negative indices
         # NumPy's views are several times as fast to slice as tensors
         start, end = self._ends.numpy()[row : row + 2].tolist()
-        return pickle.loads(self._content.numpy().data[start:end])  # noqa: S301 - see __init__
+        return _unpack(self._content.numpy().data[start:end])
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Refuses all but plain values, so that no file can run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"{module}.{name} is no plain value")
+
+
+def _unpack(packed: memoryview) -> Any:
+    return _PlainUnpickler(BytesIO(packed)).load()
+
+
+def map_file(path: str, size: int) -> Tensor:
+    """Return the first ``size`` > 0 bytes of a file, uint8; processes share them."""
+    return torch.from_file(path, shared=False, size=size, dtype=torch.uint8)
 
 
 class GroupedRecords:
@@ -57,16 +99,15 @@ class GroupedRecords:
 
     Args:
         records: the records.
-        groups: group index of each record, from 0.
+        groups: int64 ``[N]``, group index of each record, from 0.
         num_groups: number of groups.
     """
 
-    def __init__(self, records: PackedRecords, groups: Sequence[int], num_groups: int) -> None:
+    def __init__(self, records: PackedRecords, groups: Tensor, num_groups: int) -> None:
         self.records = records
-        of_record = torch.tensor(groups, dtype=torch.int64)
-        self.sizes = torch.bincount(of_record, minlength=num_groups)
+        self.sizes = torch.bincount(groups, minlength=num_groups)
         self._ends = self.sizes.cumsum(0)
-        self._order = of_record.argsort(stable=True)
+        self._order = groups.argsort(stable=True)
 
     def __getitem__(self, group: int) -> list[Any]:
         """Return the records of a group, in the order of ``records``."""

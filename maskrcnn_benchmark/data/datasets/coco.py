@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 from maskrcnn_benchmark.data.coco_json import LeftOut, read_categories, read_coco
 from maskrcnn_benchmark.data.coco_json.entries import Category
 from maskrcnn_benchmark.data.coco_json.ground_truth import index_annotations
-from maskrcnn_benchmark.data.coco_json.pack import GroupedRecords, PackedRecords
+from maskrcnn_benchmark.data.coco_json.pack import GroupedRecords
 from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
 from maskrcnn_benchmark.data.registry import DATASETS
 from maskrcnn_benchmark.data.transforms.transforms import Transform
@@ -74,12 +74,11 @@ class COCODataset(AnnotatedImages):
         self.learned = file.learned
         self._annotations = GroupedRecords(file.annotations, file.rows, len(file.images))
         self._left_out = file.left_out
-        every = range(len(file.images))
-        rows = sorted(set(file.rows)) if remove_images_without_annotations else every
-        if not rows:
+        every = torch.arange(len(file.images))
+        self._rows = file.rows.unique() if remove_images_without_annotations else every
+        if not len(self._rows):
             raise ValueError(f"annotation file {ann_file} has no annotated image")
-        self._rows = torch.tensor(rows)
-        self._images = PackedRecords(file.images)
+        self._images = file.images
         self._categories = file.categories
         self.class_names, category_ids = _classes(file.categories)
         self.contiguous_category_id_to_json_id = dict(enumerate(category_ids, 1))

@@ -35,8 +35,10 @@ def inspect_annotations(
     times = Counter(record["source_id"] for record in file.annotations)
     seen: set[str] = set()
     records = tqdm(file.annotations, "annotations", disable=None, leave=False)
-    for record, row, why in zip(records, file.rows, file.left_out.tolist(), strict=True):
-        entry, image = entries[record["id"] - 1], file.images[row]
+    images = list(file.images)
+    of_records = zip(records, file.rows.tolist(), file.left_out.tolist(), strict=True)
+    for record, row, why in of_records:
+        entry, image = entries[record["id"] - 1], images[row]
         found = [
             *_entry_warnings(entry, record, times),
             *_box_warnings(record, image, LeftOut(why)),

@@ -11,10 +11,10 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.engine.launch.own_data import DatasetFiles
 from maskrcnn_benchmark.engine.launch.processes import choose_device, job_size, joined_processes
 from maskrcnn_benchmark.engine.launch.run_config import Config, complete_config, make_config
+from maskrcnn_benchmark.engine.launch.user_environment import setup_environment
 from maskrcnn_benchmark.engine.random_state import seed_generators
 from maskrcnn_benchmark.utils.collect_env import collect_env_info
 from maskrcnn_benchmark.utils.comm import get_rank, get_world_size
-from maskrcnn_benchmark.utils.env import setup_environment
 from maskrcnn_benchmark.utils.logger import setup_logger
 
 LOGGER = "maskrcnn_benchmark"

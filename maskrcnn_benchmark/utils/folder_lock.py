@@ -14,13 +14,10 @@ except ImportError:  # Windows
 @contextlib.contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
     """Hold an exclusive lock on ``folder``; where locks are not supported, do nothing."""
-    if fcntl is None:
+    with contextlib.ExitStack() as released:
+        if fcntl is not None:
+            descriptor = os.open(folder, os.O_RDONLY)
+            released.callback(os.close, descriptor)
+            with contextlib.suppress(OSError):  # some network file systems do not support locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems do not support locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from maskrcnn_benchmark.utils.env import setup_environment
+from maskrcnn_benchmark.engine.launch.user_environment import setup_environment
 
 
 def test_runs_the_users_file_and_its_function(tmp_path, monkeypatch):
