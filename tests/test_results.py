@@ -1,5 +1,6 @@
 """Measured results state date, machine, command and commit."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.md"))
+MODEL_RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*-model.json"))
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
@@ -20,6 +22,21 @@ def test_a_result_has_date_machine_command_and_commit(path):
     scripts = re.findall(r"(?:benchmarks|tools)/\w+\.(?:sh|py)", command)
     assert scripts, "the command"
     assert all((ROOT / script).is_file() for script in scripts)
+
+
+@pytest.mark.parametrize("path", MODEL_RESULTS, ids=lambda path: path.stem)
+def test_a_comparison_of_models_states_the_same_for_each_part(path):
+    found = json.loads(path.read_text())
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", found["date"])
+    assert path.name == f"{found['date']}-model.json"
+    assert re.search(r"(AMD|Intel|Apple).*\d+ cores", found["machine"])
+    assert found["threads"] and found["torch"] and found["parts"]
+    for part in found["parts"].values():
+        assert re.fullmatch(r"[0-9a-f]{7,40}", part["commit"]), "committed code only"
+        script = re.match(r"python (benchmarks/\w+\.py) ", part["command"])
+        assert script and (ROOT / script[1]).is_file()
+        for row in part["rows"]:
+            assert row["ratio"] == pytest.approx(row["other"] / row["ours"], rel=0.01)
 
 
 def test_there_are_results():
