@@ -63,7 +63,7 @@ class MaskRCNNFPNFeatureExtractor(nn.Module):
         pooled = self.pooler(features, boxes)
         x = pooled
         for name in self.blocks:
-            x = F.relu(self.get_submodule(name)(x))
+            x = F.relu(self.get_submodule(name)(x), inplace=True)
         return pooled, x
 
 
@@ -79,7 +79,7 @@ class MaskRCNNC4Predictor(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits ``[R, K, 2P, 2P]``."""
-        return self.mask_fcn_logits(F.relu(self.conv5_mask(x)))
+        return self.mask_fcn_logits(F.relu(self.conv5_mask(x), inplace=True))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class RPNHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Return the logits ``[N, A, H, W]`` and offsets ``[N, 4A, H, W]`` of each level."""
-        hidden = [F.relu(self.conv(feature)) for feature in features]
+        hidden = [F.relu(self.conv(feature), inplace=True) for feature in features]
         return [self.cls_logits(h) for h in hidden], [self.bbox_pred(h) for h in hidden]
 
 
