@@ -16,6 +16,12 @@ STABLE_TORCH_LIBRARY(maskrcnn_benchmark, m) {
       "soft_nms(Tensor boxes, Tensor scores, Tensor groups, bool gaussian, float parameter, "
       "float min_score, float pixel_offset, int max_keep) -> (Tensor, Tensor)");
 
+  // gt_boxes [G, 4], G > 0, and boxes [N, 4] -> of each box the best IoU [N] (-inf if none is a
+  // number) and its ground truth [N], and bool [N]: whether it ties for the best IoU of any ground
+  // truth
+  m.def(
+      "match_boxes(Tensor gt_boxes, Tensor boxes, float pixel_offset) -> (Tensor, Tensor, Tensor)");
+
   // features, a list of [N, C, H, W], rois [R, 5], levels [R] -> [R, C, pooled_height,
   // pooled_width]
   m.def(

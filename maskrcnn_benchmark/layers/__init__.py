@@ -8,7 +8,7 @@ from maskrcnn_benchmark.layers.batch_norm import FrozenBatchNorm2d
 from maskrcnn_benchmark.layers.deform_conv import DFConv2d
 from maskrcnn_benchmark.layers.losses import sigmoid_focal_loss, smooth_l1_loss
 from maskrcnn_benchmark.layers.mask_targets import PolygonSet, mask_targets
-from maskrcnn_benchmark.layers.nms import batched_nms, nms
+from maskrcnn_benchmark.layers.nms import batched_nms, batched_nms_mask, nms, sorted_nms_mask
 from maskrcnn_benchmark.layers.paste_masks import masks_to_rle, paste_masks
 from maskrcnn_benchmark.layers.paste_rule import PasteRule
 from maskrcnn_benchmark.layers.precision import full_precision
@@ -30,6 +30,7 @@ __all__ = [
     "SoftNMS",
     "TrainableBatchNorm2d",
     "batched_nms",
+    "batched_nms_mask",
     "batched_soft_nms",
     "full_precision",
     "has_extension",
@@ -44,4 +45,5 @@ __all__ = [
     "sigmoid_focal_loss",
     "smooth_l1_loss",
     "soft_nms",
+    "sorted_nms_mask",
 ]

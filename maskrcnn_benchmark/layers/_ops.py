@@ -65,6 +65,13 @@ def _fake_soft_nms(boxes: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     return boxes.new_empty(boxes.shape[0], dtype=dtype), _fake_nms(boxes)
 
 
+def _fake_match_boxes(gt_boxes: Tensor, boxes: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
+    count = boxes.shape[0]
+    dtype = torch.float64 if boxes.dtype == torch.float64 else torch.float32
+    best, best_gt = boxes.new_empty(count, dtype=dtype), boxes.new_empty(count, dtype=torch.int64)
+    return best, best_gt, boxes.new_empty(count, dtype=torch.bool)
+
+
 def is_channels_last(input: Tensor) -> bool:
     """Return whether ``[N, C, H, W]`` is in channels_last and not also in contiguous format."""
     return not input.is_contiguous() and input.permute(0, 2, 3, 1).is_contiguous()
@@ -182,6 +189,7 @@ def _roi_pool_backward_gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, 
 _FAKES: dict[str, Callable[..., Any]] = {
     "nms": _fake_nms,
     "soft_nms": _fake_soft_nms,
+    "match_boxes": _fake_match_boxes,
     "roi_align": _fake_roi_align,
     "roi_align_backward": _fake_roi_align_backward,
     "roi_pool": _fake_roi_pool,

@@ -68,10 +68,53 @@ def batched_nms(
     """
     _check(boxes, scores, groups, threshold, max_keep)
     by_score = sort_scores(scores)
-    order = sort_groups(by_score, groups)
-    in_order = _keep(boxes[order], groups[order], (threshold, pixel_offset, max_keep))
-    keep = torch.empty_like(in_order).scatter(0, order, in_order)
+    keep = _keep_by_score(boxes, by_score, groups, (threshold, pixel_offset, max_keep))
     return by_score[keep[by_score]]
+
+
+def batched_nms_mask(
+    boxes: Tensor,
+    scores: Tensor,
+    groups: Tensor,
+    threshold: float,
+    *,
+    max_keep: int = 0,
+    pixel_offset: float = 1.0,
+) -> Tensor:
+    """Return which boxes ``batched_nms`` keeps, bool ``[N]``, without waiting for the device.
+
+    The arguments and errors are those of ``batched_nms``.
+    """
+    _check(boxes, scores, groups, threshold, max_keep)
+    limits = (threshold, pixel_offset, max_keep)
+    return _keep_by_score(boxes, sort_scores(scores), groups, limits)
+
+
+def sorted_nms_mask(
+    boxes: Tensor,
+    groups: Tensor,
+    threshold: float,
+    *,
+    max_keep: int = 0,
+    pixel_offset: float = 1.0,
+) -> Tensor:
+    """Return which boxes ``batched_nms`` keeps, of boxes that are sorted already.
+
+    Args:
+        boxes: floating-point ``[N, 4]``, by group and descending score.
+        groups: integers ``[N]``, ascending.
+        threshold: as in ``nms``.
+        max_keep: as in ``nms``, per group.
+        pixel_offset: as in ``nms``.
+
+    Returns:
+        bool ``[N]``.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not fit, the threshold is NaN, or max_keep < 0.
+    """
+    _check(boxes, boxes[..., 0], groups, threshold, max_keep)
+    return _keep(boxes, groups, (threshold, pixel_offset, max_keep))
 
 
 def _check(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, max_keep: int) -> None:
@@ -88,6 +131,15 @@ def _keep(boxes: Tensor, groups: Tensor, limits: tuple[float, float, int]) -> Te
     """
     operator = torch.ops.maskrcnn_benchmark.nms if _ops.serves(boxes) else _fallback.nms
     return operator(boxes.detach(), groups, *limits)
+
+
+def _keep_by_score(
+    boxes: Tensor, by_score: Tensor, groups: Tensor, limits: tuple[float, float, int]
+) -> Tensor:
+    """Return which boxes are kept, bool ``[N]``; ``by_score`` are their indices by score."""
+    order = sort_groups(by_score, groups)
+    in_order = _keep(boxes[order], groups[order], limits)
+    return torch.empty_like(in_order).scatter(0, order, in_order)
 
 
 def sort_scores(scores: Tensor) -> Tensor:

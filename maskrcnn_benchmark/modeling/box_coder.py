@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET, box_sizes
+from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET, box_extents
 
 # bounds exp(dw), so that a box is at most 1000 / 16 times as large as its reference
 BBOX_XFORM_CLIP = math.log(1000.0 / 16)
@@ -37,7 +37,7 @@ class BoxCoder:
         self.pixel_offset = pixel_offset
 
     def _centers_and_sizes(self, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        sizes = torch.stack(box_sizes(boxes, self.pixel_offset), dim=1)
+        sizes = box_extents(boxes, self.pixel_offset)
         return boxes[:, :2] + 0.5 * sizes, sizes
 
     def encode(self, reference_boxes: Tensor, proposals: Tensor) -> Tensor:

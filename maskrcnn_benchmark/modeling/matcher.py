@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from maskrcnn_benchmark.layers import has_extension
 from maskrcnn_benchmark.structures.box_ops import box_iou
 
 # number of IoUs computed at once: 4 MB in float32, which fit into the cache of a CPU
@@ -71,9 +72,10 @@ class Matcher:
     ) -> Tensor:
         """Match boxes by their IoU with the ground truth, with bounded memory.
 
-        The result equals ``matcher(box_iou(...))``. If there are more than ``max_pairs`` pairs, the
-        boxes are processed in chunks and in two passes, because the best quality of a ground truth
-        is known only after all boxes.
+        The result equals ``matcher(box_iou(...))``. On the CPU a compiled operator stores none of
+        the IoUs. Elsewhere, if there are more than ``max_pairs`` pairs, the boxes are processed in
+        chunks and in two passes, because the best quality of a ground truth is known only after all
+        boxes.
 
         Args:
             gt_boxes: corners ``[G, 4]``.
@@ -85,6 +87,16 @@ class Matcher:
         Returns:
             int64 ``[N]``, as in ``__call__``.
         """
+        if len(gt_boxes) > 0 and boxes.device.type == "cpu" and has_extension():
+            best, best_gt, is_best = torch.ops.maskrcnn_benchmark.match_boxes(
+                gt_boxes.detach().to(boxes.dtype), boxes.detach(), pixel_offset
+            )
+            matches = self._by_thresholds(best, best_gt)
+            return (
+                torch.where(is_best, best_gt, matches)
+                if self.allow_low_quality_matches
+                else matches
+            )
         chunks = boxes.split(max(max_pairs // max(len(gt_boxes), 1), 1))
         if len(chunks) == 1 or len(gt_boxes) == 0:
             return self(box_iou(gt_boxes, boxes, pixel_offset))

@@ -28,7 +28,7 @@ def make_optimizer(cfg: CfgNode, model: nn.Module) -> SGD:
     if not groups:
         raise ValueError("nothing to train: all parameters of the model are frozen")
     # legacy: the default rate is that of the last parameter; every group sets its own
-    return SGD(groups, lr, momentum=solver.MOMENTUM)
+    return SGD(groups, lr, momentum=solver.MOMENTUM, fused=True)
 
 
 def make_lr_scheduler(cfg: CfgNode, optimizer: Optimizer) -> WarmupMultiStepLR | WarmupCosineLR:

@@ -10,6 +10,8 @@ This module defines the box convention: the width of a box is ``x2 - x1 + pixel_
 a required argument, so that none silently uses a default.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -18,8 +20,13 @@ PIXEL_OFFSET = 1.0
 
 def box_sizes(boxes: Tensor, pixel_offset: float) -> tuple[Tensor, Tensor]:
     """Return widths ``[N]`` and heights ``[N]`` in pixels of boxes ``[N, 4]``."""
-    x1, y1, x2, y2 = boxes.unbind(dim=-1)
-    return x2 - x1 + pixel_offset, y2 - y1 + pixel_offset
+    widths, heights = box_extents(boxes, pixel_offset).unbind(dim=-1)
+    return widths, heights
+
+
+def box_extents(boxes: Tensor, pixel_offset: float) -> Tensor:
+    """Return the width and the height in pixels, ``[..., 2]``, of boxes ``[..., 4]``."""
+    return boxes[..., 2:] - boxes[..., :2] + pixel_offset
 
 
 def box_area(boxes: Tensor, pixel_offset: float) -> Tensor:
@@ -53,7 +60,13 @@ def clip_boxes(boxes: Tensor, image_size: tuple[int, int], pixel_offset: float) 
         image_size: ``(width, height)``.
         pixel_offset: box convention, see the module docstring.
     """
-    width, height = image_size
-    limits = [width - pixel_offset, height - pixel_offset] * 2
-    low = boxes.new_zeros(4)
-    return torch.clamp(boxes, min=low, max=boxes.new_tensor(limits))
+    return clip_batch(boxes[None], [image_size], pixel_offset)[0]
+
+
+def clip_batch(
+    boxes: Tensor, image_sizes: Sequence[tuple[int, int]], pixel_offset: float
+) -> Tensor:
+    """Clip the boxes ``[N, ..., 4]`` of N images, see ``clip_boxes``."""
+    far = [[width - pixel_offset, height - pixel_offset] * 2 for width, height in image_sizes]
+    limits = boxes.new_tensor(far).reshape(-1, *[1] * (boxes.ndim - 2), 4)
+    return boxes.clamp(min=0).minimum(limits)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,8 +35,8 @@ def instance_targets(
         The masks, uint8 ``[R, side, side]`` of 0 and 1, and float ``[R]``: the share of the
         instance's area that lies inside the box, NaN for an instance without area.
     """
-    chosen, index = matched.unique(return_inverse=True)
-    own = [instances[number] for number in chosen.tolist()]
+    chosen, rows = np.unique(matched.numpy(), return_inverse=True)
+    own, index = [instances[number] for number in chosen], torch.from_numpy(rows)
     # the other kinds stand among the polygons as instances of none
     polygons = [one.polygons if isinstance(one, Polygons) else [] for one in own]
     masks, areas = mask_targets(PolygonSet.gather(polygons), boxes, index, side, image_size)

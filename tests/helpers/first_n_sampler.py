@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 
@@ -18,8 +17,6 @@ class FirstNSampler:
             positive = (label >= 1).nonzero().flatten()[:limit]
             rest = self.batch_size_per_image - len(positive)
             negative = (label == 0).nonzero().flatten()[:rest]
-            for rows, out in ((positive, positives), (negative, negatives)):
-                drawn = torch.zeros(len(label), dtype=torch.bool)
-                drawn[rows] = True
-                out.append(drawn)
+            positives.append(positive)
+            negatives.append(negative)
         return positives, negatives

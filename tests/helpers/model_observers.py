@@ -166,7 +166,7 @@ def rpn_matches(cfg: CfgNode) -> list[int]:
 def drawn(sampler: Any) -> tuple[int, int]:
     labels = torch.cat([torch.ones(300), torch.zeros(1000)])
     positive, negative = sampler([labels])
-    return int(positive[0].sum()), int(negative[0].sum())
+    return len(positive[0]), len(negative[0])
 
 
 def rpn_samples(cfg: CfgNode) -> tuple[int, int]:

@@ -56,7 +56,8 @@ class FPN2MLPFeatureExtractor(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return the pooled features ``[R, C, P, P]`` and ``[R, out_channels]`` of the boxes."""
         pooled = self.pooler(features, boxes)
-        return pooled, F.relu(self.fc7(F.relu(self.fc6(pooled.flatten(1)))))
+        hidden = F.relu(self.fc6(pooled.flatten(1)), inplace=True)
+        return pooled, F.relu(self.fc7(hidden), inplace=True)
 
 
 class FPNXconv1fcFeatureExtractor(nn.Module):
@@ -93,7 +94,7 @@ class FPNXconv1fcFeatureExtractor(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return the pooled features ``[R, C, P, P]`` and ``[R, out_channels]`` of the boxes."""
         pooled = self.pooler(features, boxes)
-        return pooled, F.relu(self.fc6(self.xconvs(pooled).flatten(1)))
+        return pooled, F.relu(self.fc6(self.xconvs(pooled).flatten(1)), inplace=True)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ Shapes: R ROIs of the image, K classes with background.
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import SoftNMS, batched_nms, batched_soft_nms
+from maskrcnn_benchmark.layers import SoftNMS, batched_nms_mask, batched_soft_nms
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.box_ops import box_sizes, clip_boxes
 from maskrcnn_benchmark.structures.fields import LABELS, SCORES
@@ -62,20 +63,20 @@ def select_detections(
     labels = classes + 1
     boxes, scores = boxes[rows, labels], scores[rows, labels]
     if limits.soft_nms is None:
-        keep = batched_nms(boxes, scores, labels, limits.nms, pixel_offset=pixel_offset)
+        keep = batched_nms_mask(boxes, scores, labels, limits.nms, pixel_offset=pixel_offset)
     else:
-        keep, lowered = batched_soft_nms(
+        found, lowered = batched_soft_nms(
             boxes, scores, labels, limits.soft_nms, pixel_offset=pixel_offset
         )
-        scores = scores.index_copy(0, keep, lowered)
-    keep = keep.sort().values
-    if len(keep) > limits.detections_per_img > 0:
-        kept_scores = scores[keep]
-        last = kept_scores.topk(limits.detections_per_img).values[-1]
-        keep = keep[kept_scores >= last]
-    detections = BoxList(boxes[keep], image_size, pixel_offset=pixel_offset)
-    detections.add_field(SCORES, scores[keep])
-    detections.add_field(LABELS, labels[keep])
+        scores = scores.index_copy(0, found, lowered)
+        keep = torch.zeros_like(labels, dtype=torch.bool).index_fill(0, found, True)
+    if len(scores) > limits.detections_per_img > 0:
+        kept_scores = scores.masked_fill(~keep, -torch.inf)
+        keep &= kept_scores >= kept_scores.topk(limits.detections_per_img).values[-1]
+    (rows,) = keep.nonzero(as_tuple=True)
+    detections = BoxList(boxes[rows], image_size, pixel_offset=pixel_offset)
+    detections.add_field(SCORES, scores[rows])
+    detections.add_field(LABELS, labels[rows])
     return detections
 
 

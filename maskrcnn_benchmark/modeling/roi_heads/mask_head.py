@@ -58,7 +58,7 @@ class MaskRCNNFPNFeatureExtractor(nn.Module):
         pooled = self.pooler(features, boxes)
         x = pooled
         for name in self.blocks:
-            x = F.relu(self.get_submodule(name)(x))
+            x = F.relu(self.get_submodule(name)(x), inplace=True)
         return pooled, x
 
 
@@ -105,8 +105,8 @@ def has_mask_target(sampled: SampledProposals) -> list[Tensor]:
         sampled.labels, sampled.matched_gt, sampled.ground_truth, strict=True
     ):
         positive = labels > 0
-        if len(gt) and not (present := gt.get_field(MASKS).present()).all():
-            positive &= present.to(matched.device)[matched]
+        if len(gt) and not all(present := gt.get_field(MASKS).present().tolist()):
+            positive &= torch.tensor(present, device=matched.device)[matched]
         chosen.append(positive)
     return chosen
 

@@ -26,7 +26,7 @@ class MaskRCNNC4Predictor(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits ``[R, K, 2P, 2P]``."""
-        return self.mask_fcn_logits(F.relu(self.conv5_mask(x)))
+        return self.mask_fcn_logits(F.relu(self.conv5_mask(x), inplace=True))
 
 
 class MaskRCNNConv1x1Predictor(nn.Module):

@@ -51,9 +51,9 @@ class MaskIoUFeatureExtractor(nn.Module):
         pooled = F.max_pool2d(masks[:, None], kernel_size=pooling, stride=pooling)
         x = torch.cat([roi_features, pooled.to(roi_features)], dim=1)
         for conv in (self.maskiou_fcn1, self.maskiou_fcn2, self.maskiou_fcn3, self.maskiou_fcn4):
-            x = F.relu(conv(x))
-        x = F.relu(self.maskiou_fc1(x.flatten(1)))
-        return F.relu(self.maskiou_fc2(x))
+            x = F.relu(conv(x), inplace=True)
+        x = F.relu(self.maskiou_fc1(x.flatten(1)), inplace=True)
+        return F.relu(self.maskiou_fc2(x), inplace=True)
 
 
 class MaskIoUPredictor(nn.Module):

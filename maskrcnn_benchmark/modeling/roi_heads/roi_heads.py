@@ -1,6 +1,7 @@
 """The combined ROI heads: boxes, masks and mask quality."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ from maskrcnn_benchmark.modeling.roi_heads.maskiou_head import (
     select_iou,
 )
 from maskrcnn_benchmark.modeling.roi_heads.sampling import ProposalSampler, SampledProposals
-from maskrcnn_benchmark.modeling.sampler import BalancedPositiveNegativeSampler
+from maskrcnn_benchmark.modeling.sampler import BalancedPositiveNegativeSampler, true_indices
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.fields import (
     LABELS,
@@ -96,10 +97,11 @@ class CombinedROIHeads(nn.Module):
         box_output = self.box(features, sampled.boxes)
         losses = self.box.losses(box_output, sampled)
         if self.mask is not None:
-            learned = has_mask_target(sampled)
-            positives = sampled[[chosen.nonzero().flatten() for chosen in learned]]
+            learned = true_indices(has_mask_target(sampled))
+            positives = sampled[learned]
             if self.mask.shares_box_features:
-                rows = torch.cat(learned).nonzero().flatten()
+                starts = accumulate((len(labels) for labels in sampled.labels), initial=0)
+                rows = torch.cat([of + start for of, start in zip(learned, starts, strict=False)])
                 output = self.mask.predict(box_output.pooled[rows], box_output.features[rows])
             else:
                 output = self.mask(features, positives.boxes)

@@ -106,5 +106,5 @@ class ProposalSampler:
         matched = self.match(append_gt_boxes(proposals, targets), targets)
         positives, negatives = self.sampler(matched.labels)
         return matched[
-            [(p | n).nonzero().flatten() for p, n in zip(positives, negatives, strict=True)]
+            [torch.cat(pair).sort().values for pair in zip(positives, negatives, strict=True)]
         ]

@@ -135,7 +135,7 @@ class AnchorGenerator(nn.Module):
     @staticmethod
     def _grid(size: Sequence[int], steps: tuple[int, int], cell: Tensor) -> Tensor:
         ys, xs = (
-            torch.arange(side, device=cell.device) * step
+            torch.arange(0, side * step, step, device=cell.device)
             for side, step in zip(size, steps, strict=True)
         )
         y, x = torch.meshgrid(ys, xs, indexing="ij")

@@ -28,8 +28,8 @@ def anchor_targets(
         meaningful only for label 1.
     """
     matches = matcher.match_boxes(gt_boxes, anchors, box_coder.pixel_offset)
-    labels = (matches >= 0).float()
-    labels[~visible | (matches == Matcher.BETWEEN_THRESHOLDS)] = -1
+    ignored = (matches == Matcher.BETWEEN_THRESHOLDS).logical_or_(~visible)
+    labels = (matches >= 0).float().masked_fill_(ignored, -1)
     if len(gt_boxes) == 0:
         return labels, torch.zeros_like(anchors)
     return labels, box_coder.encode(gt_boxes[matches.clamp(min=0)], anchors)
@@ -52,10 +52,14 @@ def rpn_losses(
         deltas: offsets ``[N * K, 4]``.
         labels: labels ``[N * K]`` of ``anchor_targets``.
         targets: target offsets ``[N * K, 4]``.
-        sampled: the sampled positives and the sampled negatives, bool ``[K]`` for each image.
+        sampled: the indices of the sampled positives and those of the sampled negatives of each
+            of the N images, int64.
     """
-    positive = torch.cat(list(sampled[0])).nonzero().flatten()
-    drawn = torch.cat([positive, torch.cat(list(sampled[1])).nonzero().flatten()])
+    anchors = len(labels) // max(len(sampled[0]), 1)
+    positive, negative = (
+        torch.cat([rows + image * anchors for image, rows in enumerate(kind)]) for kind in sampled
+    )
+    drawn = torch.cat([positive, negative])
     count = max(len(drawn), 1)
     loss_box = smooth_l1_loss(deltas[positive], targets[positive], beta=1.0 / 9, size_average=False)
     loss_objectness = F.binary_cross_entropy_with_logits(

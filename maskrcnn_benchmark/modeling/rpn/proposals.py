@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maskrcnn_benchmark.layers import batched_nms
+from maskrcnn_benchmark.layers import sorted_nms_mask
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.structures.box_ops import box_sizes, clip_boxes
+from maskrcnn_benchmark.structures.box_ops import box_extents, clip_batch
 from maskrcnn_benchmark.structures.fields import OBJECTNESS
 
 _NO_SCORE = -1.0  # score of an anchor whose objectness is NaN
@@ -83,73 +83,81 @@ def select_proposals(
         Proposals of each image with the field ``objectness``; sorted by score if the limit over
         several levels applies to each image, else grouped by level.
     """
-    levels = list(zip(output.flat_objectness(), output.flat_deltas(), output.anchors, strict=True))
-    candidates = [_decode_best(*level, limits.pre_nms_top_n, box_coder) for level in levels]
-    offset = box_coder.pixel_offset
-    decoded = torch.cat([boxes for boxes, _ in candidates], dim=1)  # [N, K, 4], level by level
-    scores = torch.cat([scores for _, scores in candidates], dim=1)
     sizes = [(width, height) for height, width in image_sizes]
-    clipped = [clip_boxes(b, size, offset) for b, size in zip(decoded, sizes, strict=True)]
-    boxes = torch.stack(clipped)
-    widths, heights = box_sizes(boxes, offset)
-    large = (widths >= min_size) & (heights >= min_size)  # False for NaN
-    large = (large & (scores > _NO_SCORE)).flatten().nonzero().flatten()
-    groups = _groups([s.shape[1] for _, s in candidates], len(sizes), device=boxes.device)
-    per_image = boxes.shape[1]
-    boxes, scores = boxes.flatten(0, 1), scores.flatten()
-    kept = batched_nms(
-        boxes[large],
-        scores[large],
-        groups[large],
+    offset = box_coder.pixel_offset
+    deltas, anchors, scores, groups = _best_of_levels(output, limits.pre_nms_top_n)
+    boxes = box_coder.decode(deltas.flatten(0, 1), anchors.flatten(0, 1))
+    boxes = clip_batch(boxes.unflatten(0, scores.shape), sizes, offset)  # [N, K, 4]
+    usable = (box_extents(boxes, offset) >= min_size).all(dim=2) & (scores > _NO_SCORE)
+    # boxes that are not usable (NaN neither) come last in their level: they suppress no other
+    order = (2 * groups + ~usable).sort(dim=1, stable=True).indices
+    scores = scores.where(usable, _NO_SCORE).gather(1, order)
+    boxes = boxes.gather(1, order[..., None].expand_as(boxes))
+    kept = sorted_nms_mask(
+        boxes.flatten(0, 1),
+        groups.flatten(),
         nms_thresh,
         max_keep=limits.post_nms_top_n,
         pixel_offset=offset,
     )
-    kept = large[kept.sort().values]
-    ends = torch.arange(1, len(sizes), device=kept.device) * per_image
+    scores = scores.where(kept.view_as(scores), _NO_SCORE)
+    best = _best_of_all(scores, limits, num_levels=len(output.anchors))
     proposals = []
-    parts = kept.tensor_split(torch.searchsorted(kept, ends).tolist())
-    for part, size in zip(parts, sizes, strict=True):
-        boxlist = BoxList(boxes[part], size, pixel_offset=offset)
-        boxlist.add_field(OBJECTNESS, scores[part])
+    for rows, of_image, score, size in zip(best, boxes, scores, sizes, strict=True):
+        boxlist = BoxList(of_image[rows], size, pixel_offset=offset)
+        boxlist.add_field(OBJECTNESS, score[rows])
         proposals.append(boxlist)
-    if len(levels) == 1:
-        return proposals
-    if limits.per_batch:
-        return _best_of_batch(proposals, limits.fpn_post_nms_top_n)
-    return [_best_of_image(p, limits.fpn_post_nms_top_n) for p in proposals]
+    return proposals
 
 
-def _decode_best(
-    objectness: Tensor, deltas: Tensor, anchors: Tensor, top_n: int, box_coder: BoxCoder
-) -> tuple[Tensor, Tensor]:
-    """Return boxes ``[N, k, 4]`` and scores ``[N, k]`` of the k best anchors, sorted by score."""
-    scores = objectness.sigmoid().nan_to_num(nan=_NO_SCORE)  # NaN would sort first
-    scores, order = scores.topk(min(top_n, objectness.shape[1]), dim=1)
-    chosen = deltas.gather(1, order[..., None].expand(-1, -1, 4))
-    boxes = box_coder.decode(chosen.reshape(-1, 4), anchors[order].reshape(-1, 4))
-    return boxes.reshape(chosen.shape), scores
+def _best_of_levels(output: RPNOutput, top_n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the ``top_n`` best anchors of each level and image, K in all, sorted by score.
 
-
-def _groups(counts: list[int], num_images: int, *, device: torch.device) -> Tensor:
-    """Return the group index ``[N * K]`` of each box; ``counts`` are the boxes per level."""
-    sizes = torch.tensor(counts * num_images, device=device)
-    return torch.arange(len(sizes), device=device).repeat_interleave(
-        sizes, output_size=sum(counts) * num_images
+    Returns:
+        The offsets ``[N, K, 4]``, anchors ``[N, K, 4]`` and scores ``[N, K]``, level by level, and
+        int64 ``[N, K]``: one number for each level of each image, in ascending order.
+    """
+    logits, anchors = output.flat_objectness(), output.anchors
+    counts = [min(top_n, len(of_level)) for of_level in anchors]
+    scores = torch.cat(logits, dim=1).sigmoid().nan_to_num(nan=_NO_SCORE)  # NaN would sort first
+    best = [
+        of_level.topk(count, dim=1)
+        for of_level, count in zip(
+            scores.split([len(a) for a in anchors], dim=1), counts, strict=True
+        )
+    ]
+    chosen = [
+        deltas.gather(1, indices[..., None].expand(-1, -1, 4))
+        for deltas, (_, indices) in zip(output.flat_deltas(), best, strict=True)
+    ]
+    levels = torch.arange(len(logits[0]) * len(counts), device=scores.device)
+    levels = levels.view(-1, len(counts))
+    return (
+        torch.cat(chosen, dim=1),
+        torch.cat([of[indices] for of, (_, indices) in zip(anchors, best, strict=True)], dim=1),
+        torch.cat([values for values, _ in best], dim=1),
+        torch.cat([levels[:, i, None].expand(-1, count) for i, count in enumerate(counts)], dim=1),
     )
 
 
-def _best_of_batch(proposals: list[BoxList], top_n: int) -> list[BoxList]:
-    """Keep the ``top_n`` best proposals of the batch, in their original order."""
-    counts = [len(p) for p in proposals]
-    scores = torch.cat([p.get_field(OBJECTNESS) for p in proposals])
-    best = scores.topk(min(top_n, len(scores))).indices
-    keep = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
-    keep[best] = True
-    return [p[k] for p, k in zip(proposals, keep.split(counts), strict=True)]
+def _best_of_all(scores: Tensor, limits: ProposalLimits, *, num_levels: int) -> list[Tensor]:
+    """Apply the limit over all levels; read from the device once, how many boxes are left.
 
+    Args:
+        scores: ``[N, K]``; ``_NO_SCORE`` for the boxes that were dropped.
+        limits: see ``ProposalLimits``.
+        num_levels: number of levels; one has no further limit.
 
-def _best_of_image(proposals: BoxList, top_n: int) -> BoxList:
-    """Keep the ``top_n`` best proposals, sorted by score."""
-    scores = proposals.get_field(OBJECTNESS)
-    return proposals[scores.topk(min(top_n, len(scores))).indices]
+    Returns:
+        The indices of the chosen boxes of each image, in the order that ``select_proposals`` names.
+    """
+    limit = limits.fpn_post_nms_top_n if num_levels > 1 else scores.numel()
+    chosen = scores > _NO_SCORE
+    if limits.per_batch:
+        best = scores.flatten().topk(min(limit, scores.numel())).indices
+        is_best = torch.zeros_like(chosen).flatten().scatter(0, best, True)
+        chosen &= is_best.view_as(chosen)
+        order = chosen.sort(dim=1, descending=True, stable=True).indices
+    else:
+        order = scores.sort(dim=1, descending=True, stable=True).indices[:, :limit]
+    return [rows[:count] for rows, count in zip(order, chosen.sum(dim=1).tolist(), strict=True)]

@@ -48,9 +48,10 @@ class RPNHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Return the logits ``[N, A, H, W]`` and offsets ``[N, 4A, H, W]`` of each level."""
-        hidden = [F.relu(self.conv(feature)) for feature in features]
+        hidden = [F.relu(self.conv(feature), inplace=True) for feature in features]
         for name in self.more:
-            hidden = [F.relu(self.get_submodule(name)(h)) for h in hidden]
+            layer = self.get_submodule(name)
+            hidden = [F.relu(layer(h), inplace=True) for h in hidden]
         return [self.cls_logits(h) for h in hidden], [self.bbox_pred(h) for h in hidden]
 
 
