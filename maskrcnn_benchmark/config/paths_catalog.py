@@ -21,8 +21,8 @@ def _voc_folder(split: str) -> str:
 class DatasetCatalog:
     """Data set names and their files, relative to ``DATA_DIR``.
 
-    ``DATASETS`` lists data sets in COCO format with image folder and annotation file, ``LVIS`` those
-    in LVIS's; ``VOC`` lists PASCAL VOC in its XML format with folder and split.
+    ``DATASETS`` lists data sets in COCO format with image folder and annotation file; ``LVIS``
+    those in LVIS format; ``VOC`` lists PASCAL VOC in its XML format with folder and split.
     """
 
     DATA_DIR = "datasets"
