@@ -92,11 +92,7 @@ def evaluate_coco(
     if folder is not None:
         _write_rows(rows, folder)
     if not dataset.coco.anns:
-        written = ", ".join(f"{folder / task}.json" for task in _written(rows)) if folder else ""
-        logging.getLogger(__name__).warning(
-            "The data set has no annotations: nothing is evaluated. Detections are in "
-            f"{written or 'no file'}"
-        )
+        _warn_of_nothing_to_evaluate(rows, folder)
         return COCOResults(*rows) if rows else COCOResults("box_proposal")
     if box_only:
         results = _evaluate_proposals(dataset, predictions)
@@ -216,6 +212,14 @@ def _evaluate_proposals(dataset: CocoStyleDataset, predictions: Sequence[BoxList
             recall = evaluate_box_proposals(dataset, predictions, area=area, limit=limit)
             results["box_proposal"][f"AR{suffix}@{limit}"] = recall.ar
     return results
+
+
+def _warn_of_nothing_to_evaluate(rows: dict[str, list[Row]], folder: Path | None) -> None:
+    written = ", ".join(f"{folder / task}.json" for task in _written(rows)) if folder else ""
+    logging.getLogger(__name__).warning(
+        "The data set has no annotations: nothing is evaluated. Detections are in "
+        f"{written or 'no file'}"
+    )
 
 
 def _write_rows(rows: dict[str, list[Row]], folder: Path) -> None:
