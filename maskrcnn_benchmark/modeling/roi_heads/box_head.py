@@ -55,7 +55,7 @@ class FPN2MLPFeatureExtractor(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return the pooled features ``[R, C, P, P]`` and ``[R, out_channels]`` of the boxes."""
         pooled = self.pooler(features, boxes)
-        return pooled, F.relu(self.fc7(F.relu(self.fc6(pooled.flatten(1)))))
+        return pooled, F.relu_(self.fc7(F.relu_(self.fc6(pooled.flatten(1)))))
 
 
 class FPNXconv1fcFeatureExtractor(nn.Module):
@@ -92,7 +92,7 @@ class FPNXconv1fcFeatureExtractor(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return the pooled features ``[R, C, P, P]`` and ``[R, out_channels]`` of the boxes."""
         pooled = self.pooler(features, boxes)
-        return pooled, F.relu(self.fc6(self.xconvs(pooled).flatten(1)))
+        return pooled, F.relu_(self.fc6(self.xconvs(pooled).flatten(1)))
 
 
 class FPNPredictor(nn.Module):

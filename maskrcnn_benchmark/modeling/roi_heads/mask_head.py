@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import Conv2d, ConvTranspose2d, full_precision
+from maskrcnn_benchmark.layers import Conv2d, ConvTranspose2d, conv_relu, full_precision
 from maskrcnn_benchmark.modeling.backbone.build_resnet import ends_before_conv5
 from maskrcnn_benchmark.modeling.make_layers import (
     NormMaker,
@@ -63,7 +63,7 @@ class MaskRCNNFPNFeatureExtractor(nn.Module):
         pooled = self.pooler(features, boxes)
         x = pooled
         for name in self.blocks:
-            x = F.relu(self.get_submodule(name)(x))
+            x = conv_relu(self.get_submodule(name), x)
         return pooled, x
 
 
@@ -79,7 +79,7 @@ class MaskRCNNC4Predictor(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits ``[R, K, 2P, 2P]``."""
-        return self.mask_fcn_logits(F.relu(self.conv5_mask(x)))
+        return self.mask_fcn_logits(F.relu_(self.conv5_mask(x)))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import full_precision
+from maskrcnn_benchmark.layers import conv_relu, full_precision
 from maskrcnn_benchmark.modeling.make_layers import NormMaker, conv3x3, linear, make_norm
 from maskrcnn_benchmark.modeling.roi_heads.mask_head import MaskTargets
 
@@ -51,9 +51,9 @@ class MaskIoUFeatureExtractor(nn.Module):
         pooled = F.max_pool2d(masks[:, None], kernel_size=pooling, stride=pooling)
         x = torch.cat([roi_features, pooled.to(roi_features)], dim=1)
         for conv in (self.maskiou_fcn1, self.maskiou_fcn2, self.maskiou_fcn3, self.maskiou_fcn4):
-            x = F.relu(conv(x))
-        x = F.relu(self.maskiou_fc1(x.flatten(1)))
-        return F.relu(self.maskiou_fc2(x))
+            x = conv_relu(conv, x)
+        x = F.relu_(self.maskiou_fc1(x.flatten(1)))
+        return F.relu_(self.maskiou_fc2(x))
 
 
 class MaskIoUPredictor(nn.Module):
