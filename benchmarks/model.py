@@ -72,13 +72,13 @@ def inference(rounds: int) -> Iterator[Row]:
 
 def floor(rounds: int) -> Iterator[Row]:
     """Measure inference against its convolutions and matrix products alone."""
+    # without oneDNN the model keeps its convolutions apart from what follows them
+    with torch.backends.mkldnn.flags(enabled=False), Recorder() as recorder:
+        Ours().infer()
     for name in ("float32", "bfloat16"):
-        side, dtype = Ours(name), getattr(torch, name)
-        with Recorder() as recorder:
-            side.infer()
-        (whole,) = take_turns([side.infer], rounds)
+        (whole,) = take_turns([Ours(name).infer], rounds)
         for layout in ("channels_last", "contiguous")[: 2 if name == "float32" else 1]:
-            last = layout == "channels_last"
+            last, dtype = layout == "channels_last", getattr(torch, name)
             bare = Took(*time_calls(recorder.calls, dtype, channels_last=last, rounds=rounds))
             yield timed(f"inference {name}", whole, bare, f"its products, {layout}")
 
@@ -98,8 +98,7 @@ def kernels() -> Iterator[Row]:
         ("inference", ours.infer, theirs.infer),
         ("training step, 10 objects", ours.step(10), theirs.step(10)),
     ):
-        if work.startswith("training"):
-            ours.model.train(), theirs.model.train()
+        ours.model.train(), theirs.model.train()  # infer() goes back to evaluation
         counts = zip(count_kernels(of_ours), count_kernels(of_theirs), strict=True)
         for what, pair in zip(("kernels", "host reads"), counts, strict=True):
             yield row(f"{what} of {work}", "", *pair)

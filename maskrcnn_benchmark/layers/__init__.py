@@ -6,6 +6,7 @@ from torch.nn.functional import interpolate
 from maskrcnn_benchmark.layers._ops import has_extension
 from maskrcnn_benchmark.layers.batch_norm import FrozenBatchNorm2d
 from maskrcnn_benchmark.layers.deform_conv import DFConv2d
+from maskrcnn_benchmark.layers.fused_conv import conv_relu, fused_conv
 from maskrcnn_benchmark.layers.losses import sigmoid_focal_loss, smooth_l1_loss
 from maskrcnn_benchmark.layers.mask_targets import PolygonSet, mask_targets
 from maskrcnn_benchmark.layers.nms import batched_nms, batched_nms_mask, nms, sorted_nms_mask
@@ -32,7 +33,9 @@ __all__ = [
     "batched_nms",
     "batched_nms_mask",
     "batched_soft_nms",
+    "conv_relu",
     "full_precision",
+    "fused_conv",
     "has_extension",
     "interpolate",
     "mask_targets",

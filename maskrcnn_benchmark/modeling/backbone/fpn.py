@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskrcnn_benchmark.layers import Conv2d
+from maskrcnn_benchmark.layers import Conv2d, fused_conv
 from maskrcnn_benchmark.modeling.make_layers import NormMaker, kaiming_uniform
 
 
@@ -20,6 +20,13 @@ def _conv(
     if relu:
         layers.append(nn.ReLU(inplace=True))
     return conv if len(layers) == 1 else nn.Sequential(*layers)
+
+
+def _apply(layer: nn.Module, x: Tensor, top_down: Tensor | None = None) -> Tensor:
+    """Return ``layer(x) + top_down``."""
+    if isinstance(layer, nn.Conv2d):
+        return fused_conv(layer, x, residual=top_down)
+    return layer(x) if top_down is None else layer(x) + top_down
 
 
 class FPN(nn.Module):
@@ -54,10 +61,10 @@ class FPN(nn.Module):
         levels: list[Tensor] = []
         top_down: Tensor | None = None
         for number in range(self.num_levels, 0, -1):
-            lateral = self.get_submodule(f"fpn_inner{number}")(features[number - 1])
+            feature = features[number - 1]
             if top_down is not None:
-                lateral = lateral + F.interpolate(top_down, size=lateral.shape[-2:], mode="nearest")
-            top_down = lateral
-            levels.insert(0, self.get_submodule(f"fpn_layer{number}")(lateral))
+                top_down = F.interpolate(top_down, size=feature.shape[-2:], mode="nearest")
+            top_down = _apply(self.get_submodule(f"fpn_inner{number}"), feature, top_down)
+            levels.insert(0, _apply(self.get_submodule(f"fpn_layer{number}"), top_down))
         levels.append(F.max_pool2d(levels[-1], kernel_size=1, stride=2))
         return levels

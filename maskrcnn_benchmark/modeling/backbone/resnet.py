@@ -6,25 +6,25 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskrcnn_benchmark.layers import Conv2d, DFConv2d, FrozenBatchNorm2d
+from maskrcnn_benchmark.layers import Conv2d, DFConv2d, FrozenBatchNorm2d, fused_conv
 from maskrcnn_benchmark.modeling.make_layers import NormMaker, kaiming_uniform
 
 
-def conv_norm(conv: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
-    """Return ``norm(conv(x))``; a frozen norm is folded into the convolution's weights."""
-    if not isinstance(norm, FrozenBatchNorm2d) or not isinstance(conv, nn.Conv2d):
-        return norm(conv(x))
-    scale, shift = norm.scale_and_shift()
-    weight = conv.weight * scale[:, None, None, None].to(conv.weight)
-    return F.conv2d(
-        x,
-        weight,
-        shift.to(conv.weight),
-        conv.stride,
-        conv.padding,  # type: ignore[arg-type]
-        conv.dilation,
-        conv.groups,
-    )
+def conv_norm(
+    conv: nn.Module,
+    norm: nn.Module,
+    x: Tensor,
+    *,
+    residual: Tensor | None = None,
+    relu: bool = False,
+) -> Tensor:
+    """Return ``norm(conv(x)) + residual``, then with ReLU; in one pass if the norm is frozen."""
+    if isinstance(norm, FrozenBatchNorm2d) and isinstance(conv, nn.Conv2d):
+        return fused_conv(conv, x, norm=norm, residual=residual, relu=relu)
+    x = norm(conv(x))
+    if residual is not None:
+        x = x.add_(residual)
+    return F.relu_(x) if relu else x
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Stem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images ``[N, 3, H, W]`` to ``[N, C, H/4, W/4]``."""
-        return F.max_pool2d(F.relu_(conv_norm(self.conv1, self.bn1, x)), 3, stride=2, padding=1)
+        return F.max_pool2d(conv_norm(self.conv1, self.bn1, x, relu=True), 3, stride=2, padding=1)
 
 
 def _shortcut(downsample: nn.Sequential | None, x: Tensor) -> Tensor:
@@ -120,10 +120,10 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, C_in, H, W]`` to ``[N, C_out, H/stride, W/stride]``."""
-        out = F.relu_(conv_norm(self.conv1, self.bn1, x))
-        out = F.relu_(conv_norm(self.conv2, self.bn2, out))
-        out = conv_norm(self.conv3, self.bn3, out)
-        return F.relu_(out.add_(_shortcut(self.downsample, x)))
+        out = conv_norm(self.conv1, self.bn1, x, relu=True)
+        out = conv_norm(self.conv2, self.bn2, out, relu=True)
+        shortcut = _shortcut(self.downsample, x)
+        return conv_norm(self.conv3, self.bn3, out, residual=shortcut, relu=True)
 
 
 class BasicBlock(nn.Module):
@@ -145,9 +145,9 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, C_in, H, W]`` to ``[N, C_out, H/stride, W/stride]``."""
-        out = F.relu_(conv_norm(self.conv1, self.bn1, x))
-        out = conv_norm(self.conv2, self.bn2, out)
-        return F.relu_(out.add_(_shortcut(self.downsample, x)))
+        out = conv_norm(self.conv1, self.bn1, x, relu=True)
+        shortcut = _shortcut(self.downsample, x)
+        return conv_norm(self.conv2, self.bn2, out, residual=shortcut, relu=True)
 
 
 @dataclass(frozen=True)

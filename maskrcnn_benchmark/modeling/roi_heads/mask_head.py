@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import full_precision
+from maskrcnn_benchmark.layers import conv_relu, full_precision
 from maskrcnn_benchmark.modeling.make_layers import NormMaker, conv3x3, make_norm
 from maskrcnn_benchmark.modeling.poolers import Pooler, make_pooler
 from maskrcnn_benchmark.modeling.registry import ROI_MASK_FEATURE_EXTRACTORS, ROI_MASK_PREDICTOR
@@ -58,7 +58,7 @@ class MaskRCNNFPNFeatureExtractor(nn.Module):
         pooled = self.pooler(features, boxes)
         x = pooled
         for name in self.blocks:
-            x = F.relu(self.get_submodule(name)(x), inplace=True)
+            x = conv_relu(self.get_submodule(name), x)
         return pooled, x
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import FrozenBatchNorm2d, full_precision
+from maskrcnn_benchmark.layers import FrozenBatchNorm2d, conv_relu, full_precision
 from maskrcnn_benchmark.modeling.make_layers import NormMaker, conv3x3, linear, make_norm
 from maskrcnn_benchmark.modeling.roi_heads.mask_head import MaskTargets
 
@@ -51,7 +51,7 @@ class MaskIoUFeatureExtractor(nn.Module):
         pooled = F.max_pool2d(masks[:, None], kernel_size=pooling, stride=pooling)
         x = torch.cat([roi_features, pooled.to(roi_features)], dim=1)
         for conv in (self.maskiou_fcn1, self.maskiou_fcn2, self.maskiou_fcn3, self.maskiou_fcn4):
-            x = F.relu(conv(x), inplace=True)
+            x = conv_relu(conv, x)
         x = F.relu(self.maskiou_fc1(x.flatten(1)), inplace=True)
         return F.relu(self.maskiou_fc2(x), inplace=True)
 

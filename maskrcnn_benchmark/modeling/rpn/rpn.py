@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import Conv2d, full_precision
+from maskrcnn_benchmark.layers import Conv2d, full_precision, fused_conv
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder, make_box_coder
 from maskrcnn_benchmark.modeling.matcher import Matcher
 from maskrcnn_benchmark.modeling.registry import RPN_HEADS
@@ -48,10 +47,10 @@ class RPNHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Return the logits ``[N, A, H, W]`` and offsets ``[N, 4A, H, W]`` of each level."""
-        hidden = [F.relu(self.conv(feature), inplace=True) for feature in features]
+        hidden = [fused_conv(self.conv, feature, relu=True) for feature in features]
         for name in self.more:
             layer = self.get_submodule(name)
-            hidden = [F.relu(layer(h), inplace=True) for h in hidden]
+            hidden = [fused_conv(layer, h, relu=True) for h in hidden]
         return [self.cls_logits(h) for h in hidden], [self.bbox_pred(h) for h in hidden]
 
 

@@ -1,0 +1,238 @@
+import copy
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from maskrcnn_benchmark.layers import FrozenBatchNorm2d, conv_relu, fused_conv
+
+
+def make_layers(bias: bool = False, **options: Any) -> tuple[nn.Conv2d, FrozenBatchNorm2d]:
+    conv = nn.Conv2d(8, 16, 3, padding=1, bias=bias, **options).to(
+        memory_format=torch.channels_last
+    )
+    norm = FrozenBatchNorm2d(16)
+    for value in norm.buffers():
+        value.uniform_(0.5, 2.0)
+    return conv, norm
+
+
+def slow(conv: nn.Conv2d, norm: FrozenBatchNorm2d | None, x: Tensor) -> Tensor:
+    """Convolution and normalization one after the other, in float64."""
+    out = F.conv2d(
+        x.double(),
+        conv.weight.double(),
+        None if conv.bias is None else conv.bias.double(),
+        conv.stride,
+        conv.padding,
+        conv.dilation,
+        conv.groups,
+    )
+    if norm is not None:
+        out = F.batch_norm(
+            out,
+            norm.running_mean.double(),
+            norm.running_var.double(),
+            norm.weight.double(),
+            norm.bias.double(),
+            eps=0,
+        )
+    return out.detach()
+
+
+def infer(conv: nn.Conv2d, norm: FrozenBatchNorm2d | None, x: Tensor, **more: Any) -> Tensor:
+    with torch.no_grad():
+        return fused_conv(conv, x, norm=norm, **more)
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 2}, {"groups": 4}, {"bias": True}])
+@pytest.mark.parametrize("grad", [True, False])
+def test_is_the_operators_one_after_the_other(options: dict[str, Any], grad: bool) -> None:
+    conv, norm = make_layers(**options)
+    x = torch.randn(2, 8, 9, 11)
+    kept = x.clone()
+    for of, adds, relu in itertools.product((norm, None), (True, False), (True, False)):
+        expected = slow(conv, of, x)
+        residual = torch.randn(expected.shape) if adds else None
+        before = None if residual is None else residual.clone()
+        if residual is not None:
+            expected = expected + residual
+        expected = expected.relu() if relu else expected
+        with torch.set_grad_enabled(grad):
+            found = fused_conv(conv, x, norm=of, residual=residual, relu=relu)
+        torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
+        assert found.requires_grad == grad
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        assert residual is None or residual.equal(before)
+    assert x.equal(kept)
+
+
+def test_the_gradient_reaches_weights_and_input() -> None:
+    conv, norm = (layer.double() for layer in make_layers(bias=True))
+    x = torch.randn(1, 8, 3, 4, dtype=torch.float64, requires_grad=True)
+    residual = torch.randn(1, 16, 3, 4, dtype=torch.float64, requires_grad=True)
+    fused = fused_conv(conv, x, norm=norm, residual=residual, relu=True)
+    plain = F.relu(norm(conv(x)) + residual)
+    inputs = (x, residual, conv.weight, conv.bias)
+    for a, b in zip(
+        torch.autograd.grad(fused.square().sum(), inputs),
+        torch.autograd.grad(plain.square().sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)
+
+
+CHANGES: dict[str, Callable[[nn.Conv2d, FrozenBatchNorm2d], Any]] = {
+    "load_state_dict": lambda conv, norm: conv.load_state_dict(make_layers()[0].state_dict()),
+    "load_state_dict of the norm": lambda conv, norm: norm.load_state_dict(
+        make_layers()[1].state_dict()
+    ),
+    "assign": lambda conv, norm: conv.load_state_dict(make_layers()[0].state_dict(), assign=True),
+    "another parameter": lambda conv, norm: setattr(
+        conv, "weight", nn.Parameter(torch.randn_like(conv.weight))
+    ),
+    "optimizer": lambda conv, norm: _step(conv),
+    "in place": lambda conv, norm: norm.running_var.mul_(3),
+    "rounding to half precision and back": lambda conv, norm: conv.bfloat16().float(),
+}
+
+
+def _step(conv: nn.Conv2d) -> None:
+    conv.weight.grad = torch.ones_like(conv.weight)
+    torch.optim.SGD(conv.parameters(), 0.1).step()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_sees_changed_weights(change: str) -> None:
+    conv, norm = make_layers()
+    x = torch.randn(1, 8, 5, 5)
+    before = infer(conv, norm, x)
+    CHANGES[change](conv, norm)
+    after = infer(conv, norm, x)
+    assert not after.equal(before)
+    expected = slow(conv, norm, x).float()
+    torch.testing.assert_close(after, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_training_in_between_drops_the_kept_weights() -> None:
+    conv, norm = make_layers()
+    x = torch.randn(1, 8, 5, 5)
+    infer(conv, norm, x)
+    fused_conv(conv, x, norm=norm)
+    conv.weight.data.mul_(2)  # has no effect on the version counter
+    torch.testing.assert_close(
+        infer(conv, norm, x), slow(conv, norm, x).float(), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_a_copy_has_weights_of_its_own_and_the_module_holds_nothing_more() -> None:
+    conv, norm = make_layers()
+    x = torch.randn(1, 8, 5, 5)
+    names = set(vars(conv)) | set(vars(norm))
+    before = infer(conv, norm, x)
+    assert set(vars(conv)) | set(vars(norm)) == names
+    twin = copy.deepcopy(conv)
+    with torch.no_grad():
+        twin.weight.zero_()
+    assert infer(conv, norm, x).equal(before)
+    assert not infer(twin, None, x).any()
+
+
+class Operators(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+def test_the_second_call_is_one_kernel() -> None:
+    conv, norm = make_layers()
+    x = torch.randn(1, 8, 5, 5).to(memory_format=torch.channels_last)
+    residual = torch.randn(1, 16, 5, 5).to(memory_format=torch.channels_last)
+    infer(conv, norm, x)
+    with Operators() as seen:
+        infer(conv, norm, x, residual=residual, relu=True)
+        infer(conv, norm, x, relu=True)
+    assert [name for name in seen.names if "view" not in name and "detach" not in name] == [
+        "mkldnn._convolution_pointwise.binary",
+        "mkldnn._convolution_pointwise.default",
+    ]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_mixed_precision(enabled: bool) -> None:
+    conv, norm = make_layers()
+    x = torch.randn(1, 8, 5, 5)
+    expected = slow(conv, norm, x).relu().float()
+    with (
+        torch.backends.mkldnn.flags(enabled=enabled),
+        torch.no_grad(),
+        torch.autocast("cpu", torch.bfloat16),
+    ):
+        found = fused_conv(conv, x, norm=norm, relu=True)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), expected, rtol=3e-2, atol=3e-2)
+    full = infer(conv, norm, x, relu=True)
+    torch.testing.assert_close(full, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_other_sizes_and_no_rows() -> None:
+    conv, norm = make_layers(stride=2)
+    for size in ((1, 8, 5, 5), (3, 8, 40, 17), (0, 8, 6, 6), (1, 8, 1, 1)):
+        x = torch.randn(size)
+        found = infer(conv, norm, x, relu=True)
+        expected = slow(conv, norm, x).relu().float()
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_inference_mode() -> None:
+    with torch.inference_mode():
+        conv, norm = make_layers()
+        x = torch.randn(1, 8, 5, 5)
+        for _ in range(2):
+            found = fused_conv(conv, x, norm=norm)
+            conv.weight.mul_(2)  # a tensor of inference mode has no version counter
+        assert not found.equal(fused_conv(conv, x, norm=norm))
+    outside, norm = make_layers()
+    x = torch.randn(1, 8, 5, 5)
+    with torch.inference_mode():
+        kept = fused_conv(outside, x, norm=norm)
+    assert infer(outside, norm, x).equal(kept)
+
+
+def test_conv_relu_of_other_layers() -> None:
+    conv, _ = make_layers(bias=True)
+    x = torch.randn(1, 8, 5, 5)
+    with torch.no_grad():
+        expected = F.relu(conv(x))
+        torch.testing.assert_close(conv_relu(conv, x), expected)
+        torch.testing.assert_close(conv_relu(nn.Sequential(conv, nn.Identity()), x), expected)
+        reflecting = nn.Conv2d(8, 16, 3, padding=1, padding_mode="reflect")
+        same = nn.Conv2d(8, 16, 3, padding="same")
+        for layer in (reflecting, same):
+            torch.testing.assert_close(conv_relu(layer, x), F.relu(layer(x)))
+        assert conv_relu(conv.to("meta"), x.to("meta")).shape == (1, 16, 5, 5)
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_hooks_of_a_convolution_run(grad: bool) -> None:
+    conv, _ = make_layers()
+    x = torch.randn(1, 8, 5, 5)
+    with torch.set_grad_enabled(grad):
+        conv_relu(conv, x)
+        seen: list[Tensor] = []
+        handle = conv.register_forward_hook(lambda _, arguments, output: seen.extend(arguments))
+        conv_relu(conv, x)
+        handle.remove()
+        conv_relu(conv, x)
+    assert len(seen) == 1
+    assert seen[0].equal(x)
