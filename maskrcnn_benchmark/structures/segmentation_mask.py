@@ -78,6 +78,10 @@ class SegmentationMask:
         present = [not isinstance(instance, NoMask) for instance in self.instances]
         return torch.tensor(present, dtype=torch.bool)
 
+    def all_present(self) -> bool:
+        """Return whether every instance has a mask."""
+        return not any(isinstance(instance, NoMask) for instance in self.instances)
+
     def decode(self) -> NDArray[np.uint8]:
         """Return the masks as 0 and 1, ``[N, height, width]``; a missing mask is all 0."""
         width, height = (int(side) for side in self.size)

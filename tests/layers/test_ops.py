@@ -62,6 +62,7 @@ CALLS: dict[str, Callable[[], tuple[Any, ...]]] = {
         *(sorted_boxes()[0], torch.linspace(1, 0.2, 40), sorted_boxes()[1]),
         *(True, 0.5, 0.001, 1.0, 5),
     ),
+    "match_boxes": lambda: (sorted_boxes()[0][:7], sorted_boxes()[0], 1.0),
     "roi_align": lambda: (pyramid(), *levelled_rois(), [0.25, 0.125], 3, 2, 0, False),
     "roi_align of channels_last": lambda: (
         [channels_last(x) for x in pyramid()],

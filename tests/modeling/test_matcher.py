@@ -1,14 +1,23 @@
-"""Matching in chunks: the same matches, bounded memory."""
+"""Matching by the operator and in chunks: the same matches, bounded memory."""
 
 import pytest
 import torch
 
+from maskrcnn_benchmark.layers import has_extension
+from maskrcnn_benchmark.modeling import matcher as matcher_module
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
 from maskrcnn_benchmark.modeling.matcher import MAX_PAIRS, Matcher
 from maskrcnn_benchmark.modeling.rpn.anchor_generator import AnchorGenerator
 from maskrcnn_benchmark.modeling.rpn.loss import anchor_targets
 from maskrcnn_benchmark.structures.box_ops import box_iou
 from tests.helpers.largest_tensor import LargestTensor
+
+
+@pytest.fixture(params=["operator", "torch"], autouse=True)
+def way(request, monkeypatch):
+    """Match with the compiled operator, and as where there is none."""
+    available = has_extension() and request.param == "operator"
+    monkeypatch.setattr(matcher_module, "has_extension", lambda: available)
 
 
 def random_boxes(count, size=300.0):

@@ -105,8 +105,8 @@ def has_mask_target(sampled: SampledProposals) -> list[Tensor]:
         sampled.labels, sampled.matched_gt, sampled.ground_truth, strict=True
     ):
         positive = labels > 0
-        if len(gt) and not all(present := gt.get_field(MASKS).present().tolist()):
-            positive &= torch.tensor(present, device=matched.device)[matched]
+        if len(gt) and not (masks := gt.get_field(MASKS)).all_present():
+            positive &= masks.present().to(matched.device)[matched]
         chosen.append(positive)
     return chosen
 
