@@ -22,7 +22,8 @@ class DatasetCatalog:
     """Data set names and their files, relative to ``DATA_DIR``.
 
     ``DATASETS`` lists data sets in COCO format with image folder and annotation file, ``VOC`` lists
-    PASCAL VOC in its XML format with folder and split.
+    PASCAL VOC in its XML format with folder and split, ``CITYSCAPES`` lists Cityscapes' own files
+    with split and kind of masks.
     """
 
     DATA_DIR = "datasets"
@@ -54,6 +55,15 @@ class DatasetCatalog:
             for split in ("train", "val", "test")
         },
     }
+    CITYSCAPES = {
+        f"cityscapes_{mode}_instance_{split}": {
+            "split": split.replace("mini", ""),
+            "mode": mode,
+            **({"mini": 10} if split == "minival" else {}),
+        }
+        for mode in ("poly", "mask")
+        for split in ("train", "val", "minival")
+    }
     VOC = {f"voc_{split}": (_voc_folder(split), split[5:]) for split in _VOC_SPLITS}
 
     @classmethod
@@ -71,9 +81,14 @@ class DatasetCatalog:
             folder, split = cls.VOC[name]
             args = {"data_dir": str(data_dir / folder), "split": split}
             return {"factory": "PascalVOCDataset", "args": args}
+        if name in cls.CITYSCAPES:
+            images, annotations = (data_dir / "cityscapes" / f for f in ("leftImg8bit", "gtFine"))
+            folders = {"img_dir": str(images), "ann_dir": str(annotations)}
+            return {"factory": "CityScapesDataset", "args": folders | cls.CITYSCAPES[name]}
         if name not in cls.DATASETS:
+            known = sorted([*cls.DATASETS, *cls.VOC, *cls.CITYSCAPES])
             raise ValueError(
-                f"unknown data set {name!r}; known: {', '.join(sorted(cls.DATASETS | cls.VOC))}. "
+                f"unknown data set {name!r}; known: {', '.join(known)}. "
                 "For your own data add it to DATASETS.CUSTOM, or use --register"
             )
         root, ann_file = cls.DATASETS[name]
