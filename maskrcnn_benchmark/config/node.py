@@ -129,7 +129,7 @@ class CfgNode(YacsNode):
                 "options must be KEY VALUE pairs separated by spaces, such as "
                 f"SOLVER.BASE_LR 0.01; got {' '.join(map(str, cfg_list))!r}"
             )
-        flat = []
+        flat: list[tuple[str, Any]] = []
         for key, raw in zip(cfg_list[0::2], cfg_list[1::2], strict=True):
             # a text that looks like a dictionary, such as JSON, stays a text where one is expected
             value = raw if isinstance(self._leaf(key), str) else _decoded_section(raw)

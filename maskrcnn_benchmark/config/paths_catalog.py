@@ -22,7 +22,8 @@ class DatasetCatalog:
     """Data set names and their files, relative to ``DATA_DIR``.
 
     ``DATASETS`` lists data sets in COCO format with image folder and annotation file; ``LVIS``
-    those in LVIS format; ``VOC`` lists PASCAL VOC in its XML format with folder and split.
+    those in LVIS format; ``VOC`` lists PASCAL VOC in its XML format with folder and split;
+    ``CITYSCAPES`` lists Cityscapes' own files with split and kind of masks.
     """
 
     DATA_DIR = "datasets"
@@ -57,6 +58,15 @@ class DatasetCatalog:
     LVIS = {
         f"lvis_v1_{split}": ("coco", f"lvis/lvis_v1_{split}.json") for split in ("train", "val")
     }
+    CITYSCAPES = {
+        f"cityscapes_{mode}_instance_{split}": {
+            "split": split.replace("mini", ""),
+            "mode": mode,
+            **({"mini": 10} if split == "minival" else {}),
+        }
+        for mode in ("poly", "mask")
+        for split in ("train", "val", "minival")
+    }
     VOC = {f"voc_{split}": (_voc_folder(split), split[5:]) for split in _VOC_SPLITS}
 
     @classmethod
@@ -74,10 +84,15 @@ class DatasetCatalog:
             folder, split = cls.VOC[name]
             args = {"data_dir": str(data_dir / folder), "split": split}
             return {"factory": "PascalVOCDataset", "args": args}
+        if name in cls.CITYSCAPES:
+            images, annotations = (data_dir / "cityscapes" / f for f in ("leftImg8bit", "gtFine"))
+            folders = {"img_dir": str(images), "ann_dir": str(annotations)}
+            return {"factory": "CityScapesDataset", "args": folders | cls.CITYSCAPES[name]}
         known = cls.DATASETS | cls.LVIS
         if name not in known:
+            names = sorted([*known, *cls.VOC, *cls.CITYSCAPES])
             raise ValueError(
-                f"unknown data set {name!r}; known: {', '.join(sorted(known | cls.VOC))}. "
+                f"unknown data set {name!r}; known: {', '.join(names)}. "
                 "For your own data add it to DATASETS.CUSTOM, or use --register"
             )
         root, ann_file = known[name]

@@ -109,6 +109,15 @@ def test_yaml_holds_only_its_differences(name):
         assert own["MODEL"].get("BACKBONE") is None or name in BASES  # the rest has a base
 
 
+OTHER_FAMILIES = ("keypoint", "retinanet", "test_time_aug")
+
+
+def test_every_config_of_upstream_is_shipped():
+    assert [
+        n for n in UPSTREAM if n not in SHIPPED and not any(w in n for w in OTHER_FAMILIES)
+    ] == []
+
+
 OF_OTHERS = [n for n in SHIPPED if n in FORK or upstream_name(n) in UPSTREAM]
 
 

@@ -1,7 +1,7 @@
 """Every YAML of configs/ builds, trains one step and predicts, at 64 pixels.
 
 Files whose models are equal but for weights and numbers of boxes (1x, quick, caffe2) share one
-run. R-101 and X-101 run at a fraction of their width, and are built in full without memory.
+run, at a fraction of their width. R-101, X-101 and X-152 are built in full without memory.
 """
 
 import pytest
@@ -32,21 +32,30 @@ FEW |= {
 }
 WIDTH = "MODEL.RESNETS.WIDTH_PER_GROUP"
 THIN = {
-    WIDTH: 1,  # of each of the 32 groups of X-101
+    WIDTH: 16,
     "MODEL.RESNETS.RES2_OUT_CHANNELS": 64,
+    "MODEL.GROUP_NORM.NUM_GROUPS": 8,
     "MODEL.ROI_BOX_HEAD.MLP_HEAD_DIM": 64,
+    "MODEL.ROI_BOX_HEAD.CONV_HEAD_DIM": 32,
+    "MODEL.ROI_MASK_HEAD.CONV_LAYERS": (32, 32),
+    "MODEL.FBNET.SCALE_FACTOR": 0.25,
 }
 
 
-def load(name):
+def load(name, *, thin=True):
     config = cfg.clone()
     config.merge_from_file(CONFIGS / name)
-    config.merge_from_list([part for pair in FEW.items() for part in pair])
+    options = FEW | (THIN if thin else {})
+    if thin and config.MODEL.RESNETS.NUM_GROUPS == 32:
+        options |= {WIDTH: 1}
+    if thin and config.MODEL.RPN.USE_FPN:
+        options |= {"MODEL.BACKBONE.OUT_CHANNELS": 32}
+    config.merge_from_list([part for pair in options.items() for part in pair])
     return config
 
 
 def is_deep(config):
-    return config.MODEL.BACKBONE.CONV_BODY.startswith("R-101")
+    return config.MODEL.BACKBONE.CONV_BODY.startswith(("R-101", "R-152"))
 
 
 def files_by_model():
@@ -106,9 +115,6 @@ def test_builds_trains_and_predicts(names):
     config = load(names[0])
     if config.MODEL.BACKBONE.CONV_BODY.startswith("timm:"):
         pytest.importorskip("timm")
-    if is_deep(config):
-        thin = THIN if config.MODEL.RESNETS.NUM_GROUPS > 1 else THIN | {WIDTH: 16}
-        config.merge_from_list([part for pair in thin.items() for part in pair])
     model = build_detection_model(config)
     images = torch.randn(1, 3, SIDE, SIDE) * (50 if config.INPUT.TO_BGR255 else 1)
     with torch.no_grad():
@@ -130,10 +136,10 @@ def test_builds_trains_and_predicts(names):
 
 @pytest.mark.parametrize("names", [n for n in MODELS if is_deep(load(n[0]))], ids=lambda n: n[0])
 def test_deep_models_build_at_their_width(names):
-    config = load(names[0])
+    config = load(names[0], thin=False)
     with torch.device("meta"):
         body = build_detection_model(config).backbone.body
     width = 256 if config.MODEL.RESNETS.NUM_GROUPS == 32 else 64
     assert body.layer1[0].conv2.weight.shape[0] == width
-    assert len(body.layer3) == 23
+    assert len(body.layer3) == (36 if "152" in config.MODEL.BACKBONE.CONV_BODY else 23)
     assert body.layer4[2].conv3.weight.shape[0] == 2048

@@ -5,7 +5,7 @@ import torch
 from maskrcnn_benchmark.layers import SoftNMS
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder
 from maskrcnn_benchmark.modeling.matcher import Matcher
-from maskrcnn_benchmark.modeling.roi_heads.box_head import box_losses
+from maskrcnn_benchmark.modeling.roi_heads.box_head import BoxOutput, ROIBoxHead, box_losses
 from maskrcnn_benchmark.modeling.roi_heads.detections import (
     DetectionLimits,
     make_soft_nms,
@@ -20,6 +20,33 @@ from tests.helpers.vectors import load_vector
 from tests.helpers.whole_check import check_whole
 
 NO_BOXES = torch.zeros(0, 4)
+
+
+def test_class_agnostic_boxes_are_those_of_a_head_that_repeats_them():
+    """As if the last four offsets were those of every class."""
+    torch.manual_seed(0)
+    logits, deltas = torch.randn(6, 5), torch.randn(6, 8)
+    repeated = torch.cat([deltas[:, :4], deltas[:, 4:].repeat(1, 4)], dim=1)
+    labels, targets = torch.tensor([0, 1, 4, 2, 0, 3]), torch.randn(6, 4)
+    for found, expected in zip(
+        box_losses(logits, deltas, labels, targets),
+        box_losses(logits, repeated, labels, targets),
+        strict=True,
+    ):
+        torch.testing.assert_close(found, expected)
+    corner = torch.rand(6, 2) * 50
+    boxes = BoxList(torch.cat([corner, corner + 20], dim=1), (100, 100))
+    coder, limits = BoxCoder((10, 10, 5, 5)), DetectionLimits(0.05, 0.5, 20)
+    nothing = torch.nn.Identity()
+    head = ROIBoxHead(nothing, nothing, box_coder=coder, limits=limits)
+    found, expected = (
+        head.detections(BoxOutput(logits, offsets, NO_BOXES, NO_BOXES), [boxes])[0]
+        for offsets in (deltas, repeated)
+    )
+    assert len(set(found.get_field("labels").tolist())) == 4
+    for name in ("labels", "scores"):
+        assert found.get_field(name).equal(expected.get_field(name))
+    torch.testing.assert_close(found.bbox, expected.bbox)
 
 
 @pytest.mark.parametrize("case", ["a", "b"])
