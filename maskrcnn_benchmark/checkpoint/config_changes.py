@@ -8,7 +8,8 @@ import yaml
 
 _WITHOUT_EFFECT = ("OUTPUT_DIR",)
 _ABSENT = "(none)"
-# settings that the weights of a converted model depend on; with others its results are wrong
+# settings that the weights of a converted model depend on, if they were converted with them; with
+# others its results are wrong
 _CONVENTIONS = (
     "MODEL.PIXEL_OFFSET",
     "MODEL.BACKBONE.CONV_BODY",
@@ -17,6 +18,8 @@ _CONVENTIONS = (
     "MODEL.RESNETS.WIDTH_PER_GROUP",
     "MODEL.RPN.ANCHOR_RULE",
     "MODEL.ROI_BOX_HEAD.POOLER_ALIGNED",
+    "MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE",
+    "MODEL.ROI_BOX_CASCADE_HEAD.BBOX_REG_WEIGHTS",
     "MODEL.ROI_MASK_HEAD.POOLER_ALIGNED",
     "INPUT.PIXEL_MEAN",
     "INPUT.PIXEL_STD",
@@ -46,7 +49,7 @@ def require_conventions(content: Mapping[str, Any], config: str, path: str | Pat
     if "converted_from" not in content or not config:
         return
     theirs, ours = (dict(_leaves(yaml.safe_load(text))) for text in (content["config"], config))
-    pairs = ((key, ours.get(key), theirs.get(key)) for key in _CONVENTIONS)
+    pairs = ((key, ours.get(key), theirs[key]) for key in _CONVENTIONS if key in theirs)
     differ = [f"{key} {our}, not {their}" for key, our, their in pairs if our != their]
     if differ:
         raise ValueError(

@@ -92,6 +92,17 @@ def test_a_mask_rcnn_without_maskiou_head_starts_the_training_of_one(run, tmp_pa
         checkpointer.load(tmp_path / "no_mask.pth")
 
 
+def test_a_faster_rcnn_is_not_offered_mask_scores(run, tmp_path):
+    state = torchvision_detector(5, version=2, masks=False).state_dict()
+    torch.save(state, tmp_path / "in.pth")
+    code, output, errors = run(tmp_path / "in.pth", tmp_path / "out.pth")
+    assert code == 0, errors
+    assert "Evaluate it: msrcnn test" in output and "mask scores" not in output
+    cfg, checkpointer = load(tmp_path)
+    assert not cfg.MODEL.MASK_ON
+    checkpointer.load(tmp_path / "out.pth", require_all=True)
+
+
 def test_a_pickle_of_detectron2(run, tmp_path):
     state, _ = synthetic("detectron2", 50)
     arrays = {name: tensor.numpy() for name, tensor in state.items()}

@@ -29,6 +29,7 @@ from tests.checkpoint.convert.test_naming import synthetic, with_classes
 from tests.checkpoint.convert.test_styles import calibrated
 from tests.helpers.file_server import serve
 from tests.helpers.pickles import python2_pickle
+from tests.helpers.torchvision_detector import torchvision_detector
 from tests.helpers.whole_check import check_whole
 
 ROOT = Path(__file__).parents[2]
@@ -300,17 +301,33 @@ def test_detectron2s_models_are_pooled_as_they_were_trained(tmp_path, model):
     assert torch.load(path, weights_only=True)["class_names"][1:] == COCO_NAMES
 
 
+def test_a_weights_enum_of_torchvision_is_a_second_name_of_the_same_file(tmp_path):
+    torch.save(torchvision_detector(91, version=2).state_dict(), tmp_path / "in.pth")
+    (tmp_path / "catalog.py").write_text(
+        f"class ModelCatalog:\n    get = staticmethod(lambda name: {str(tmp_path / 'in.pth')!r})\n"
+    )
+    found = [
+        local_weights(f"catalog://torchvision/{name}", tmp_path / "cache", tmp_path / "catalog.py")
+        for name in ("MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1", "maskrcnn_resnet50_fpn_v2")
+    ]
+    assert found == [tmp_path / "cache" / "torchvision" / "maskrcnn_resnet50_fpn_v2.pth"] * 2
+    assert torch.load(found[0], weights_only=True)["class_names"][1:] == COCO_NAMES
+    tree = yaml.safe_load(found[0].with_suffix(".yaml").read_text())
+    assert tree["MODEL"]["RPN"]["NUM_CONVS"] == 2 and tree["MODEL"]["FPN"] == {"NORM": "FrozenBN"}
+
+
 def test_every_published_model_is_in_the_catalog_with_its_hash():
     models = published.published_models()
-    assert len(models) == 34
-    assert len(ModelCatalog.PUBLISHED) == 34 + 4  # torchvision's have two names
+    assert len(models) == 35
+    assert len(ModelCatalog.PUBLISHED) == 35 + 4  # torchvision's have two names
     for name, model in models.items():
         address = ModelCatalog.get(name)
         assert address == model.url + (f"#sha256={model.sha256_prefix}" * bool(model.sha256_prefix))
         if model.project != "detectron2":
             assert model.url.endswith(f"-{model.sha256_prefix}.pth")
         caffe = "caffe" in name or (model.project == "detectron2" and "X_101" not in name)
-        assert (model.style == "caffe") is caffe
+        assert (model.style in ("caffe", "gn")) is caffe
+        assert (model.style == "gn") is name.endswith("_gn")
         assert (model.family == "ms_rcnn") is ("ms-rcnn" in name)
         assert (model.family == "cascade_mask_rcnn") is ("cascade" in name)
         assert (model.family == "faster_rcnn") is (model.mask_ap is None) is ("faster" in name)
@@ -346,4 +363,4 @@ def test_the_page_lists_every_model():
         masks = "-" if model.mask_ap is None else model.mask_ap
         row = f"| `catalog://{name}` | {model.backbone} | {model.box_ap} | {masks} |"
         assert row in page
-    assert page.count("| `catalog://") == 34
+    assert page.count("| `catalog://") == 35

@@ -79,8 +79,8 @@ class Options:
 
     Attributes:
         style: ``"pytorch"`` (RGB, stride in the 3x3 convolutions), ``"caffe"`` (BGR, stride in the
-            1x1 convolutions) or ``"x101-32x8d"`` (BGR with std, stride in the 3x3 convolutions);
-            None to read it from the file.
+            1x1 convolutions), ``"gn"`` (BGR, stride in the 3x3 convolutions) or ``"x101-32x8d"``
+            (the same with std); None to read it from the file.
         bn_eps: epsilon of the batch norms, which is added to the variances because our
             FrozenBatchNorm2d has none; None for 0 with the published COCO weights of torchvision
             and 1e-5 otherwise.

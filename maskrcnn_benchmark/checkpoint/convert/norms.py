@@ -1,4 +1,4 @@
-"""Batch norms of a converted model: their place beside the convolutions, and their values."""
+"""Norms of a converted model: their place beside the convolutions, and their values."""
 
 import re
 
@@ -33,31 +33,25 @@ def place_norms(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def complete_norms(state: dict[str, Tensor], eps: float) -> None:
-    """Turn all norms into frozen ones: add epsilon to the variances, in place.
+    """Turn all batch norms into frozen ones: add epsilon to the variances, in place.
 
-    Norms of the body without statistics, whose effect was folded into their weights, get mean 0 and
-    variance 1.
+    Norms of the body without statistics are group norms, which stay as they are, if pyramid or
+    heads have norms without statistics too. Otherwise they are batch norms whose statistics were
+    folded into their weights, and get mean 0 and variance 1.
 
     Args:
         state: tensors with the names of the rules, before ``place_norms``.
-        eps: epsilon of the norms.
-
-    Raises:
-        ValueError: there are group norms, which cannot be frozen.
+        eps: epsilon of the batch norms.
     """
-    is_grouped = [n for n in state if _NORM.fullmatch(n) and f"{_stem(n)}running_var" not in state]
-    if is_grouped:
-        raise ValueError(
-            f"the model has group norms ({is_grouped[0]} has no running statistics): only "
-            "batch norms can be converted"
-        )
-    for name in [n for n in state if _BODY_NORM.fullmatch(n) or _NORM.fullmatch(n)]:
-        norm = _stem(name)
-        if f"{norm}running_var" in state:
+    norms = [_stem(n) for n in state if _BODY_NORM.fullmatch(n) or _NORM.fullmatch(n)]
+    bare = [norm for norm in norms if f"{norm}running_var" not in state]
+    is_grouped = any(_NORM.fullmatch(f"{norm}weight") for norm in bare)
+    for norm in norms:
+        if norm not in bare:
             state[f"{norm}running_var"] += eps
-        else:
-            state[f"{norm}running_mean"] = torch.zeros_like(state[name])
-            state[f"{norm}running_var"] = torch.ones_like(state[name])
+        elif not is_grouped:
+            state[f"{norm}running_mean"] = torch.zeros_like(state[f"{norm}weight"])
+            state[f"{norm}running_var"] = torch.ones_like(state[f"{norm}weight"])
 
 
 def _stem(name: str) -> str:

@@ -118,6 +118,7 @@ def _backbone(state: Mapping[str, Tensor], *, stride_in_1x1: bool) -> dict[str, 
             "RES2_OUT_CHANNELS": len(state[f"{body}.layer1.0.conv3.weight"]),
             "NUM_GROUPS": groups,
             "WIDTH_PER_GROUP": width // groups,
+            **({} if f"{body}.layer1.0.bn1.running_var" in state else {"NORM": "GN"}),
         },
     }
 
@@ -129,7 +130,9 @@ def _kernel(state: Mapping[str, Tensor], layer: str) -> Tensor:
 
 def _norm(state: Mapping[str, Tensor], layer: str) -> dict[str, str]:
     """Return the ``NORM`` of the part that a layer belongs to, unless it has none."""
-    return {"NORM": "FrozenBN"} if f"{layer}.1.weight" in state else {}
+    if f"{layer}.1.weight" not in state:
+        return {}
+    return {"NORM": "FrozenBN" if f"{layer}.1.running_var" in state else "GN"}
 
 
 def _pyramid(state: Mapping[str, Tensor]) -> dict[str, Any]:

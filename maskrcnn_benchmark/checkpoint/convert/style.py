@@ -66,6 +66,7 @@ _BGR_MEAN = (103.53, 116.28, 123.675)
 STYLES = {
     "pytorch": Style(Pixels(False, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)), False),
     "caffe": Style(Pixels(True, _BGR_MEAN, (1.0, 1.0, 1.0)), True),
+    "gn": Style(Pixels(True, _BGR_MEAN, (1.0, 1.0, 1.0)), False),
     "x101-32x8d": Style(Pixels(True, _BGR_MEAN, (57.375, 57.12, 58.395)), False),
 }
 
@@ -74,7 +75,7 @@ def style_of_buffers(state: Mapping[str, Tensor]) -> Style:
     """Derive the style from the buffers ``pixel_mean`` and ``pixel_std`` of detectron2, if present.
 
     Blue has the smallest mean in every project, and only the ResNets of MSRA, with their stride in
-    the 1x1 convolutions, have std 1.
+    the 1x1 convolutions, have std 1, besides those with group norms, whose stride is not derived.
     """
     if not {"pixel_mean", "pixel_std"} <= state.keys():
         return UNKNOWN
@@ -84,7 +85,9 @@ def style_of_buffers(state: Mapping[str, Tensor]) -> Style:
     )
     if len(mean) != 3 or len(std) != 3:
         return UNKNOWN
-    return Style(Pixels(mean[0] < mean[2], mean, std), std == (1, 1, 1))
+    has_batch_norms = any(name.endswith("running_var") for name in state)
+    stride = std == (1, 1, 1) if has_batch_norms else None
+    return Style(Pixels(mean[0] < mean[2], mean, std), stride)
 
 
 def choose_style(named: str | None, told: Style) -> tuple[Style, str]:

@@ -110,10 +110,23 @@ def test_box_convolutions_without_norms():
     assert report.complete and not report.unexpected
 
 
-def test_group_norms_are_refused():
+def test_group_norms_stay_group_norms():
     state = {n: t for n, t in new_baseline()[0].items() if "running" not in n}
-    with pytest.raises(ValueError, match="has group norms .* only batch norms can be converted"):
-        convert_detector(state, Options("caffe"))
+    state["pixel_mean"] = torch.tensor([103.53, 116.28, 123.675])
+    state["pixel_std"] = torch.ones(3)
+    with pytest.raises(ValueError, match="pass --style"):  # the file does not tell the stride
+        convert_detector(state)
+    conversion = convert_detector(state, Options("gn"))
+    assert not any("running" in name for name in conversion.state)
+    cfg = make_default_config()
+    cfg.merge_from_other_cfg(conversion.settings)
+    assert not cfg.MODEL.RESNETS.STRIDE_IN_1X1
+    assert cfg.INPUT.TO_BGR255 and cfg.INPUT.PIXEL_STD == [1, 1, 1]
+    for part in ("RESNETS", "FPN", "ROI_BOX_HEAD", "ROI_MASK_HEAD"):
+        assert cfg.MODEL[part].NORM == "GN"
+    cfg.MODEL.GROUP_NORM.NUM_GROUPS = 2  # for these few channels
+    report = load_state_dict(build_detection_model(cfg), conversion.state)
+    assert report.complete and not report.unexpected
 
 
 def test_a_second_linear_layer_after_the_convolutions_is_refused():

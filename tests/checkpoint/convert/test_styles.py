@@ -145,7 +145,8 @@ def test_style_is_read_from_detectron2_buffers():
     state, _ = synthetic("detectron2", 50)
     with pytest.raises(ValueError, match="pass --style"):
         convert_detector(state)
-    for name, style in STYLES.items():
+    for name in ("pytorch", "caffe", "x101-32x8d"):
+        style = STYLES[name]
         buffers = {
             "pixel_mean": torch.tensor(style.pixels.mean)[:, None, None],
             "pixel_std": torch.tensor(style.pixels.std)[:, None, None],

@@ -8,7 +8,9 @@ import torch.nn.functional as F
 
 from maskrcnn_benchmark.engine.train_only import TrainOnly
 from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.modeling.matcher import Matcher
 from maskrcnn_benchmark.modeling.roi_heads.roi_heads import build_roi_heads
+from maskrcnn_benchmark.modeling.roi_heads.sampling import match_proposals
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from tests.helpers.ops_oracles import nms as slow_nms
 from tests.helpers.thin_model import two_objects
@@ -17,6 +19,11 @@ from tests.helpers.whole_check import check_whole
 
 SIDE, CLASSES = 128, 4
 IOUS = (0.5, 0.6, 0.7)
+# all proposals, so the objects among them too
+DRAW_ALL = {
+    "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": 512,
+    "MODEL.ROI_HEADS.POSITIVE_FRACTION": 1.0,
+}
 CODERS = ((10, 10, 5, 5), (20, 20, 10, 10), (30, 30, 15, 15))
 
 
@@ -160,12 +167,18 @@ def slow_losses(logits, deltas, boxes, target, weights, iou):
 
 def test_losses_of_each_stage_are_those_of_its_own_boxes():
     factors = (1.0, 0.3, 2.0)
-    cfg = cascade_config(masks=False, **{"MODEL.ROI_BOX_CASCADE_HEAD.LOSS_WEIGHTS": factors})
-    heads, features, targets = random_heads(cfg), pyramid(), ground_truth()
+    options = DRAW_ALL | {"MODEL.ROI_BOX_CASCADE_HEAD.LOSS_WEIGHTS": factors}
+    heads, features = random_heads(cascade_config(masks=False, **options)), pyramid()
+    targets, given = ground_truth(), proposals()
     with torch.no_grad():
         for stage in heads.box.stages:  # small steps, so that later stages have positives too
-            stage.predictor.bbox_pred.weight.mul_(0.05)
-    sampled = heads.sampler(proposals(), targets)
+            stage.predictor.bbox_pred.weight.mul_(0.005)
+            stage.predictor.bbox_pred.bias.mul_(0.05)
+    # IoUs of 0.55 and 0.66 with an object 73 pixels wide: positive to the first one or two stages
+    shifts = torch.tensor([[21.0, 0, 21, 0], [15, 0, 15, 0], [0, 21, 0, 21], [0, 15, 0, 15]])
+    near = torch.cat([given[0].bbox, targets[0].bbox[:1] + shifts])
+    given[0] = BoxList(near, given[0].size)
+    sampled = heads.sampler(given, targets)
     output = heads.box(features, sampled.boxes)
     losses = heads.box.losses(output, sampled)
     assert len(losses) == 6
@@ -180,12 +193,13 @@ def test_losses_of_each_stage_are_those_of_its_own_boxes():
             strict=True,
         )
         sums = [slow_losses(*part, CODERS[number], IOUS[number]) for part in parts]
-        positives.append(sum(bool(box) for _, box in sums))
+        matched = match_proposals(Matcher(IOUS[number], IOUS[number]), boxes, targets)
+        positives.append(int((matched.all_labels() > 0).sum()))
         for name, values in zip(("classifier", "box_reg"), zip(*sums, strict=True), strict=True):
             expected = factors[number] * sum(values) / sum(counts)
             got = losses[f"loss_{name}_stage{number + 1}"]
             torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
-    assert positives == [1, 1, 1]
+    assert positives[0] > positives[1] > positives[2] > 0
     assert not output.boxes[1][0].bbox.equal(output.boxes[0][0].bbox)
     assert not output.boxes[2][0].bbox.requires_grad
 
@@ -193,9 +207,7 @@ def test_losses_of_each_stage_are_those_of_its_own_boxes():
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    draw = {"BATCH_SIZE_PER_IMAGE": 512, "POSITIVE_FRACTION": 1.0}  # all, so the objects too
-    options = {f"MODEL.ROI_HEADS.{key}": value for key, value in draw.items()}
-    options["MODEL.RPN.FPN_POST_NMS_TOP_N_TRAIN"] = 100
+    options = DRAW_ALL | {"MODEL.RPN.FPN_POST_NMS_TOP_N_TRAIN": 100}
     built = build_detection_model(cascade_config(**options))
     with torch.no_grad():  # so that the objects among the proposals are positive to all stages
         for stage in built.roi_heads.box.stages:
