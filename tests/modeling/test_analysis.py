@@ -57,9 +57,9 @@ def test_what_is_counted_is_what_runs():
     parts = parts_of(config, (64, 64))
     model = build_detection_model(config)
     # torch counts its own convolutions, not oneDNN's
-    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
-        with FlopCounterMode(display=False) as counter:
-            model.rpn.head(model.backbone(torch.zeros(1, 3, 64, 64)))
+    without_onednn = torch.backends.mkldnn.flags(enabled=False)
+    with torch.no_grad(), without_onednn, FlopCounterMode(display=False) as counter:
+        model.rpn.head(model.backbone(torch.zeros(1, 3, 64, 64)))
     assert counter.get_total_flops() == parts["backbone.body"].flops + parts["rpn"].flops
 
 
