@@ -66,7 +66,10 @@ def to_image_list(
     if not tensors:
         raise ValueError("to_image_list: needs at least one image")
     height, width = padded_shape((t.shape[1:] for t in tensors), size_divisible)
-    batch = tensors[0].new_zeros(len(tensors), tensors[0].shape[0], height, width)
+    batch = tensors[0].new_empty(len(tensors), tensors[0].shape[0], height, width)
     for padded, image in zip(batch, tensors, strict=True):
-        padded[:, : image.shape[1], : image.shape[2]].copy_(image)
+        bottom, right = image.shape[1:]
+        padded[:, :bottom, :right].copy_(image)
+        padded[:, bottom:].zero_()
+        padded[:, :bottom, right:].zero_()
     return ImageList(batch, [(t.shape[1], t.shape[2]) for t in tensors])

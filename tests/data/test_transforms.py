@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import functional as F
 
 from maskrcnn_benchmark.config import cfg, check_config
 from maskrcnn_benchmark.data.transforms import (
@@ -21,6 +22,7 @@ from maskrcnn_benchmark.data.transforms import (
     resized_size,
 )
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.image_list import to_image_list
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 from tests.helpers.vectors import load_vector
 
@@ -250,3 +252,37 @@ def test_sizes_are_drawn_as_upstreams(case):
     for step in case["sequence"]:
         image, _ = resize(Image.new("L", tuple(step["input_wh"])), None, rng)
         assert [image.size[1], image.size[0]] == step["output_hw"]
+
+
+def test_tensors_are_torchvisions_bit_for_bit():
+    """Every value of every channel, normalized in both ways."""
+    pixels = np.arange(768, dtype=np.int64).reshape(16, 16, 3) * 7 % 256
+    image = Image.fromarray(pixels.astype(np.uint8))
+    plain = F.to_tensor(image)
+    ours, _ = ToTensor()(image)
+    assert torch.equal(ours, plain)
+    assert len(plain[0].unique()) == 256
+    for to_bgr255, std in ((True, [1, 1, 1]), (False, [0.2, 0.3, 0.4])):
+        expected = F.normalize(plain[[2, 1, 0]] * 255 if to_bgr255 else plain, MEAN, std)
+        found, _ = Normalize(MEAN, std, to_bgr255=to_bgr255)(ours)
+        assert torch.equal(found, expected)
+        assert torch.equal(ours, plain)  # not changed in place
+
+
+def test_a_deviation_of_zero_is_refused():
+    with pytest.raises(ValueError, match=r"std \[1, 0, 1\] has a 0"):
+        Normalize(MEAN, [1, 0, 1])
+
+
+def test_padding_is_zero_beside_and_below():
+    images = [torch.full((3, 5, 9), 7.0), torch.full((3, 8, 4), 5.0)]
+    torch.utils.deterministic.fill_uninitialized_memory = True  # NaN instead of what was there
+    torch.use_deterministic_algorithms(True)
+    try:
+        batch = to_image_list(images, 4)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    expected = torch.zeros(2, 3, 8, 12)
+    for padded, image in zip(expected, images, strict=True):
+        padded[:, : image.shape[1], : image.shape[2]] = image
+    assert torch.equal(batch.tensors, expected)

@@ -8,6 +8,8 @@ import random
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
+import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as F
@@ -171,7 +173,7 @@ class RandomVerticalFlip(_RandomFlip):
 
 
 class ToTensor:
-    """Convert a PIL image to a float tensor ``[3, H, W]``, RGB in [0, 1]."""
+    """Convert an RGB PIL image to a float tensor ``[3, H, W]``, RGB in [0, 1]."""
 
     def __call__(
         self,
@@ -181,7 +183,11 @@ class ToTensor:
     ) -> Sample:
         """Convert the image."""
         del rng
-        return F.to_tensor(image), target
+        pixels = np.asarray(image).transpose(2, 0, 1)
+        scaled = np.empty(pixels.shape, dtype=np.float32)
+        # one pass over the memory; F.to_tensor, whose values these are, needs three
+        np.divide(pixels, np.float32(255), out=scaled)
+        return torch.from_numpy(scaled), target
 
 
 class Normalize:
@@ -198,6 +204,8 @@ class Normalize:
     ) -> None:
         self.mean = list(mean)
         self.std = list(std)
+        if 0 in self.std:
+            raise ValueError(f"std {self.std} has a 0: the image would be divided by it")
         self.to_bgr255 = to_bgr255
 
     def __call__(
@@ -205,6 +213,9 @@ class Normalize:
     ) -> Sample:
         """Normalize the image."""
         del rng
-        if self.to_bgr255:
-            image = image[[2, 1, 0]] * 255
-        return F.normalize(image, mean=self.mean, std=self.std), target
+        # in place on a copy: new memory costs more than the arithmetic
+        image = image[[2, 1, 0]].mul_(255) if self.to_bgr255 else image.clone()
+        image.sub_(image.new_tensor(self.mean)[:, None, None])
+        if set(self.std) != {1}:
+            image.div_(image.new_tensor(self.std)[:, None, None])
+        return image, target

@@ -232,3 +232,15 @@ def test_no_ground_truth_and_no_anchor():
     assert [loss.item() for loss in losses] == [0, 0]
     sum(losses).backward()
     assert objectness.grad is not None and deltas.grad is not None
+
+
+@pytest.mark.parametrize("per_batch", [False, True])
+def test_a_small_or_nan_proposal_is_dropped_and_suppresses_none(per_batch):
+    anchors = torch.tensor([[0.0, 0, 9, 3], [0, 0, 9, 9], [30, 30, 39, 39], [20, 0, 29, 3]])
+    scores = torch.tensor([3.0, 2.0, torch.nan, 1.0]).reshape(1, 1, 1, 4)
+    deltas = torch.zeros(1, 4, 1, 4)
+    output = RPNOutput([scores] * 2, [deltas] * 2, [anchors, anchors + 50])
+    limits = ProposalLimits(4, 4, 8, per_batch=per_batch)
+    options = {"box_coder": BoxCoder((1, 1, 1, 1)), "nms_thresh": 0.3, "min_size": 5}
+    (found,) = select_proposals(output, [(100, 100)], limits, **options)
+    assert found.bbox.tolist() == [[0, 0, 9, 9], [50, 50, 59, 59]]
