@@ -73,8 +73,9 @@ def inference(rounds: int) -> Iterator[Row]:
 def floor(rounds: int) -> Iterator[Row]:
     """Measure inference against its convolutions and matrix products alone."""
     # without oneDNN the model keeps its convolutions apart from what follows them
+    side = Ours()
     with torch.backends.mkldnn.flags(enabled=False), Recorder() as recorder:
-        Ours().infer()
+        side.infer()
     for name in ("float32", "bfloat16"):
         (whole,) = take_turns([Ours(name).infer], rounds)
         for layout in ("channels_last", "contiguous")[: 2 if name == "float32" else 1]:

@@ -82,12 +82,15 @@ def fused_conv(
         return _finish(conv._conv_forward(x, ready.weight, ready.bias), residual, relu)
     x = x.contiguous(memory_format=torch.channels_last)
     geometry = (conv.padding, conv.stride, conv.dilation, conv.groups)
-    onednn, unary = torch.ops.mkldnn._convolution_pointwise, "relu" if relu else "none"
+    onednn = torch.ops.mkldnn._convolution_pointwise
     if residual is None:
+        unary = "relu" if relu else "none"
         return onednn(x, ready.weight, ready.bias, *geometry, unary, [], "")
     residual = residual.to(x.dtype).contiguous(memory_format=torch.channels_last)
-    tail = ("add", 1.0, "relu" if relu else None, [], None)
-    return onednn.binary(x, residual, ready.weight, ready.bias, *geometry, *tail)
+    after = "relu" if relu else None
+    return onednn.binary(
+        x, residual, ready.weight, ready.bias, *geometry, "add", 1.0, after, [], None
+    )
 
 
 def conv_relu(layer: nn.Module, x: Tensor) -> Tensor:
