@@ -117,7 +117,7 @@ def anchors(page: Path) -> set[str]:
 
 def test_the_pages_are_there():
     wanted = {"METHOD", "DATA", "TRAINING", "EVALUATION", "TROUBLESHOOTING", "ABSTRACTIONS"}
-    wanted |= {"EXTENDING"}
+    wanted |= {"EXTENDING", "FBNET"}
     assert {f"docs/{name}.md" for name in wanted} <= set(PAGES)
 
 

@@ -88,15 +88,7 @@ def evaluate_cityscapes(
         for task, overlaps in image_overlaps(gt, own, tasks).items():
             found[task].append(overlaps)
     for task, images in found.items():
-        aps = {
-            name: average_precisions(images, label)
-            for label, name in enumerate(dataset.class_names)
-            if label
-        }
-        results.per_class[task] = {name: _known(ap) for name, ap in aps.items()}
-        table = np.stack(list(aps.values()))  # [K, T]
-        means = {"AP": table, "AP50": table[:, 0], "AP75": table[:, 5]}
-        results[task].update({name: _known(values) for name, values in means.items()})
+        _add_metrics(results, task, images, dataset.class_names)
     logging.getLogger(__name__).info("The metrics are Cityscapes' instance AP")
     report_results(
         results,
@@ -106,6 +98,19 @@ def evaluate_cityscapes(
         sigma_tol=expected_results_sigma_tol,
     )
     return results
+
+
+def _add_metrics(
+    results: COCOResults, task: str, images: Sequence[Overlaps], class_names: Sequence[str]
+) -> None:
+    """Set the metrics of a task and the AP of each class."""
+    aps = {
+        name: average_precisions(images, label) for label, name in enumerate(class_names) if label
+    }
+    results.per_class[task] = {name: _known(ap) for name, ap in aps.items()}
+    table = np.stack(list(aps.values()))  # [K, T]
+    means = {"AP": table, "AP50": table[:, 0], "AP75": table[:, 5]}
+    results[task].update({name: _known(values) for name, values in means.items()})
 
 
 def _known(aps: NDArray[np.float64]) -> float:
