@@ -285,9 +285,10 @@ _C.MODEL.ROI_BOX_CASCADE_HEAD.AVERAGE = "probabilities"
 # -- mask head --------------------------------------------------------------------
 _C.MODEL.ROI_MASK_HEAD = CfgNode()
 # MaskRCNNFPNFeatureExtractor (FPN, C5), ResNet50Conv5ROIFeatureExtractor (C4) or
-# FBNet.roi_head_mask
+# FBNet.roi_head_mask; PooledFeatureExtractor (with MeanMaskPredictor)
 _C.MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR = "ResNet50Conv5ROIFeatureExtractor"
-# MaskRCNNC4Predictor (upsamples by 2) or MaskRCNNConv1x1Predictor
+# MaskRCNNC4Predictor (upsamples by 2), MaskRCNNConv1x1Predictor, or MeanMaskPredictor, whose masks
+# are the mean over a head for each stage of the cascade
 _C.MODEL.ROI_MASK_HEAD.PREDICTOR = "MaskRCNNC4Predictor"
 # Size of the pooled features
 _C.MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION = 14

@@ -37,7 +37,7 @@ _BOX_OFFSETS = re.compile(r"roi_heads\.box\.predictor\.bbox_pred\.\w+")
 _PER_CLASS = (
     _CLASS_SCORES,
     _BOX_OFFSETS,
-    re.compile(r"roi_heads\.mask\.predictor\.mask_fcn_logits\.\w+"),
+    re.compile(r"roi_heads\.mask\.(predictor\.stages\.\d\.)?predictor\.mask_fcn_logits\.\w+"),
     re.compile(r"roi_heads\.maskiou\.predictor\.maskiou\.\w+"),
 )
 
@@ -140,8 +140,6 @@ def convert_detector(
     if options.legacy_roi_align:
         change_settings(settings, legacy_roi_align())
     found = f"{origin}: {style}; {_facts(settings, is_coco)}, batch norm epsilon {eps:g}"
-    if any(name.startswith("roi_head.mask_head.0.") for name in state):
-        found += "; of the three mask heads, whose mean mmdetection takes, the last alone"
     return Conversion(source.name, renamed, settings, names, is_coco, found)
 
 

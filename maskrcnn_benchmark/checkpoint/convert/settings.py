@@ -9,7 +9,6 @@ from torch import Tensor
 from maskrcnn_benchmark.checkpoint.convert.sources import MMDETECTION, TORCHVISION, Source
 from maskrcnn_benchmark.checkpoint.convert.style import Style
 
-_MASK_LOGITS = "roi_heads.mask.predictor.mask_fcn_logits.weight"
 _STAGE_OFFSETS = r"roi_heads\.box\.stages\.\d\.predictor\.bbox_pred\.weight"
 # 1 / target_stds of mmdetection's cascades, where the last are 0.033 and 0.067
 _MMDETECTION_WEIGHTS = (
@@ -49,7 +48,7 @@ def make_settings(
     is_torchvision = source is TORCHVISION
     try:
         model = {
-            "MASK_ON": _MASK_LOGITS in state,
+            "MASK_ON": _has_masks(state),
             "MASKIOU_ON": any(name.startswith("roi_heads.maskiou.") for name in state),
             "PIXEL_OFFSET": 0.0,
             "BOX_CODER_CLIP_BELOW": source is MMDETECTION,
@@ -175,7 +174,7 @@ def _heads(state: Mapping[str, Tensor], source: Source) -> dict[str, Any]:
         "ROI_BOX_HEAD": pooler | _box_head(state),
         **_cascade(state, source),
     }
-    if _MASK_LOGITS in state:
+    if _has_masks(state):
         heads["ROI_MASK_HEAD"] = pooler | _mask_head(state) | {"PASTE_ALIGNED": not is_torchvision}
     return heads
 
@@ -226,17 +225,28 @@ def _box_head(state: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
+def _has_masks(state: Mapping[str, Tensor]) -> bool:
+    return any(name.startswith("roi_heads.mask.") for name in state)
+
+
 def _mask_head(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    extractor = "roi_heads.mask.feature_extractor"
-    count = len({name.split(".")[3] for name in state if name.startswith(f"{extractor}.")})
-    layers = [len(_kernel(state, f"{extractor}.mask_fcn{i}")) for i in range(1, count + 1)]
+    stage = "roi_heads.mask.predictor.stages.0"
+    has_stages = any(name.startswith(f"{stage}.") for name in state)
+    conv, first = "roi_heads.mask.feature_extractor.mask_fcn", 1
+    if has_stages:
+        conv, first = f"{stage}.convs.", 0
+    numbers = {name.removeprefix(conv).split(".")[0] for name in state if name.startswith(conv)}
     return {
         "POOLER_SCALES": list(_SCALES),
         "POOLER_RESOLUTION": 14,
         "RESOLUTION": 28,
         "SHARE_BOX_FEATURE_EXTRACTOR": False,
-        "FEATURE_EXTRACTOR": "MaskRCNNFPNFeatureExtractor",
-        "PREDICTOR": "MaskRCNNC4Predictor",
-        "CONV_LAYERS": layers,
-        **_norm(state, f"{extractor}.mask_fcn1"),
+        "FEATURE_EXTRACTOR": (
+            "PooledFeatureExtractor" if has_stages else "MaskRCNNFPNFeatureExtractor"
+        ),
+        "PREDICTOR": "MeanMaskPredictor" if has_stages else "MaskRCNNC4Predictor",
+        "CONV_LAYERS": [
+            len(_kernel(state, f"{conv}{number}")) for number in range(first, first + len(numbers))
+        ],
+        **_norm(state, f"{conv}{first}"),
     }

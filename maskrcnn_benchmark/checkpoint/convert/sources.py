@@ -142,7 +142,8 @@ DETECTRON2 = Source(
     stage=r"(roi_heads\.box_(?:head|predictor))\.(\d)(?=\.)",
 )
 
-_MM_MASK = r"roi_head\.mask_head(?:\.2)?"
+_MM_MASK = r"roi_head\.mask_head"
+_STAGE = f"{_MASK}.predictor.stages.{{0}}"
 MMDETECTION = Source(
     name="mmdetection",
     marker="rpn_head.rpn_cls.weight",
@@ -157,10 +158,13 @@ MMDETECTION = Source(
         Rule(r"roi_head\.bbox_head\.shared_fcs\.(\d)", f"{_BOX}.feature_extractor.fc{{0}}", 6),
         Rule(r"roi_head\.bbox_head\.fc_cls", f"{_BOX}.predictor.cls_score"),
         Rule(r"roi_head\.bbox_head\.fc_reg", f"{_BOX}.predictor.bbox_pred"),
-        # a cascade has a mask head for each stage, of which the last is converted
         Rule(rf"{_MM_MASK}\.convs\.(\d)\.conv", f"{_MASK}.feature_extractor.mask_fcn{{0}}", 1),
         Rule(rf"{_MM_MASK}\.upsample", f"{_MASK}.predictor.conv5_mask"),
         Rule(rf"{_MM_MASK}\.conv_logits", f"{_MASK}.predictor.mask_fcn_logits"),
+        # a cascade has a mask head for each stage
+        Rule(rf"{_MM_MASK}\.(\d)\.convs\.(\d)\.conv", f"{_STAGE}.convs.{{1}}"),
+        Rule(rf"{_MM_MASK}\.(\d)\.upsample", f"{_STAGE}.predictor.conv5_mask"),
+        Rule(rf"{_MM_MASK}\.(\d)\.conv_logits", f"{_STAGE}.predictor.mask_fcn_logits"),
         Rule(
             r"roi_head\.mask_iou_head\.convs\.(\d)(?:\.conv)?",
             f"{_IOU}.feature_extractor.maskiou_fcn{{0}}",
@@ -169,7 +173,7 @@ MMDETECTION = Source(
         Rule(r"roi_head\.mask_iou_head\.fcs\.(\d)", f"{_IOU}.feature_extractor.maskiou_fc{{0}}", 1),
         Rule(r"roi_head\.mask_iou_head\.fc_mask_iou", f"{_IOU}.predictor.maskiou"),
     ),
-    dropped=r".*\.num_batches_tracked|roi_head\.mask_head\.[01]\..*",
+    dropped=r".*\.num_batches_tracked",
     background_last=True,
     coco_classes=81,
     stage=r"(roi_head\.bbox_head)\.(\d)(?=\.)",

@@ -1,3 +1,8 @@
-from maskrcnn_benchmark.modeling.roi_heads import box_predictor, fbnet_head, mask_predictor
+from maskrcnn_benchmark.modeling.roi_heads import (
+    box_predictor,
+    cascade_mask_head,
+    fbnet_head,
+    mask_predictor,
+)
 
-__all__ = ["box_predictor", "fbnet_head", "mask_predictor"]  # imported to be registered
+__all__ = ["box_predictor", "cascade_mask_head", "fbnet_head", "mask_predictor"]  # registered
