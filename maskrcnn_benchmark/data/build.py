@@ -20,6 +20,7 @@ from maskrcnn_benchmark.data.samplers import (
 )
 from maskrcnn_benchmark.data.transforms import build_test_resize, build_transforms
 from maskrcnn_benchmark.data.worker import outlive_stop_signals
+from maskrcnn_benchmark.structures.class_names import NumClasses, make_num_classes
 from maskrcnn_benchmark.structures.image_list import padded_shape
 from maskrcnn_benchmark.utils.comm import get_rank, get_world_size
 from maskrcnn_benchmark.utils.imports import import_file
@@ -62,7 +63,7 @@ def make_data_loader(
     _check_fit(
         dataset,
         names,
-        classes=None if cfg.MODEL.RPN_ONLY else cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES,
+        classes=make_num_classes(cfg),
         masks=cfg.MODEL.MASK_ON,
     )
     return _make_loader(cfg, dataset, is_distributed, train=True, start_iter=start_iter)
@@ -100,7 +101,7 @@ def _check_fit(
     dataset: AnnotatedImages | ConcatDataset,
     names: Sequence[str],
     *,
-    classes: int | None,
+    classes: NumClasses | None,
     masks: bool,
 ) -> None:
     """Refuse to train a model on data that it cannot learn from.
@@ -108,32 +109,34 @@ def _check_fit(
     Args:
         dataset: the training set.
         names: names of its parts, for the message.
-        classes: number of classes of the model, background included; None for an RPN-only model.
+        classes: number of classes of the model; None for an RPN-only model.
         masks: whether the model predicts masks.
     """
     # a data set may have a subset of the model's classes
-    if classes is not None and len(dataset.class_names) > classes:
+    if classes is not None and len(dataset.class_names) > classes.number:
         check_num_classes(dataset.class_names, classes, names)
     if masks and not dataset.has_masks:
         raise ValueError(f"{', '.join(names)} has no masks: set MODEL.MASK_ON False")
 
 
-def check_num_classes(class_names: Sequence[str], num_classes: int, names: Sequence[str]) -> None:
+def check_num_classes(
+    class_names: Sequence[str], classes: NumClasses, names: Sequence[str]
+) -> None:
     """Raise an error if model and data differ in their number of classes.
 
     Args:
         class_names: names of the data's classes, background included.
-        num_classes: number of classes of the model, background included.
+        classes: number of classes of the model.
         names: names of the data sets, for the message.
 
     Raises:
         ValueError: they differ.
     """
-    if len(class_names) != num_classes:
+    if len(class_names) != classes.number:
         raise ValueError(
             f"{', '.join(names)} has {len(class_names) - 1} classes: "
-            f"MODEL.ROI_BOX_HEAD.NUM_CLASSES must be {len(class_names)} (the background counts), "
-            f"not {num_classes}; if it is unset, the tools infer it from the data"
+            f"{classes.key} must be {len(class_names)} (the background counts), "
+            f"not {classes.number}; if it is unset, the tools infer it from the data"
         )
 
 

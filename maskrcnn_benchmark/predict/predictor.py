@@ -33,7 +33,12 @@ from maskrcnn_benchmark.modeling.detector import (
 )
 from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.structures.class_names import BACKGROUND, COCO_CLASSES, Classes
+from maskrcnn_benchmark.structures.class_names import (
+    BACKGROUND,
+    COCO_CLASSES,
+    Classes,
+    make_num_classes,
+)
 from maskrcnn_benchmark.structures.image_list import padded_shape, to_image_list
 from maskrcnn_benchmark.structures.mask_paste import Masker, make_masker
 from maskrcnn_benchmark.visualization import draw_instances
@@ -43,7 +48,7 @@ class Predictor:
     """A model together with its image preprocessing.
 
     Args:
-        model: a detector with a box head; its mode is restored after each call.
+        model: a detector; its mode is restored after each call.
         transforms: map an RGB PIL image to the model's normalized tensor ``[3, H, W]``.
         classes: names and category ids of the labels.
         size_divisible: height and width of a batch are padded to multiples of it.
@@ -94,12 +99,16 @@ class Predictor:
             device: see the class.
 
         Raises:
-            ValueError: there are more class names than classes in the model.
+            ValueError: there are more class names than classes in the model, or the model is an RPN
+                only.
         """
+        num_classes = make_num_classes(cfg)
+        if num_classes is None:
+            raise ValueError("MODEL.RPN_ONLY: the model is an RPN only, it detects no objects")
         return cls(
             model,
             build_transforms(cfg, is_train=False),
-            classes=_complete(classes, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES),
+            classes=_complete(classes, num_classes.number),
             size_divisible=cfg.DATALOADER.SIZE_DIVISIBILITY,
             masker=make_masker(cfg),
             device=device,
@@ -243,7 +252,7 @@ def _make_config(
     cfg.merge_from_list(opts)
     derive_settings(cfg)
     check_config(cfg, check_model(cfg))
-    if cfg.MODEL.RPN_ONLY:
+    if make_num_classes(cfg) is None:
         raise ValueError(f"{weights} is an RPN only (MODEL.RPN_ONLY): it detects no objects")
     return cfg
 

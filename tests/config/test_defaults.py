@@ -55,6 +55,7 @@ def test_keys_beyond_the_originals_have_upstreams_defaults():
     ours |= {f"SOLVER.{key}" for key in ("ACCUMULATE", "EMA_DECAY", "LR_SCHEDULER_NAME")}
     ours |= {f"SOLVER.{key}" for key in ("BEST_METRIC", "CLIP_GRAD_NORM", "CLIP_GRAD_VALUE")}
     added = set(DEFAULTS) - set(FORK)
+    assert {key for key in UPSTREAM if key.startswith("MODEL.RETINANET")} <= added
     assert ours <= added
     for key in added - ours:
         # PyYAML reads 1e-05 as text

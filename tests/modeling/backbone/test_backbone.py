@@ -27,7 +27,8 @@ def _is_built(name: str) -> bool:
     """Return whether this project builds a recorded model."""
     if not name.startswith("upstream__"):
         return True
-    return name.startswith(("upstream__gn_baselines__", "upstream__dcn__", "upstream__rpn_"))
+    kinds = ("gn_baselines__", "dcn__", "retinanet__", "rpn_")
+    return name.startswith(tuple(f"upstream__{kind}" for kind in kinds))
 
 
 STATE_DICTS = [
