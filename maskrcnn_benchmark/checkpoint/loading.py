@@ -15,6 +15,8 @@ _CLASSIFIER = re.compile(r"(stem|conv1|bn1|layer\d)\.")  # prefix of every name 
 _OF_CLASSES = re.compile(
     r"roi_heads\..*\.(cls_score|bbox_pred|mask_fcn_logits|maskiou)\.(weight|bias)$"
 )
+# the same of a RetinaNet; an RPN, which has no tower, has an output of this name per anchor
+_OF_CLASSES_IN_RETINANET = re.compile(r"(.*rpn\.head\.)cls_logits\.(weight|bias)$")
 # deformable convolution -> plain convolution that it can be initialized from
 _DEFORMABLE = (".conv2.conv.", ".conv2.")
 
@@ -133,6 +135,14 @@ def match_suffixes(
     }
 
 
+def _is_of_classes(name: str, own: Mapping[str, Tensor]) -> bool:
+    """Return whether a tensor of the model has rows for each class."""
+    dense = _OF_CLASSES_IN_RETINANET.match(name)
+    if dense is not None:
+        return f"{dense[1]}cls_tower.0.weight" in own
+    return _OF_CLASSES.search(name) is not None
+
+
 @torch.no_grad()
 def load_state_dict(
     model: nn.Module, loaded: Mapping[str, Tensor], *, same_classes: bool = True
@@ -157,7 +167,7 @@ def load_state_dict(
     for name, source in matches.items():
         if source is None:
             missing.append(name)
-        elif not same_classes and _OF_CLASSES.search(name):
+        elif not same_classes and _is_of_classes(name, own):
             of_classes.append(name)
         elif own[name].shape != loaded[source].shape:
             mismatched.append((name, tuple(own[name].shape), tuple(loaded[source].shape)))

@@ -429,6 +429,19 @@ _C.TEST.EXPECTED_RESULTS_SIGMA_TOL = 4
 _C.TEST.widen("EXPECTED_RESULTS_SIGMA_TOL", float)
 # Number of images per batch over all ranks
 _C.TEST.IMS_PER_BATCH = 8
+# -- test-time augmentation --------------------------------------------------------------------
+_C.TEST.BBOX_AUG = CfgNode()
+# Detect in several views of each image: boxes of all views are merged before the NMS, masks and
+# predicted mask IoUs are averaged over the views
+_C.TEST.BBOX_AUG.ENABLED = False
+# Add the image flipped left to right
+_C.TEST.BBOX_AUG.H_FLIP = False
+# Add the image with a short side of each of these lengths in pixels
+_C.TEST.BBOX_AUG.SCALES = ()
+# Maximum long side of the views of SCALES
+_C.TEST.BBOX_AUG.MAX_SIZE = 4000
+# Add each view of SCALES flipped as well
+_C.TEST.BBOX_AUG.SCALE_H_FLIP = False
 # Maximum number of detections per image of a RetinaNet (others: MODEL.ROI_HEADS); 0 keeps all
 _C.TEST.DETECTIONS_PER_IMG = 100
 

@@ -18,7 +18,7 @@ from maskrcnn_benchmark.data.samplers import (
     GroupedBatchSampler,
     IterationBasedBatchSampler,
 )
-from maskrcnn_benchmark.data.transforms import build_test_resize, build_transforms
+from maskrcnn_benchmark.data.transforms import build_test_views, build_transforms
 from maskrcnn_benchmark.data.worker import outlive_stop_signals
 from maskrcnn_benchmark.structures.class_names import NumClasses, make_num_classes
 from maskrcnn_benchmark.structures.image_list import padded_shape
@@ -179,16 +179,19 @@ def _make_loader(
     )
 
 
-def _make_padded_shapes(cfg: CfgNode, dataset: Any) -> list[tuple[int, int]]:
-    """Return the ``(height, width)`` of each test image when it is resized and padded alone.
+def _make_padded_shapes(cfg: CfgNode, dataset: Any) -> list[tuple[tuple[int, int], ...]]:
+    """Return the ``(height, width)`` of the views of each test image, resized and padded alone.
 
-    Images of the same padded shape can share a batch without extra padding, so batching does not
+    Images of the same padded shapes can share a batch without extra padding, so batching does not
     change their results.
     """
-    resize, step = build_test_resize(cfg), cfg.DATALOADER.SIZE_DIVISIBILITY
+    views, step = build_test_views(cfg), cfg.DATALOADER.SIZE_DIVISIBILITY
     infos = (dataset.get_img_info(index) for index in range(len(dataset)))
-    sizes = (resize.output_size((int(i["width"]), int(i["height"]))) for i in infos)
-    return [padded_shape([size], step) for size in sizes]
+    sizes = ((int(info["width"]), int(info["height"])) for info in infos)
+    return [
+        tuple(padded_shape([view.resize.output_size(size)], step) for view in views)
+        for size in sizes
+    ]
 
 
 def _make_batch_size(cfg: CfgNode, train: bool) -> int:

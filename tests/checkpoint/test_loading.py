@@ -120,3 +120,24 @@ def test_layers_of_other_classes_are_reinitialized():
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, (before if name in kept else saved)[name]), name
     assert load_state_dict(model, saved).complete
+
+
+def dense_head(*, towers):
+    """Return a model with the names of an RPN or of a RetinaNet."""
+    model = nn.Module()
+    model.rpn = nn.Module()
+    model.rpn.head = nn.Module()
+    model.rpn.head.cls_logits = nn.Conv2d(2, 3, 1)
+    if towers:
+        model.rpn.head.cls_tower = nn.Sequential(nn.Conv2d(2, 2, 1))
+    return model
+
+
+@pytest.mark.parametrize("towers", [True, False])
+def test_outputs_of_a_retinanet_are_of_classes_and_those_of_an_rpn_are_not(towers):
+    model, other = dense_head(towers=towers), dense_head(towers=towers)
+    report = load_state_dict(model, other.state_dict(), same_classes=False)
+    logits = [f"rpn.head.cls_logits.{kind}" for kind in ("weight", "bias")]
+    assert report.of_classes == (logits if towers else [])
+    kept = not model.rpn.head.cls_logits.weight.equal(other.rpn.head.cls_logits.weight)
+    assert kept == towers

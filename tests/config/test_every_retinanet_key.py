@@ -144,6 +144,7 @@ def test_every_key_has_a_case():
         ({f"{KEY}.ANCHOR_SIZES": (32, 64)}, "each stride needs one size"),
         ({f"{KEY}.ANCHOR_STRIDES": (4, 8, 16, 32, 64)}, "ANCHOR_STRIDES is .*strides .8, 16"),
         ({f"{KEY}.SCALES_PER_OCTAVE": 0}, "must be at least 1"),
+        ({f"{KEY}.NUM_CONVS": 0}, "NUM_CONVS is 0; it must be at least 1"),
         ({f"{KEY}.NUM_CLASSES": 1}, "at least 2"),
         ({f"{KEY}.PRIOR_PROB": 0.0}, "between 0 and 1"),
         ({f"{KEY}.INFERENCE_TH": -0.1}, "must not be negative"),

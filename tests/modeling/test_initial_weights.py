@@ -33,6 +33,8 @@ def normal(deviation):
 # the first pattern that fits counts
 RULES = [
     (r"rpn\.head\.(conv|cls_logits|bbox_pred)$", normal(0.01)),
+    (r"rpn\.head\.(cls|bbox)_tower\.\d$", normal(0.01)),
+    (r"backbone\.fpn\.top_blocks\.p\d$", uniform_by_fan_in),
     (r"box\.predictor\.cls_score$", normal(0.01)),
     (r"box\.predictor\.bbox_pred$", normal(0.001)),
     (r"box\.feature_extractor\.xconvs\.\d+$", normal(0.01)),
@@ -53,6 +55,7 @@ MODELS = {
     "c4": ("e2e_ms_rcnn_R_50_C4_1x.yaml", {}),
     "gn": ("gn_baselines/scratch_e2e_ms_rcnn_R_50_FPN_3x_gn.yaml", {}),
     "xconv": ("gn_baselines/e2e_mask_rcnn_R_50_FPN_Xconv1fc_1x_gn.yaml", {}),
+    "retinanet": ("retinanet/retinanet_R-50-FPN_1x.yaml", {}),
     "dcn": ("dcn/e2e_mask_rcnn_mdconv_R_50_FPN_1x.yaml", {}),
 }
 QUARTER = {

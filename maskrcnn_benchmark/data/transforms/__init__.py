@@ -1,6 +1,6 @@
 """Transforms of images and their targets."""
 
-from maskrcnn_benchmark.data.transforms.build import build_test_resize, build_transforms
+from maskrcnn_benchmark.data.transforms.build import build_transforms
 from maskrcnn_benchmark.data.transforms.color_jitter import ColorJitter
 from maskrcnn_benchmark.data.transforms.large_scale_jitter import LargeScaleJitter
 from maskrcnn_benchmark.data.transforms.transforms import (
@@ -12,6 +12,7 @@ from maskrcnn_benchmark.data.transforms.transforms import (
     ToTensor,
     resized_size,
 )
+from maskrcnn_benchmark.data.transforms.views import build_test_views
 
 __all__ = [
     "ColorJitter",
@@ -22,7 +23,7 @@ __all__ = [
     "RandomVerticalFlip",
     "Resize",
     "ToTensor",
-    "build_test_resize",
+    "build_test_views",
     "build_transforms",
     "resized_size",
 ]

@@ -13,17 +13,24 @@ from maskrcnn_benchmark.data.transforms.transforms import (
     ToTensor,
     Transform,
 )
+from maskrcnn_benchmark.data.transforms.views import ViewMaker, build_test_views
 
 
-def build_transforms(cfg: CfgNode, is_train: bool = True) -> Compose:
-    """Build resizing, augmentation (in training) and normalization from ``INPUT``."""
+def build_transforms(cfg: CfgNode, is_train: bool = True) -> Transform:
+    """Build resizing, augmentation (in training) and normalization from ``INPUT``.
+
+    With ``TEST.BBOX_AUG``, test images become ``ImageViews``.
+    """
     inputs = cfg.INPUT
     normalize: list[Transform] = [
         ToTensor(),
         Normalize(inputs.PIXEL_MEAN, inputs.PIXEL_STD, to_bgr255=inputs.TO_BGR255),
     ]
     if not is_train:
-        return Compose([build_test_resize(cfg), *normalize])
+        views = build_test_views(cfg)
+        if cfg.TEST.BBOX_AUG.ENABLED:
+            return ViewMaker(views, Compose(normalize))
+        return Compose([views[0].resize, *normalize])
     colors = ColorJitter(
         brightness=inputs.BRIGHTNESS,
         contrast=inputs.CONTRAST,
@@ -35,12 +42,6 @@ def build_transforms(cfg: CfgNode, is_train: bool = True) -> Compose:
         RandomVerticalFlip(inputs.VERTICAL_FLIP_PROB_TRAIN),
     ]
     return Compose([colors, _build_resize(cfg), *flips, *normalize])
-
-
-def build_test_resize(cfg: CfgNode) -> Resize:
-    """Build the resizing of test images."""
-    inputs = cfg.INPUT
-    return Resize(inputs.MIN_SIZE_TEST, inputs.MAX_SIZE_TEST, inputs.SIZE_ROUNDING)
 
 
 def _build_resize(cfg: CfgNode) -> Transform:

@@ -18,7 +18,7 @@ from maskrcnn_benchmark.engine.launch.own_data import DatasetFiles
 from maskrcnn_benchmark.engine.launch.run_config import Config, Settings, setting_list
 from maskrcnn_benchmark.engine.launch.start import LOGGER, started_run
 from maskrcnn_benchmark.evaluation import COCOResults
-from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.modeling.detector import build_detection_model, make_augmented
 from maskrcnn_benchmark.structures.class_names import make_num_classes
 from maskrcnn_benchmark.structures.mask_paste import make_masker
 from maskrcnn_benchmark.utils.comm import get_world_size, synchronize
@@ -121,6 +121,7 @@ def run_tests(
     if loaders is None:
         with user_errors():
             loaders = make_test_loaders(cfg)
+    model = make_augmented(cfg, model)
     results_by_set = {}
     for name, loader in loaders.items():
         results = inference(

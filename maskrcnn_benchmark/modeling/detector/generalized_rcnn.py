@@ -55,12 +55,12 @@ class GeneralizedRCNN(nn.Module):
                 images, or they use another box convention than the model.
         """
         images = to_image_list(images)
-        with self._precision(images.tensors.device):
+        with self.precision(images.tensors.device):
             if not self.training:
                 return self.predict(images)
             return self.losses(images, self._check_targets(images, targets))
 
-    def _precision(self, device: torch.device) -> contextlib.AbstractContextManager[None]:
+    def precision(self, device: torch.device) -> contextlib.AbstractContextManager[None]:
         """Return the autocast context of the forward pass."""
         if self.dtype == torch.float32:
             return contextlib.nullcontext()

@@ -324,6 +324,20 @@ def small():
     return model
 
 
+def test_strides_follow_from_any_pyramid():
+    config = config_with(SMALL | {"MODEL.RETINANET_ON": True})
+    config.MODEL.BACKBONE.CONV_BODY = "R-18-FPN"
+    model = build_detection_model(config)
+    assert config.MODEL.RETINANET.ANCHOR_STRIDES == (4, 8, 16, 32, 64)
+    assert config.MODEL.RPN.ANCHOR_STRIDE == (16,)  # no key of this model
+    with torch.no_grad():
+        model.eval()(torch.zeros(1, 3, 64, 64))
+    assert model.roi_heads is None
+    config.MODEL.RETINANET.ANCHOR_STRIDES = (8, 16, 32, 64, 128)
+    with pytest.raises(ValueError, match=r"RETINANET.ANCHOR_STRIDES is .* R-18-FPN have strides"):
+        build_detection_model(config)
+
+
 def test_batches_equal_single_images(small):
     images = torch.randn(2, 3, 64, 96) * 50
     with torch.no_grad():

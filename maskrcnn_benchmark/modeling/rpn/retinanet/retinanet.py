@@ -206,7 +206,7 @@ def check_retinanet(cfg: CfgNode) -> Iterator[str]:
             f"MODEL.RETINANET.ANCHOR_SIZES is {sizes} and ANCHOR_STRIDES {strides}; each stride "
             "needs one size, and all must be positive"
         )
-    for key in ("SCALES_PER_OCTAVE", "PRE_NMS_TOP_N"):
+    for key in ("NUM_CONVS", "SCALES_PER_OCTAVE", "PRE_NMS_TOP_N"):
         if options[key] < 1:
             yield f"MODEL.RETINANET.{key} is {options[key]}; it must be at least 1"
     if options.NUM_CLASSES < 2:
