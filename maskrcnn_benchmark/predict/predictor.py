@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, overload
@@ -24,17 +24,24 @@ from maskrcnn_benchmark.checkpoint.loading import load_state_dict
 from maskrcnn_benchmark.checkpoint.readers import model_tensors, read_weights
 from maskrcnn_benchmark.config import check_config, make_default_config
 from maskrcnn_benchmark.data.datasets.images import ImageSource, as_rgb
-from maskrcnn_benchmark.data.transforms import Compose, build_transforms
+from maskrcnn_benchmark.data.transforms import build_transforms
+from maskrcnn_benchmark.data.transforms.transforms import Transform
 from maskrcnn_benchmark.evaluation.mode import evaluating
 from maskrcnn_benchmark.modeling.detector import (
     build_detection_model,
     check_model,
     derive_settings,
+    make_augmented,
 )
 from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.structures.class_names import BACKGROUND, COCO_CLASSES, Classes
-from maskrcnn_benchmark.structures.image_list import padded_shape, to_image_list
+from maskrcnn_benchmark.structures.class_names import (
+    BACKGROUND,
+    COCO_CLASSES,
+    Classes,
+    make_num_classes,
+)
+from maskrcnn_benchmark.structures.image_views import padded_shapes, to_batch
 from maskrcnn_benchmark.structures.mask_paste import Masker, make_masker
 from maskrcnn_benchmark.visualization import draw_instances
 
@@ -43,8 +50,9 @@ class Predictor:
     """A model together with its image preprocessing.
 
     Args:
-        model: a detector with a box head; its mode is restored after each call.
-        transforms: map an RGB PIL image to the model's normalized tensor ``[3, H, W]``.
+        model: a detector; its mode is restored after each call.
+        transforms: map an RGB PIL image to the model's normalized tensor ``[3, H, W]``, or to
+            the ``ImageViews`` of a model with test-time augmentation.
         classes: names and category ids of the labels.
         size_divisible: height and width of a batch are padded to multiples of it.
         masker: pastes the masks; None: the original's rule, threshold 0.5.
@@ -57,7 +65,7 @@ class Predictor:
     def __init__(
         self,
         model: nn.Module,
-        transforms: Compose,
+        transforms: Transform,
         *,
         classes: Classes,
         size_divisible: int = 0,
@@ -94,12 +102,16 @@ class Predictor:
             device: see the class.
 
         Raises:
-            ValueError: there are more class names than classes in the model.
+            ValueError: there are more class names than classes in the model, or the model is an RPN
+                only.
         """
+        num_classes = make_num_classes(cfg)
+        if num_classes is None:
+            raise ValueError("MODEL.RPN_ONLY: the model is an RPN only, it detects no objects")
         return cls(
-            model,
+            make_augmented(cfg, model),
             build_transforms(cfg, is_train=False),
-            classes=_complete(classes, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES),
+            classes=_complete(classes, num_classes.number),
             size_divisible=cfg.DATALOADER.SIZE_DIVISIBILITY,
             masker=make_masker(cfg),
             device=device,
@@ -194,14 +206,14 @@ class Predictor:
         Returns:
             Boxes on the CPU in pixels of each original image, with the model's fields.
         """
-        tensors = [self.transforms(image)[0] for image in images]
-        batches: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for index, tensor in enumerate(tensors):
-            batches[padded_shape([tensor.shape[1:]], self.size_divisible)].append(index)
+        prepared = [self.transforms(image)[0] for image in images]
+        batches: dict[Hashable, list[int]] = defaultdict(list)
+        for index, tensor in enumerate(prepared):
+            batches[padded_shapes(tensor, self.size_divisible)].append(index)
         found: dict[int, BoxList] = {}
         with evaluating(self.model):
             for batch in batches.values():
-                padded = to_image_list([tensors[i] for i in batch], self.size_divisible)
+                padded = to_batch([prepared[i] for i in batch], self.size_divisible)
                 found.update(zip(batch, self.model(padded.to(self.device)), strict=True))
         return [found[index].to("cpu").resize(image.size) for index, image in enumerate(images)]
 
@@ -243,7 +255,7 @@ def _make_config(
     cfg.merge_from_list(opts)
     derive_settings(cfg)
     check_config(cfg, check_model(cfg))
-    if cfg.MODEL.RPN_ONLY:
+    if make_num_classes(cfg) is None:
         raise ValueError(f"{weights} is an RPN only (MODEL.RPN_ONLY): it detects no objects")
     return cfg
 

@@ -109,7 +109,7 @@ def test_yaml_holds_only_its_differences(name):
         assert own["MODEL"].get("BACKBONE") is None or name in BASES  # the rest has a base
 
 
-OTHER_FAMILIES = ("keypoint", "retinanet", "test_time_aug")
+OTHER_FAMILIES = ("keypoint", "test_time_aug")
 
 
 def test_every_config_of_upstream_is_shipped():

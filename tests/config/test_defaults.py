@@ -61,6 +61,7 @@ def test_keys_beyond_the_originals_have_upstreams_defaults():
     ours |= {key for key in DEFAULTS if key.startswith("MODEL.ROI_BOX_CASCADE_HEAD.")}
     ours |= {"MODEL.ROI_BOX_HEAD.NAME"}
     added = set(DEFAULTS) - set(FORK)
+    assert {key for key in UPSTREAM if key.startswith("MODEL.RETINANET")} <= added
     assert ours <= added
     for key in added - ours:
         # PyYAML reads 1e-05 as text

@@ -356,4 +356,7 @@ def test_a_probability_is_a_share(folder, monkeypatch):
 
 def test_every_key_has_a_case():
     keys = [key for key in all_keys() if not key.startswith(("MODEL.", "SOLVER."))]
-    assert_complete(keys, CASES, without_case={})
+    elsewhere = {"TEST.DETECTIONS_PER_IMG": "of a RetinaNet: test_every_retinanet_key"}
+    views = (key for key in keys if key.startswith("TEST.BBOX_AUG."))
+    elsewhere |= dict.fromkeys(views, "views of a test image: tests/data/test_views.py")
+    assert_complete(keys, CASES, elsewhere)

@@ -50,6 +50,8 @@ def _value(
         mean, std = 1.0, 0.1
     elif tensor.ndim < 2:
         std = 0.05
+        if key == "rpn.head.cls_logits.bias" and "retina_bias" in rule:
+            mean = -math.log(99)
     else:
         transposed = key.endswith("conv5_mask.weight")
         fan_in = tensor.shape[0] if transposed else math.prod(tensor.shape[1:])
@@ -74,8 +76,9 @@ def recorded_model(arguments: Mapping[str, Any]) -> nn.Module:
     cfg = load_config(arguments["config"], arguments["overrides"])
     model = build_detection_model(cfg)
     set_recorded_weights(model, arguments["base_seed"], arguments["weight_rule"])
+    state = model.state_dict()
     for key, (total, first, last) in arguments.get("weight_check_sum_first_last", {}).items():
-        flat = model.state_dict()[key].double().flatten()
+        flat = state[key].double().flatten()
         assert abs(flat.sum() - total) <= 1e-3 + 1e-5 * abs(total), key
         assert abs(flat[0] - first) < 1e-6 and abs(flat[-1] - last) < 1e-6, key
     return model

@@ -7,10 +7,10 @@ from yacs.config import CfgNode
 
 from maskrcnn_benchmark.data.build import check_num_classes
 from maskrcnn_benchmark.data.classes import make_classes
+from maskrcnn_benchmark.structures.class_names import make_num_classes
 
 DatasetFiles = Sequence[str | Path]  # annotation file, image folder
 
-_NUM_CLASSES = "MODEL.ROI_BOX_HEAD.NUM_CLASSES"
 _SPLITS = ("TRAIN", "TEST")
 
 
@@ -83,14 +83,14 @@ def resolve_num_classes(cfg: CfgNode, uses: Sequence[str]) -> list[str]:
         FileNotFoundError: an annotation file is missing.
     """
     names = [name for split in uses for name in cfg.DATASETS[split]]
-    if not names or cfg.MODEL.RPN_ONLY:
+    wanted = make_num_classes(cfg)
+    if not names or wanted is None:
         return []
     classes = make_classes(cfg, names)
-    head = cfg.MODEL.ROI_BOX_HEAD
-    if cfg.is_set(_NUM_CLASSES):
-        check_num_classes(classes.class_names, head.NUM_CLASSES, names)
+    if cfg.is_set(wanted.key):
+        check_num_classes(classes.class_names, wanted, names)
         return []
-    head.NUM_CLASSES = len(classes.class_names)
+    cfg.merge_from_list([wanted.key, len(classes.class_names)])
     count = len(classes.category_ids)
     found = f"{count} {'class' if count == 1 else 'classes'}"
-    return [f"{_NUM_CLASSES} is {head.NUM_CLASSES}: {names[0]} has {found}"]
+    return [f"{wanted.key} is {len(classes.class_names)}: {names[0]} has {found}"]

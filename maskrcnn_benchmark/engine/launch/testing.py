@@ -18,7 +18,8 @@ from maskrcnn_benchmark.engine.launch.own_data import DatasetFiles
 from maskrcnn_benchmark.engine.launch.run_config import Config, Settings, setting_list
 from maskrcnn_benchmark.engine.launch.start import LOGGER, started_run
 from maskrcnn_benchmark.evaluation import COCOResults
-from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.modeling.detector import build_detection_model, make_augmented
+from maskrcnn_benchmark.structures.class_names import make_num_classes
 from maskrcnn_benchmark.structures.mask_paste import make_masker
 from maskrcnn_benchmark.utils.comm import get_world_size, synchronize
 from maskrcnn_benchmark.utils.user_error import user_errors
@@ -64,7 +65,7 @@ def test(
             )
             model = build_detection_model(cfg, paste_masks=False).to(device)
             checkpointer = DetectronCheckpointer(cfg, model, save_dir=cfg.OUTPUT_DIR)
-            if not cfg.MODEL.RPN_ONLY:
+            if make_num_classes(cfg) is not None:
                 checkpointer.metadata |= make_classes(cfg, cfg.DATASETS.TEST)._asdict()
             load_weights(checkpointer, cfg, pairs[::2])
         return run_tests(cfg, model, device)
@@ -120,6 +121,7 @@ def run_tests(
     if loaders is None:
         with user_errors():
             loaders = make_test_loaders(cfg)
+    model = make_augmented(cfg, model)
     results_by_set = {}
     for name, loader in loaders.items():
         results = inference(
@@ -127,7 +129,7 @@ def run_tests(
             loader,
             name,
             iou_types=("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",),
-            box_only=cfg.MODEL.RPN_ONLY,
+            box_only=make_num_classes(cfg) is None,
             device=device,
             masker=make_masker(cfg),
             coco_evaluator=cfg.TEST.COCO_EVALUATOR,

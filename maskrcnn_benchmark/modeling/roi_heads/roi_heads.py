@@ -131,17 +131,35 @@ class CombinedROIHeads(nn.Module):
         """
         detections = self.box.detections(self.box(features, proposals), proposals)
         if self.mask is not None:
-            self._add_masks(self.mask(features, detections), detections)
+            self.add_masks(detections, *self.predict_masks(features, detections))
         return detections
 
-    def _add_masks(self, output: MaskOutput, detections: list[BoxList]) -> None:
-        counts = [len(d) for d in detections]
+    def predict_masks(
+        self, features: Sequence[Tensor], detections: Sequence[BoxList]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the mask of each detection and its predicted IoU; needs a mask head.
+
+        Args:
+            features: feature map ``[N, C, H, W]`` of each level.
+            detections: detections of each image with ``labels``.
+
+        Returns:
+            Probabilities ``[R, M, M]`` and, with a MaskIoU head, IoUs ``[R]``.
+        """
+        assert self.mask is not None
+        output = self.mask(features, detections)
         labels = torch.cat([d.get_field(LABELS) for d in detections])
-        masks = select_class(output.logits, labels).sigmoid()  # [R, M, M]
+        masks = select_class(output.logits, labels).sigmoid()
+        if self.maskiou is None:
+            return masks, None
+        return masks, select_iou(self.maskiou(output.roi_features, masks), labels)
+
+    def add_masks(self, detections: list[BoxList], masks: Tensor, ious: Tensor | None) -> None:
+        """Add the results of ``predict_masks`` to the detections of each image."""
+        counts = [len(d) for d in detections]
         for image, mask in zip(detections, masks[:, None].split(counts), strict=True):
             image.add_field(MASK, mask)
-        if self.maskiou is not None:
-            ious = select_iou(self.maskiou(output.roi_features, masks), labels)
+        if ious is not None:
             for image, mask_ious in zip(detections, ious.split(counts), strict=True):
                 image.add_field(MASK_IOUS, mask_ious)
                 image.add_field(MASK_SCORES, mask_score(image.get_field(SCORES), mask_ious))

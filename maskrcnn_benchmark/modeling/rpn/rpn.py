@@ -19,6 +19,7 @@ from maskrcnn_benchmark.modeling.rpn.loss import anchor_targets, rpn_losses
 from maskrcnn_benchmark.modeling.rpn.proposals import ProposalLimits, RPNOutput, select_proposals
 from maskrcnn_benchmark.modeling.sampler import BalancedPositiveNegativeSampler
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.fields import OBJECTNESS
 from maskrcnn_benchmark.structures.image_list import ImageList
 
 Sampler = Callable[[Sequence[Tensor]], tuple[list[Tensor], list[Tensor]]]
@@ -121,6 +122,11 @@ class RPN(nn.Module):
     def predict(self, images: ImageList, output: RPNOutput) -> list[BoxList]:
         """Return the proposals of each image under the limits of inference."""
         return self._select(output, images.image_sizes, self.test_limits)
+
+    def detections(self, images: ImageList, output: RPNOutput) -> list[BoxList]:
+        """Return the proposals of each image, sorted: the result of an RPN-only model."""
+        proposals = self.predict(images, output)
+        return [p[p.get_field(OBJECTNESS).argsort(descending=True)] for p in proposals]
 
     def losses(
         self, images: ImageList, output: RPNOutput, targets: Sequence[BoxList]

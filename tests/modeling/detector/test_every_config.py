@@ -11,6 +11,7 @@ from maskrcnn_benchmark.config import cfg
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_optimizer
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.class_names import make_num_classes
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 from tests.helpers.shipped_configs import CONFIGS, SHIPPED
 
@@ -20,6 +21,8 @@ FEW = {
     "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": 4,
     "MODEL.ROI_HEADS.DETECTIONS_PER_IMG": 3,
     "MODEL.ROI_HEADS.SCORE_THRESH": 0.0,
+    "MODEL.RETINANET.INFERENCE_TH": 0.0,
+    "TEST.DETECTIONS_PER_IMG": 3,
 }
 FEW |= {
     f"MODEL.RPN.{stage}_{mode}": count
@@ -79,12 +82,12 @@ def check_predictions(config, detections):
     assert len(detections) >= 1
     boxes, limit = detections.bbox, SIDE - config.MODEL.PIXEL_OFFSET
     assert boxes.isfinite().all() and (boxes >= 0).all() and (boxes <= limit).all()
-    if config.MODEL.RPN_ONLY:
+    if make_num_classes(config) is None:
         assert detections.fields() == ["objectness"]
         return
     scores, labels = detections.get_field("scores"), detections.get_field("labels")
     assert (scores > 0).all() and (scores <= 1).all()
-    assert (labels >= 1).all() and (labels < config.MODEL.ROI_BOX_HEAD.NUM_CLASSES).all()
+    assert (labels >= 1).all() and (labels < make_num_classes(config).number).all()
     if config.MODEL.MASK_ON:
         side = config.MODEL.ROI_MASK_HEAD.RESOLUTION
         masks = detections.get_field("mask")
@@ -97,6 +100,8 @@ def check_predictions(config, detections):
 
 
 def expected_losses(config):
+    if config.MODEL.RETINANET_ON:
+        return {"loss_retina_cls", "loss_retina_reg"}
     names = {"loss_objectness", "loss_rpn_box_reg"}
     if not config.MODEL.RPN_ONLY:
         is_cascade = config.MODEL.ROI_BOX_HEAD.NAME == "CascadeBoxHead"
