@@ -40,6 +40,8 @@ def _check_switches(cfg: CfgNode) -> Iterator[str]:
         yield "MODEL.MASKIOU_ON scores masks: set MODEL.MASK_ON True, or MODEL.MASKIOU_ON False"
     if model.RPN_ONLY and model.MASK_ON:
         yield "MODEL.RPN_ONLY has no mask head: set MODEL.MASK_ON and MODEL.MASKIOU_ON False"
+    if model.RPN_ONLY and model.KEYPOINT_ON:
+        yield "MODEL.RPN_ONLY has no keypoint head: set MODEL.KEYPOINT_ON False"
     if model.PIXEL_OFFSET not in (0, 1):
         yield f"MODEL.PIXEL_OFFSET is {model.PIXEL_OFFSET}; it must be 1 (inclusive boxes) or 0"
     if model.DEVICE.partition(":")[0] not in ("cuda", "cpu"):

@@ -20,10 +20,13 @@ RPN_HEADS = Registry("MODEL.RPN.RPN_HEAD")
 # ``out_channels`` and ``pooler``
 ROI_BOX_FEATURE_EXTRACTORS = Registry("MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR")
 ROI_MASK_FEATURE_EXTRACTORS = Registry("MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR")
+ROI_KEYPOINT_FEATURE_EXTRACTORS = Registry("MODEL.ROI_KEYPOINT_HEAD.FEATURE_EXTRACTOR")
 # (cfg, in_channels) -> module from features to logits [R, K] and offsets [R, 4K]
 ROI_BOX_PREDICTOR = Registry("MODEL.ROI_BOX_HEAD.PREDICTOR")
 # (cfg, in_channels) -> module from features to mask logits [R, K, M, M]
 ROI_MASK_PREDICTOR = Registry("MODEL.ROI_MASK_HEAD.PREDICTOR")
+# (cfg, in_channels) -> module from features to heat maps [R, K, M, M] of K keypoints
+ROI_KEYPOINT_PREDICTOR = Registry("MODEL.ROI_KEYPOINT_HEAD.PREDICTOR")
 
 
 def make_strides(cfg: CfgNode) -> tuple[int, ...]:

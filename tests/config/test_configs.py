@@ -74,7 +74,7 @@ def test_our_yaml_differs_from_a_recorded_one_only_as_intended(name):
 
 
 def test_bases_are_these_and_cannot_train():
-    assert BASES == ["Base-Mask-RCNN-FPN.yaml", "Base-RCNN-FPN.yaml"]
+    assert [f"Base-{kind}RCNN-FPN.yaml" for kind in ("Keypoint-", "Mask-", "")] == BASES
     for name in BASES:
         config = cfg.clone()
         config.merge_from_file(CONFIGS / name)

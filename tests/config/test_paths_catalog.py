@@ -7,7 +7,8 @@ import pytest
 from maskrcnn_benchmark.config.paths_catalog import DatasetCatalog, ModelCatalog
 from tests.helpers.vectors import REFERENCE
 
-RECORDED = json.loads((REFERENCE / "configs.json").read_text())["maskscoring_rcnn"]
+CONFIGS = json.loads((REFERENCE / "configs.json").read_text())
+RECORDED = CONFIGS["maskscoring_rcnn"]
 
 
 def test_a_data_set():
@@ -17,6 +18,14 @@ def test_a_data_set():
             "root": "datasets/coco/val2014",
             "ann_file": "datasets/coco/annotations/instances_minival2014.json",
         },
+    }
+    assert DatasetCatalog.get("keypoints_coco_2014_valminusminival")["args"] == {
+        "root": "datasets/coco/val2014",
+        "ann_file": "datasets/coco/annotations/person_keypoints_valminusminival2014.json",
+    }
+    assert DatasetCatalog.get("keypoints_coco_2017_train")["args"] == {
+        "root": "datasets/coco/train2017",
+        "ann_file": "datasets/coco/annotations/person_keypoints_train2017.json",
     }
 
 
@@ -40,7 +49,8 @@ def test_voc_and_cityscapes_have_upstreams_names():
 
 
 def test_every_name_of_the_originals_configs_resolves():
-    for entry in RECORDED.values():
+    keypoint = [e for name, e in CONFIGS["maskrcnn_benchmark"].items() if "keypoint" in name]
+    for entry in [*RECORDED.values(), *keypoint]:
         for key, value in entry["overrides"].items():
             if key.startswith("DATASETS."):
                 for name in value["__tuple__"]:
@@ -60,6 +70,12 @@ def test_addresses_of_weights():
     assert ModelCatalog.get(name) == (
         f"{base}/35857890/12_2017_baselines/e2e_faster_rcnn_R-101-FPN_1x.yaml.01_38_50.sNxI7sX7/"
         "output/train/coco_2014_train%3Acoco_2014_valminusminival/generalized_rcnn/model_final.pkl"
+    )
+    keypoints = "Caffe2Detectron/COCO/37697547/e2e_keypoint_rcnn_R-50-FPN_1x"
+    assert ModelCatalog.get(keypoints) == (
+        f"{base}/37697547/12_2017_baselines/e2e_keypoint_rcnn_R-50-FPN_1x.yaml.08_42_54.kdzV35ao/"
+        "output/train/keypoints_coco_2014_train%3Akeypoints_coco_2014_valminusminival/"
+        "generalized_rcnn/model_final.pkl"
     )
 
 

@@ -11,7 +11,7 @@ from maskrcnn_benchmark.modeling.detector.generalized_rcnn import GeneralizedRCN
 from maskrcnn_benchmark.modeling.registry import BACKBONES, META_ARCHITECTURES, make_strides
 from maskrcnn_benchmark.modeling.roi_heads.box_head import check_box_head
 from maskrcnn_benchmark.modeling.roi_heads.mask_head import check_mask_head
-from maskrcnn_benchmark.modeling.roi_heads.roi_heads import build_roi_heads
+from maskrcnn_benchmark.modeling.roi_heads.roi_heads import build_roi_heads, make_further_entries
 from maskrcnn_benchmark.modeling.rpn.rpn import build_rpn, check_rpn
 
 
@@ -27,6 +27,8 @@ def check_generalized_rcnn(cfg: CfgNode) -> Iterator[str]:
         yield from check_box_head(cfg)
         if model.MASK_ON:
             yield from check_mask_head(cfg)
+        for entry in make_further_entries(cfg).values():
+            yield from entry.check(cfg)
 
 
 def check_levels(cfg: CfgNode) -> Iterator[str]:
@@ -51,7 +53,8 @@ def check_levels(cfg: CfgNode) -> Iterator[str]:
             f"{expected}"
         )
     heads = [] if model.RPN_ONLY else ["ROI_BOX_HEAD"]
-    for head in heads + ["ROI_MASK_HEAD"] * model.MASK_ON:
+    heads += ["ROI_MASK_HEAD"] * model.MASK_ON
+    for head in heads + [entry.section for entry in make_further_entries(cfg).values()]:
         scales = tuple(model[head].POOLER_SCALES)
         known = tuple(1.0 / stride for stride in strides)
         if not scales or (not is_pyramid and len(scales) > 1) or scales != known[: len(scales)]:

@@ -27,7 +27,8 @@ def _is_built(name: str) -> bool:
     """Return whether this project builds a recorded model."""
     if not name.startswith("upstream__"):
         return True
-    return name.startswith(("upstream__gn_baselines__", "upstream__dcn__", "upstream__rpn_"))
+    built = ("gn_baselines__", "dcn__", "rpn_", "caffe2__e2e_keypoint_")
+    return name.removeprefix("upstream__").startswith(built)
 
 
 STATE_DICTS = [
