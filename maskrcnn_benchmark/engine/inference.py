@@ -137,6 +137,7 @@ def inference(
     expected_results: Sequence[Sequence[Any]] = (),
     expected_results_sigma_tol: float = 4,
     output_folder: str | Path | None = None,
+    **options: Any,
 ) -> COCOResults | None:
     """Run inference and evaluation on a test set.
 
@@ -144,7 +145,7 @@ def inference(
         model: see ``compute_on_dataset``.
         data_loader: loader of this rank's share of the test set.
         dataset_name: name of the test set, for logging.
-        iou_types: tasks to evaluate, ``bbox`` and ``segm``.
+        iou_types: tasks to evaluate: ``bbox``, ``segm`` and ``keypoints``.
         box_only: whether to evaluate proposals (for a model without a box head).
         device: device of the model.
         masker: pastes the masks, see ``make_masker``; None: the original's rule, threshold 0.5.
@@ -152,6 +153,7 @@ def inference(
         expected_results_sigma_tol: allowed deviation in standard deviations.
         output_folder: folder for ``predictions.pth`` and the evaluation files; required, and shared
             by all ranks, in a distributed job.
+        options: further keyword arguments of the data set's evaluation.
 
     Returns:
         The results on rank 0, None on the other ranks.
@@ -183,4 +185,5 @@ def inference(
         output_folder=folder,
         expected_results=expected_results,
         expected_results_sigma_tol=expected_results_sigma_tol,
+        **options,
     )

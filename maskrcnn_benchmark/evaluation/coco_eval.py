@@ -1,4 +1,4 @@
-"""COCO's metrics by pycocotools: boxes by class score, masks by mask score and by class score."""
+"""COCO's metrics by pycocotools: boxes and keypoints by class score, masks by both scores."""
 
 import contextlib
 import io
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -17,11 +18,13 @@ from maskrcnn_benchmark.evaluation.coco_format import (
     Row,
     bbox_rows,
     in_original_frame,
+    keypoint_rows,
     ranked_by_class_score,
     segm_rows,
 )
 from maskrcnn_benchmark.evaluation.coco_results import (
     AP_METRICS,
+    KEYPOINT_METRICS,
     PROPOSAL_AREAS,
     PROPOSAL_LIMITS,
     SEGM_BY_CLASS_SCORE,
@@ -30,15 +33,18 @@ from maskrcnn_benchmark.evaluation.coco_results import (
 )
 from maskrcnn_benchmark.evaluation.ground_truth import (
     GroundTruth,
+    keypoints_length,
     log_evaluated_instances,
     renumber_ground_truth,
 )
+from maskrcnn_benchmark.evaluation.keypoint_similarity import oks_sigmas
 from maskrcnn_benchmark.evaluation.mask_quality import mask_quality
 from maskrcnn_benchmark.evaluation.proposal_recall import evaluate_box_proposals
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
 
+_TASKS = ("bbox", "segm", "keypoints")
 _NO_DETECTIONS = (
     "There are no detections at all, so every AP is 0. Common causes: weights that were not "
     "loaded (see the log after loading); a different number or order of classes, channel order, "
@@ -57,6 +63,7 @@ def evaluate_coco(
     output_folder: str | Path | None = None,
     expected_results: Sequence[Sequence[Any]] = (),
     expected_results_sigma_tol: float = 4,
+    keypoint_sigmas: Sequence[float] = (),
 ) -> COCOResults:
     """Evaluate predictions, log the results and write the result files of the original.
 
@@ -68,14 +75,15 @@ def evaluate_coco(
         predictions: one list per image in data set order, on the CPU: the model's output in the
             frame of the resized image, the result of ``to_original_frame``, or the ``detections``
             of a ``Prediction``.
-        iou_types: ``bbox``, ``segm``. If the predictions have mask scores, ``segm`` ranks the masks
-            by them and ``segm_by_class_score`` ranks them by class score.
+        iou_types: ``bbox``, ``segm``, ``keypoints``. If the predictions have mask scores, ``segm``
+            ranks the masks by them and ``segm_by_class_score`` ranks them by class score.
         box_only: whether to evaluate the recall of proposals instead.
         masker: pastes masks that are not pasted yet; None: the original's rule, threshold 0.5.
-        output_folder: folder for ``bbox.json``, ``segm.json``, ``coco_results.pth`` (or
-            ``box_proposals.pth``) and ``results.json``; None: no files.
+        output_folder: folder for ``bbox.json``, ``segm.json``, ``keypoints.json``,
+            ``coco_results.pth`` (or ``box_proposals.pth``) and ``results.json``; None: no files.
         expected_results: see ``check_expected_results``.
         expected_results_sigma_tol: see ``check_expected_results``.
+        keypoint_sigmas: see ``oks_sigmas``.
     """
     folder = None if output_folder is None else Path(output_folder)
     if folder is not None:
@@ -94,7 +102,7 @@ def evaluate_coco(
     if box_only:
         results = _evaluate_proposals(dataset, predictions)
     else:
-        results = _evaluate_detections(dataset.coco, rows)
+        results = _evaluate_detections(dataset.coco, rows, keypoint_sigmas)
     report_results(
         results,
         "box_proposals.pth" if box_only else "coco_results.pth",
@@ -116,15 +124,19 @@ def detection_rows(
     Arguments are those of ``evaluate_coco``.
 
     Raises:
-        ValueError: a task is unknown, or ``segm`` is requested of predictions without masks.
+        ValueError: a task is unknown, or the predictions lack what it evaluates.
     """
-    unknown = set(iou_types) - {"bbox", "segm"}
+    unknown = set(iou_types) - set(_TASKS)
     if unknown:
-        raise ValueError(f"iou_types must be among bbox and segm, got {sorted(unknown)}")
+        raise ValueError(f"iou_types must be among {', '.join(_TASKS)}; got {sorted(unknown)}")
     needs_masks = "segm" in iou_types
     found = list(in_original_frame(dataset, predictions, masker if needs_masks else None))
     boxes = bbox_rows(dataset, found)
     rows = {"bbox": boxes} if "bbox" in iou_types else {}
+    if "keypoints" in iou_types:
+        if not all(detections.has_field(fields.KEYPOINTS) for _, detections in found):
+            raise ValueError("keypoints were requested, but the model predicts none")
+        rows["keypoints"] = keypoint_rows(dataset, found)
     if not needs_masks:
         return rows
     if not all(detections.has_field(fields.RLES) for _, detections in found):
@@ -135,18 +147,27 @@ def detection_rows(
     return rows
 
 
-def run_coco_eval(truth: GroundTruth, rows: Sequence[Row], iou_type: str) -> COCOeval:
+def run_coco_eval(
+    truth: GroundTruth,
+    rows: Sequence[Row],
+    iou_type: str,
+    *,
+    keypoint_sigmas: NDArray[np.float64] | None = None,
+) -> COCOeval:
     """Run pycocotools' evaluation on ``rows``: evaluate, accumulate and summarize, silently.
 
     Args:
         truth: the ground truth for this ``iou_type``.
         rows: as in COCO's JSON, with the ids of the file; may be empty.
-        iou_type: ``bbox`` or ``segm``.
+        iou_type: ``bbox``, ``segm`` or ``keypoints``.
+        keypoint_sigmas: see ``oks_sigmas``; required for ``keypoints``.
     """
     with contextlib.redirect_stdout(io.StringIO()):
         # loadRes fails on an empty list
         detections = truth.coco.loadRes(truth.rows(rows)) if rows else COCO()
         evaluation = COCOeval(truth.coco, detections, iou_type)
+        if keypoint_sigmas is not None:
+            evaluation.params.kpt_oks_sigmas = keypoint_sigmas
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -164,19 +185,37 @@ def class_aps(evaluation: COCOeval) -> dict[str, float]:
     return aps
 
 
-def _evaluate_detections(coco: COCO, rows: dict[str, list[Row]]) -> COCOResults:
+def _make_sigmas(coco: COCO, rows: Sequence[Row], given: Sequence[float]) -> NDArray[np.float64]:
+    """Return the sigmas of the keypoints, in which predictions and data set must agree."""
+    known = keypoints_length(coco)
+    for row in rows:
+        if len(row["keypoints"]) != known:
+            raise ValueError(
+                f"the model predicts {len(row['keypoints']) // 3} keypoints, the data set has "
+                f"{known // 3}"
+            )
+    return oks_sigmas(given, known // 3)
+
+
+def _evaluate_detections(
+    coco: COCO, rows: dict[str, list[Row]], keypoint_sigmas: Sequence[float]
+) -> COCOResults:
     if not any(rows.values()):
         logging.getLogger(__name__).warning(_NO_DETECTIONS)
     log_evaluated_instances(coco, list(rows))
     results = COCOResults(*rows)
     truths: dict[str, GroundTruth] = {}
     for task, of_task in rows.items():
-        iou_type = "bbox" if task == "bbox" else "segm"
+        iou_type = "segm" if task == SEGM_BY_CLASS_SCORE else task
         if iou_type not in truths:
             truths[iou_type] = renumber_ground_truth(coco, iou_type)
-        evaluation = run_coco_eval(truths[iou_type], of_task, iou_type)
-        stats = evaluation.stats[: len(AP_METRICS)].tolist()
-        results.results[task] = dict(zip(AP_METRICS, stats, strict=True))
+        sigmas: NDArray[np.float64] | None = None
+        metrics: tuple[str, ...] = AP_METRICS
+        if task == "keypoints":
+            sigmas, metrics = _make_sigmas(coco, of_task, keypoint_sigmas), KEYPOINT_METRICS
+        evaluation = run_coco_eval(truths[iou_type], of_task, iou_type, keypoint_sigmas=sigmas)
+        stats = evaluation.stats[: len(metrics)].tolist()
+        results.results[task] = dict(zip(metrics, stats, strict=True))
         results.per_class[task] = class_aps(evaluation)
     has_mask_ious = all(fields.MASK_IOU.key in row for row in rows.get("segm", ()))
     if SEGM_BY_CLASS_SCORE in rows and "bbox" in rows and has_mask_ious:
@@ -194,7 +233,7 @@ def _evaluate_proposals(dataset: CocoStyleDataset, predictions: Sequence[BoxList
 
 
 def _write_rows(rows: dict[str, list[Row]], folder: Path) -> None:
-    """Write ``bbox.json`` and ``segm.json`` row by row to save memory."""
+    """Write ``bbox.json`` and so on row by row to save memory."""
     for task in _written(rows):
         with (folder / f"{task}.json").open("w", encoding="utf-8") as file:
             file.write("[")
@@ -205,4 +244,4 @@ def _write_rows(rows: dict[str, list[Row]], folder: Path) -> None:
 
 def _written(rows: dict[str, list[Row]]) -> list[str]:
     """Return the tasks whose rows are written; a server ranks rows by the score in the file."""
-    return [task for task in ("bbox", "segm") if task in rows]
+    return [task for task in _TASKS if task in rows]

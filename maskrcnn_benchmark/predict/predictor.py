@@ -35,6 +35,7 @@ from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.class_names import BACKGROUND, COCO_CLASSES, Classes
 from maskrcnn_benchmark.structures.image_list import padded_shape, to_image_list
+from maskrcnn_benchmark.structures.keypoints import COCO_PERSON, NO_KEYPOINTS, KeypointSet
 from maskrcnn_benchmark.structures.mask_paste import Masker, make_masker
 from maskrcnn_benchmark.visualization import draw_instances
 
@@ -46,6 +47,7 @@ class Predictor:
         model: a detector with a box head; its mode is restored after each call.
         transforms: map an RGB PIL image to the model's normalized tensor ``[3, H, W]``.
         classes: names and category ids of the labels.
+        keypoint_set: names and limbs of the keypoints.
         size_divisible: height and width of a batch are padded to multiples of it.
         masker: pastes the masks; None: the original's rule, threshold 0.5.
         device: device to run on; None: a GPU if available.
@@ -60,6 +62,7 @@ class Predictor:
         transforms: Compose,
         *,
         classes: Classes,
+        keypoint_set: KeypointSet = NO_KEYPOINTS,
         size_divisible: int = 0,
         masker: Masker | None = None,
         device: torch.device | str | None = None,
@@ -72,6 +75,7 @@ class Predictor:
         self.model = model.to(self.device)
         self.transforms = transforms
         self.classes = classes
+        self.keypoint_set = keypoint_set
         self.size_divisible = size_divisible
         self.masker = Masker() if masker is None else masker
 
@@ -82,6 +86,7 @@ class Predictor:
         model: nn.Module,
         *,
         classes: Classes | None = None,
+        keypoint_set: KeypointSet | None = None,
         device: torch.device | str | None = None,
     ) -> Predictor:
         """Wrap an existing model.
@@ -91,6 +96,8 @@ class Predictor:
             model: result of ``build_detection_model(cfg, paste_masks=False)``, with weights loaded.
             classes: names and category ids of the labels; trailing ones may be missing; None:
                 COCO's if their number matches, else "class 1", "class 2" and so on.
+            keypoint_set: names and limbs of the keypoints; None: those of COCO's person if their
+                number matches, else "keypoint 1" and so on without limbs.
             device: see the class.
 
         Raises:
@@ -100,6 +107,7 @@ class Predictor:
             model,
             build_transforms(cfg, is_train=False),
             classes=_complete(classes, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES),
+            keypoint_set=_make_keypoint_set(cfg, keypoint_set),
             size_divisible=cfg.DATALOADER.SIZE_DIVISIBILITY,
             masker=make_masker(cfg),
             device=device,
@@ -142,7 +150,10 @@ class Predictor:
             classes = Classes([BACKGROUND, *class_names], [])
         elif "class_names" in content:
             classes = Classes(content["class_names"], content.get("category_ids", []))
-        return cls.from_cfg(config, model, classes=classes, device=device)
+        stored = None
+        if "keypoint_names" in content:
+            stored = KeypointSet(content["keypoint_names"], content["skeleton"])
+        return cls.from_cfg(config, model, classes=classes, keypoint_set=stored, device=device)
 
     @overload  # a str is also a Sequence[str]; it is taken as a path
     def __call__(  # type: ignore[overload-overlap]
@@ -186,7 +197,7 @@ class Predictor:
         remaining = iter(images)
         while batch := [as_rgb(source) for source in islice(remaining, batch_size)]:
             for boxes in self.detections(batch):
-                yield Prediction(boxes, self.classes.class_names, self.masker)
+                yield Prediction(boxes, self.classes.class_names, self.masker, self.keypoint_set)
 
     def detections(self, images: Sequence[Image.Image]) -> list[BoxList]:
         """Return the model's detections on RGB images; images of one padded shape form a batch.
@@ -246,6 +257,27 @@ def _make_config(
     if cfg.MODEL.RPN_ONLY:
         raise ValueError(f"{weights} is an RPN only (MODEL.RPN_ONLY): it detects no objects")
     return cfg
+
+
+def _make_keypoint_set(cfg: CfgNode, given: KeypointSet | None) -> KeypointSet:
+    """Return the keypoints of the model, see ``Predictor.from_cfg``.
+
+    Raises:
+        ValueError: their number is not that of the model.
+    """
+    if not cfg.MODEL.KEYPOINT_ON:
+        return NO_KEYPOINTS
+    count = cfg.MODEL.ROI_KEYPOINT_HEAD.NUM_CLASSES
+    if given is None and count == len(COCO_PERSON.keypoint_names):
+        return COCO_PERSON
+    if given is None:
+        return KeypointSet([f"keypoint {number}" for number in range(1, count + 1)], [])
+    if len(given.keypoint_names) != count:
+        raise ValueError(
+            f"{len(given.keypoint_names)} keypoint names for a model of {count} keypoints: "
+            f"{given.keypoint_names}"
+        )
+    return given
 
 
 def _complete(given: Classes | None, count: int) -> Classes:

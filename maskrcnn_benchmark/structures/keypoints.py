@@ -32,6 +32,7 @@ class KeypointSet(NamedTuple):
     skeleton: list[list[int]]
 
 
+NO_KEYPOINTS = KeypointSet([], [])
 # for weights that do not store their keypoints; the limbs are upstream's
 COCO_PERSON = KeypointSet(
     [

@@ -5,12 +5,14 @@ import logging
 import re
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.engine.launch import testing
 from maskrcnn_benchmark.engine.launch.testing import run_tests
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.structures.image_list import to_image_list
@@ -124,6 +126,14 @@ def verdicts(config: Any) -> list[str]:
         logger.removeHandler(handler)
         logger.setLevel(level)
     return [found[0] for line in said if (found := re.match(r"(PASS|FAIL): \w+ \w+", line))]
+
+
+def keypoint_sigmas(config: Any) -> tuple[float, ...]:
+    """Return the sigmas that the evaluation of a keypoint model gets."""
+    config.MODEL.KEYPOINT_ON = True
+    with mock.patch.object(testing, "inference", return_value=None) as called:
+        run_tests(config, None, torch.device("cpu"), {"any": None})
+    return called.call_args.kwargs["keypoint_sigmas"]
 
 
 def folders_written(config: Any) -> list[str]:
@@ -270,6 +280,7 @@ CASES = [
         *("TEST.EXPECTED_RESULTS_SIGMA_TOL", 2, verdicts, ["PASS: bbox AP"], ["FAIL: bbox AP"]),
         {"TEST.EXPECTED_RESULTS": EXPECTED},
     ),
+    Case("TEST.KEYPOINT_OKS_SIGMAS", (0.1, 0.2), keypoint_sigmas, (), (0.1, 0.2)),
     Case(
         *("SEED", 1, image_order, drawn_order(0), drawn_order(1)),
         {"DATALOADER.FILTER_EMPTY": False},

@@ -1,19 +1,23 @@
 """Validation of the categories and images of a COCO file."""
 
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
+from maskrcnn_benchmark.data.coco_json.keypoints import MalformedKeypointsError, read_keypoint_set
 from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem
 from maskrcnn_benchmark.data.coco_json.values import as_number, is_id, is_text, shown
+from maskrcnn_benchmark.structures.keypoints import KeypointSet
 
 _MAX_SIDE = 65535  # pixels; a larger image would overflow the 32-bit counts of pycocotools
 
 
 class Category(NamedTuple):
-    """A class: its id in the file, and its name."""
+    """A class: its id in the file, its name, and its keypoints, if any."""
 
     id: Any
     name: str
+    keypoint_set: KeypointSet | None = None
 
 
 def judge_categories(entries: list[Any]) -> tuple[list[Category], list[Problem]]:
@@ -28,10 +32,22 @@ def judge_categories(entries: list[Any]) -> tuple[list[Category], list[Problem]]
             text = f"category id {shown(entry['id'])} occurs twice"
             problems.append(Problem("category id twice", text))
         else:
-            found[entry["id"]] = Category(entry["id"], str(entry["name"]))
+            try:
+                keypoint_set = read_keypoint_set(entry)
+            except MalformedKeypointsError as error:
+                text = f"category id {shown(entry['id'])}: {error}"
+                problems.append(Problem("malformed keypoints", text))
+                continue
+            found[entry["id"]] = Category(entry["id"], str(entry["name"]), keypoint_set)
     if not entries:
         problems.append(Problem("no categories", "there are no categories"))
     return list(found.values()), problems
+
+
+def common_keypoint_set(categories: Sequence[Category]) -> KeypointSet | None:
+    """Return the keypoints that the categories share; None if none has any, or they differ."""
+    sets = [category.keypoint_set for category in categories if category.keypoint_set is not None]
+    return sets[0] if sets and all(other == sets[0] for other in sets) else None
 
 
 def _category_problem(entry: Any) -> str:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
-from maskrcnn_benchmark.data import make_classes, make_data_loader
+from maskrcnn_benchmark.data import make_data_loader, make_metadata
 from maskrcnn_benchmark.engine.inference import TestLoader, inference
 from maskrcnn_benchmark.engine.launch.own_data import DatasetFiles
 from maskrcnn_benchmark.engine.launch.run_config import Config, Settings, setting_list
@@ -65,7 +65,7 @@ def test(
             model = build_detection_model(cfg, paste_masks=False).to(device)
             checkpointer = DetectronCheckpointer(cfg, model, save_dir=cfg.OUTPUT_DIR)
             if not cfg.MODEL.RPN_ONLY:
-                checkpointer.metadata |= make_classes(cfg, cfg.DATASETS.TEST)._asdict()
+                checkpointer.metadata |= make_metadata(cfg, cfg.DATASETS.TEST)
             load_weights(checkpointer, cfg, pairs[::2])
         return run_tests(cfg, model, device)
 
@@ -120,19 +120,24 @@ def run_tests(
     if loaders is None:
         with user_errors():
             loaders = make_test_loaders(cfg)
+    tasks, options = ["bbox"] + ["segm"] * cfg.MODEL.MASK_ON, {}
+    if cfg.MODEL.KEYPOINT_ON:
+        tasks.append("keypoints")
+        options["keypoint_sigmas"] = cfg.TEST.KEYPOINT_OKS_SIGMAS
     results_by_set = {}
     for name, loader in loaders.items():
         results = inference(
             model,
             loader,
             name,
-            iou_types=("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",),
+            iou_types=tasks,
             box_only=cfg.MODEL.RPN_ONLY,
             device=device,
             masker=make_masker(cfg),
             expected_results=cfg.TEST.EXPECTED_RESULTS,
             expected_results_sigma_tol=cfg.TEST.EXPECTED_RESULTS_SIGMA_TOL,
             output_folder=Path(cfg.OUTPUT_DIR) / "inference" / name,
+            **options,
         )
         synchronize()
         if results is not None:
