@@ -54,7 +54,7 @@ def test_recorded_ap_and_rows(tmp_path):
     np.testing.assert_allclose([r["score"] for r in rows], ARRAYS["result_scores"], atol=1e-7)
     assert [row["image_id"] for row in rows] == ARRAYS["result_image_ids"].tolist()
     assert {row["category_id"] for row in rows} == {1}
-    assert "percent    AP  AP50  AP75   APm   APl" in str(results)
+    assert "AP  AP50  AP75   APm   APl\nkeypoints  23.2  43.5" in str(results)
 
 
 def test_predictions_come_back_from_their_file(tmp_path):

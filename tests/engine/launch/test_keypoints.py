@@ -23,6 +23,8 @@ from tests.tools.toy import FEW, THIN, tool
 CONFIG = CONFIGS / "e2e_keypoint_rcnn_R_50_FPN_1x.yaml"
 SETTINGS = THIN | {key.replace("__", "."): value for key, value in FEW.items()}
 SETTINGS |= {
+    "MODEL.BACKBONE.CONV_BODY": "R-18-FPN",
+    "MODEL.RPN.FPN_POST_NMS_TOP_N_TRAIN": 50,
     "MODEL.MASK_ON": True,
     "MODEL.MASKIOU_ON": True,
     "MODEL.ROI_BOX_HEAD.NUM_CLASSES": 2,
@@ -31,7 +33,7 @@ SETTINGS |= {
     "MODEL.ROI_HEADS.DETECTIONS_PER_IMG": 4,
     "DATALOADER.FILTER_EMPTY": False,  # one of the two images of a batch has no figure
     "TEST.KEYPOINT_OKS_SIGMAS": (0.1,) * 5,
-    "SOLVER.MAX_ITER": 2,
+    "SOLVER.MAX_ITER": 1,
 }
 
 
@@ -69,8 +71,8 @@ def picture(files):
 def test_the_run_trains_and_evaluates_all_heads(trained):
     folder, results = trained
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    losses = [line for line in lines if "loss_kp" in line]
-    assert losses and all(0 < line["loss_kp"] < 20 and line["loss_maskiou"] >= 0 for line in losses)
+    (losses,) = [line for line in lines if "loss_kp" in line]
+    assert losses["loss_kp"] > 0 and losses["loss_mask"] > 0 and losses["loss_maskiou"] >= 0
     assert set(results.results) == {"bbox", "segm", "segm_by_class_score", "keypoints"}
     assert set(results["keypoints"]) == {"AP", "AP50", "AP75", "APm", "APl"}
     rows = json.loads((folder / "inference/same/keypoints.json").read_text())
