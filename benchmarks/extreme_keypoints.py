@@ -82,8 +82,8 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="annotation file to write")
     parser.add_argument("--images", type=int, default=20, help="number of images to keep")
     args = parser.parse_args()
-    made = with_keypoints(json.loads(args.instances.read_text()), args.images)
-    args.output.write_text(json.dumps(made))
+    made = with_keypoints(json.loads(args.instances.read_text(encoding="utf-8")), args.images)
+    args.output.write_text(json.dumps(made), encoding="utf-8")
     print(f"{len(made['images'])} images, {len(made['annotations'])} instances")
 
 

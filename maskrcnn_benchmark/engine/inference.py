@@ -134,8 +134,6 @@ def inference(
     *,
     device: torch.device | str = "cuda",
     masker: Masker | None = None,
-    expected_results: Sequence[Sequence[Any]] = (),
-    expected_results_sigma_tol: float = 4,
     output_folder: str | Path | None = None,
     **options: Any,
 ) -> COCOResults | None:
@@ -149,11 +147,10 @@ def inference(
         box_only: whether to evaluate proposals (for a model without a box head).
         device: device of the model.
         masker: pastes the masks, see ``make_masker``; None: the original's rule, threshold 0.5.
-        expected_results: TEST.EXPECTED_RESULTS, compared with the results and logged.
-        expected_results_sigma_tol: allowed deviation in standard deviations.
         output_folder: folder for ``predictions.pth`` and the evaluation files; required, and shared
             by all ranks, in a distributed job.
-        options: further keyword arguments of the data set's evaluation.
+        options: further keyword arguments of the data set's evaluation, as ``expected_results``
+            and ``expected_results_sigma_tol``.
 
     Returns:
         The results on rank 0, None on the other ranks.
@@ -183,7 +180,5 @@ def inference(
         iou_types=iou_types,
         box_only=box_only,
         output_folder=folder,
-        expected_results=expected_results,
-        expected_results_sigma_tol=expected_results_sigma_tol,
         **options,
     )

@@ -126,7 +126,16 @@ def test_the_file_of_results_has_the_keypoints(predictor, picture, tmp_path):
 
 
 def test_the_command_writes_the_skeleton(trained, files, tmp_path):
-    options = ["--threshold", "0", "--device", "cpu", "--output", str(tmp_path)]
+    options = [
+        "--score-key",
+        "score",
+        "--threshold",
+        "0",
+        "--device",
+        "cpu",
+        "--output",
+        str(tmp_path),
+    ]
     weights = str(trained[0] / "model_final.pth")
     tool("predict").main(["--weights", weights, "--input", str(files[1] / "1.png"), *options])
     (row, *_) = json.loads((tmp_path / "predictions.json").read_text())["annotations"]

@@ -92,8 +92,10 @@ def test_an_unseen_instance_does_not_change_the_loss_of_the_others():
     both.get_field("keypoints").keypoints = both.get_field("keypoints").keypoints.clone()
     both.get_field("keypoints").keypoints[1, :, 2] = 0
     sampler = detector.roi_heads.sampler
-    alone = head.losses(features, sampler([OBJECT], [OBJECT]))["loss_kp"]
-    assert head.losses(features, sampler([both], [both]))["loss_kp"] == pytest.approx(alone.item())
+    alone, of_both = (
+        head.losses(features, sampler([t], [t]))["loss_kp"].item() for t in (OBJECT, both)
+    )
+    assert of_both == pytest.approx(alone)
 
 
 def test_no_detections():
