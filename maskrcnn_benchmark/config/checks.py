@@ -48,6 +48,8 @@ def _check_switches(cfg: CfgNode) -> Iterator[str]:
     for key in ("RPN_ONLY", "RETINANET_ON"):
         if model[key] and model.MASK_ON:
             yield f"MODEL.{key} has no mask head: set MODEL.MASK_ON and MODEL.MASKIOU_ON False"
+        if model[key] and model.KEYPOINT_ON:
+            yield f"MODEL.{key} has no keypoint head: set MODEL.KEYPOINT_ON False"
     if model.PIXEL_OFFSET not in (0, 1):
         yield f"MODEL.PIXEL_OFFSET is {model.PIXEL_OFFSET}; it must be 1 (inclusive boxes) or 0"
     if model.DEVICE.partition(":")[0] not in ("cuda", "cpu"):
@@ -99,6 +101,11 @@ def _check_input(cfg: CfgNode) -> Iterator[str]:
             )
     if len(inputs.PIXEL_MEAN) != 3 or len(inputs.PIXEL_STD) != 3 or 0 in inputs.PIXEL_STD:
         yield "INPUT.PIXEL_MEAN and INPUT.PIXEL_STD need three numbers each, with a nonzero std"
+    if inputs.COPY_PASTE and cfg.MODEL.KEYPOINT_ON:
+        yield (
+            "INPUT.COPY_PASTE pastes objects without their keypoints: set it to 0, or "
+            "MODEL.KEYPOINT_ON False"
+        )
     yield from _check_augmentation(inputs)
 
 

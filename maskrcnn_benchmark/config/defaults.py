@@ -23,6 +23,8 @@ _C.MODEL.RETINANET_ON = False
 _C.MODEL.MASK_ON = False
 # Predict the quality of each mask (Mask Scoring R-CNN); requires MASK_ON
 _C.MODEL.MASKIOU_ON = False
+# Predict keypoints, beside masks or alone
+_C.MODEL.KEYPOINT_ON = False
 # Device to run on: "cuda", "cuda:N" or "cpu"
 _C.MODEL.DEVICE = "cuda"
 # The detector class
@@ -365,6 +367,34 @@ _C.MODEL.RETINANET.INFERENCE_TH = 0.05
 # IoU threshold of the NMS within a class
 _C.MODEL.RETINANET.NMS_TH = 0.4
 
+# -- keypoint head --------------------------------------------------------------------
+_C.MODEL.ROI_KEYPOINT_HEAD = CfgNode()
+# The feature extractor class
+_C.MODEL.ROI_KEYPOINT_HEAD.FEATURE_EXTRACTOR = "KeypointRCNNFeatureExtractor"
+# The predictor class
+_C.MODEL.ROI_KEYPOINT_HEAD.PREDICTOR = "KeypointRCNNPredictor"
+# Size of the pooled features
+_C.MODEL.ROI_KEYPOINT_HEAD.POOLER_RESOLUTION = 14
+# Samples per bin and axis in ROIAlign; 0 adapts to the box size
+_C.MODEL.ROI_KEYPOINT_HEAD.POOLER_SAMPLING_RATIO = 0
+# Shift the boxes by half a cell, so that cell centers match (ROIAlignV2 of detectron2)
+_C.MODEL.ROI_KEYPOINT_HEAD.POOLER_ALIGNED = False
+# 1 / stride of each feature level to pool from
+_C.MODEL.ROI_KEYPOINT_HEAD.POOLER_SCALES = (1.0 / 16,)
+# Width of the fully connected layers; unused, kept for configs that set it
+_C.MODEL.ROI_KEYPOINT_HEAD.MLP_HEAD_DIM = 1024
+# Widths of the convolutions before the upsampling
+_C.MODEL.ROI_KEYPOINT_HEAD.CONV_LAYERS = (512,) * 8
+# Size of the heat maps: four times POOLER_RESOLUTION
+_C.MODEL.ROI_KEYPOINT_HEAD.RESOLUTION = 14
+# Number of keypoints of an instance
+_C.MODEL.ROI_KEYPOINT_HEAD.NUM_CLASSES = 17
+# Share the feature extractor of the box head; not supported: must be False for a keypoint head
+_C.MODEL.ROI_KEYPOINT_HEAD.SHARE_BOX_FEATURE_EXTRACTOR = True
+# Training images with fewer annotated keypoints over all instances are left out
+# (DATALOADER.FILTER_EMPTY)
+_C.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE = 10
+
 # ---------------------------------------------------------------------------------------------
 # INPUT
 # ---------------------------------------------------------------------------------------------
@@ -454,8 +484,8 @@ _C.SOLVER.BASE_LR = 0.001
 # Learning rate of the biases as a multiple of BASE_LR
 _C.SOLVER.BIAS_LR_FACTOR = 2
 _C.SOLVER.widen("BIAS_LR_FACTOR", float)
-# Train only one part, "rpn", "box", "mask" or "maskiou", and freeze everything else, including the
-# layers that it shares (SHARE_BOX_FEATURE_EXTRACTOR); "" trains the whole model
+# Train only one part, "rpn", "box", "mask", "maskiou" or "keypoint", and freeze everything else,
+# including the layers that it shares (SHARE_BOX_FEATURE_EXTRACTOR); "" trains the whole model
 _C.SOLVER.TRAIN_ONLY = ""
 # Momentum of SGD
 _C.SOLVER.MOMENTUM = 0.9
@@ -507,7 +537,8 @@ _C.SOLVER.REFERENCE_BATCH = 0
 # TEST
 # ---------------------------------------------------------------------------------------------
 _C.TEST = CfgNode()
-# Expected results of the evaluation: [[task, metric, mean, std], ...], task "bbox" or "segm"
+# Expected results of the evaluation: [[task, metric, mean, std], ...], task "bbox", "segm" or
+# "keypoints"
 _C.TEST.EXPECTED_RESULTS = []
 # Allowed deviation of a result from its mean, in standard deviations
 _C.TEST.EXPECTED_RESULTS_SIGMA_TOL = 4
@@ -516,10 +547,13 @@ _C.TEST.widen("EXPECTED_RESULTS_SIGMA_TOL", float)
 _C.TEST.COCO_EVALUATOR = "pycocotools"
 # Number of images per batch over all ranks
 _C.TEST.IMS_PER_BATCH = 8
+# Sigma of each keypoint in the object keypoint similarity. (): those of COCO for its 17 keypoints
+# of a person, and their mean for other keypoints
+_C.TEST.KEYPOINT_OKS_SIGMAS = ()
 # -- test-time augmentation --------------------------------------------------------------------
 _C.TEST.BBOX_AUG = CfgNode()
 # Detect in several views of each image: boxes of all views are merged before the NMS, masks and
-# predicted mask IoUs are averaged over the views
+# predicted mask IoUs are averaged over the views; keypoints are those of the first view
 _C.TEST.BBOX_AUG.ENABLED = False
 # Add the image flipped left to right
 _C.TEST.BBOX_AUG.H_FLIP = False

@@ -30,6 +30,7 @@ from maskrcnn_benchmark.data.transforms import (
 from maskrcnn_benchmark.data.worker import outlive_stop_signals
 from maskrcnn_benchmark.structures.class_names import NumClasses, make_num_classes
 from maskrcnn_benchmark.structures.image_list import padded_shape
+from maskrcnn_benchmark.structures.keypoints import KeypointSet
 from maskrcnn_benchmark.utils.comm import get_rank, get_world_size
 from maskrcnn_benchmark.utils.imports import import_file
 
@@ -74,6 +75,7 @@ def make_data_loader(
         names,
         classes=make_num_classes(cfg),
         masks=cfg.MODEL.MASK_ON,
+        keypoints=cfg.MODEL.ROI_KEYPOINT_HEAD.NUM_CLASSES if cfg.MODEL.KEYPOINT_ON else None,
     )
     repeats = _make_repeats(cfg, dataset)
     if cfg.INPUT.COPY_PASTE > 0:
@@ -119,6 +121,8 @@ def build_dataset(cfg: CfgNode, name: str, is_train: bool) -> AnnotatedImages:
     args["transforms"] = build_augmentation(cfg) if pastes else build_transforms(cfg, is_train)
     args["pixel_offset"] = cfg.MODEL.PIXEL_OFFSET
     args["remove_images_without_annotations"] = is_train and cfg.DATALOADER.FILTER_EMPTY
+    if cfg.MODEL.KEYPOINT_ON:
+        args["min_keypoints"] = cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE
     try:
         made: AnnotatedImages = dataset(**args)
     except FileNotFoundError as error:
@@ -132,6 +136,7 @@ def _check_fit(
     *,
     classes: NumClasses | None,
     masks: bool,
+    keypoints: int | None,
 ) -> None:
     """Refuse to train a model on data that it cannot learn from.
 
@@ -140,12 +145,15 @@ def _check_fit(
         names: names of its parts, for the message.
         classes: number of classes of the model; None for an RPN-only model.
         masks: whether the model predicts masks.
+        keypoints: number of keypoints that the model predicts; None without a keypoint head.
     """
     # a data set may have a subset of the model's classes
     if classes is not None and len(dataset.class_names) > classes.number:
         check_num_classes(dataset.class_names, classes, names)
     if masks and not dataset.has_masks:
         raise ValueError(f"{', '.join(names)} has no masks: set MODEL.MASK_ON False")
+    if keypoints is not None:
+        check_num_keypoints(dataset.keypoint_set, keypoints, names)
 
 
 def check_num_classes(
@@ -166,6 +174,32 @@ def check_num_classes(
             f"{', '.join(names)} has {len(class_names) - 1} classes: "
             f"{classes.key} must be {len(class_names)} (the background counts), "
             f"not {classes.number}; if it is unset, the tools infer it from the data"
+        )
+
+
+def check_num_keypoints(
+    keypoint_set: KeypointSet | None, num_keypoints: int, names: Sequence[str]
+) -> None:
+    """Raise an error if model and data differ in their number of keypoints.
+
+    Args:
+        keypoint_set: the keypoints of the data, if any.
+        num_keypoints: number of keypoints of the model.
+        names: names of the data sets, for the message.
+
+    Raises:
+        ValueError: they differ.
+    """
+    if keypoint_set is None:
+        raise ValueError(
+            f"{', '.join(names)} has no keypoints that its categories agree on: set "
+            "MODEL.KEYPOINT_ON False"
+        )
+    count = len(keypoint_set.keypoint_names)
+    if count != num_keypoints:
+        raise ValueError(
+            f"{', '.join(names)} has {count} keypoints: MODEL.ROI_KEYPOINT_HEAD.NUM_CLASSES must "
+            f"be {count}, not {num_keypoints}; if it is unset, the tools infer it from the data"
         )
 
 

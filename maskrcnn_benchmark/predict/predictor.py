@@ -42,6 +42,7 @@ from maskrcnn_benchmark.structures.class_names import (
     make_num_classes,
 )
 from maskrcnn_benchmark.structures.image_views import padded_shapes, to_batch
+from maskrcnn_benchmark.structures.keypoints import COCO_PERSON, NO_KEYPOINTS, KeypointSet
 from maskrcnn_benchmark.structures.mask_paste import Masker, make_masker
 from maskrcnn_benchmark.visualization import draw_instances
 
@@ -54,6 +55,7 @@ class Predictor:
         transforms: map an RGB PIL image to the model's normalized tensor ``[3, H, W]``, or to
             the ``ImageViews`` of a model with test-time augmentation.
         classes: names and category ids of the labels.
+        keypoint_set: names and limbs of the keypoints.
         size_divisible: height and width of a batch are padded to multiples of it.
         masker: pastes the masks; None: the original's rule, threshold 0.5.
         device: device to run on; None: a GPU if available.
@@ -68,6 +70,7 @@ class Predictor:
         transforms: Transform,
         *,
         classes: Classes,
+        keypoint_set: KeypointSet = NO_KEYPOINTS,
         size_divisible: int = 0,
         masker: Masker | None = None,
         device: torch.device | str | None = None,
@@ -80,6 +83,7 @@ class Predictor:
         self.model = model.to(self.device)
         self.transforms = transforms
         self.classes = classes
+        self.keypoint_set = keypoint_set
         self.size_divisible = size_divisible
         self.masker = Masker() if masker is None else masker
 
@@ -90,6 +94,7 @@ class Predictor:
         model: nn.Module,
         *,
         classes: Classes | None = None,
+        keypoint_set: KeypointSet | None = None,
         device: torch.device | str | None = None,
     ) -> Predictor:
         """Wrap an existing model.
@@ -99,6 +104,8 @@ class Predictor:
             model: result of ``build_detection_model(cfg, paste_masks=False)``, with weights loaded.
             classes: names and category ids of the labels; trailing ones may be missing; None:
                 COCO's if their number matches, else "class 1", "class 2" and so on.
+            keypoint_set: names and limbs of the keypoints; None: those of COCO's person if their
+                number matches, else "keypoint 1" and so on without limbs.
             device: see the class.
 
         Raises:
@@ -112,6 +119,7 @@ class Predictor:
             make_augmented(cfg, model),
             build_transforms(cfg, is_train=False),
             classes=_complete(classes, num_classes.number),
+            keypoint_set=_make_keypoint_set(cfg, keypoint_set),
             size_divisible=cfg.DATALOADER.SIZE_DIVISIBILITY,
             masker=make_masker(cfg),
             device=device,
@@ -154,7 +162,10 @@ class Predictor:
             classes = Classes([BACKGROUND, *class_names], [])
         elif "class_names" in content:
             classes = Classes(content["class_names"], content.get("category_ids", []))
-        return cls.from_cfg(config, model, classes=classes, device=device)
+        stored = None
+        if "keypoint_names" in content:
+            stored = KeypointSet(content["keypoint_names"], content["skeleton"])
+        return cls.from_cfg(config, model, classes=classes, keypoint_set=stored, device=device)
 
     @overload  # a str is also a Sequence[str]; it is taken as a path
     def __call__(  # type: ignore[overload-overlap]
@@ -198,7 +209,7 @@ class Predictor:
         remaining = iter(images)
         while batch := [as_rgb(source) for source in islice(remaining, batch_size)]:
             for boxes in self.detections(batch):
-                yield Prediction(boxes, self.classes.class_names, self.masker)
+                yield Prediction(boxes, self.classes.class_names, self.masker, self.keypoint_set)
 
     def detections(self, images: Sequence[Image.Image]) -> list[BoxList]:
         """Return the model's detections on RGB images; images of one padded shape form a batch.
@@ -258,6 +269,27 @@ def _make_config(
     if make_num_classes(cfg) is None:
         raise ValueError(f"{weights} is an RPN only (MODEL.RPN_ONLY): it detects no objects")
     return cfg
+
+
+def _make_keypoint_set(cfg: CfgNode, given: KeypointSet | None) -> KeypointSet:
+    """Return the keypoints of the model, see ``Predictor.from_cfg``.
+
+    Raises:
+        ValueError: their number is not that of the model.
+    """
+    if not cfg.MODEL.KEYPOINT_ON:
+        return NO_KEYPOINTS
+    count = cfg.MODEL.ROI_KEYPOINT_HEAD.NUM_CLASSES
+    if given is None and count == len(COCO_PERSON.keypoint_names):
+        return COCO_PERSON
+    if given is None:
+        return KeypointSet([f"keypoint {number}" for number in range(1, count + 1)], [])
+    if len(given.keypoint_names) != count:
+        raise ValueError(
+            f"{len(given.keypoint_names)} keypoint names for a model of {count} keypoints: "
+            f"{given.keypoint_names}"
+        )
+    return given
 
 
 def _complete(given: Classes | None, count: int) -> Classes:

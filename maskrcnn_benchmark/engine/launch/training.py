@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
-from maskrcnn_benchmark.data import make_classes, make_data_loader
+from maskrcnn_benchmark.data import make_data_loader, make_metadata
 from maskrcnn_benchmark.engine.launch.own_data import DatasetFiles
 from maskrcnn_benchmark.engine.launch.processes import deterministic_algorithms, parallel
 from maskrcnn_benchmark.engine.launch.run_config import Config, Settings, setting_list
@@ -151,7 +151,7 @@ def make_training(cfg: CfgNode, device: torch.device) -> Training:
     checkpointer = DetectronCheckpointer(cfg, model, optimizer, scheduler, cfg.OUTPUT_DIR)
     checkpointer.parts["random_states"] = RandomStates(device)
     if make_num_classes(cfg) is not None:
-        checkpointer.metadata |= make_classes(cfg, cfg.DATASETS.TRAIN)._asdict()
+        checkpointer.metadata |= make_metadata(cfg, cfg.DATASETS.TRAIN)
     step = StepOptions.from_cfg(cfg, model, device)
     evaluation = Evaluation(cfg, step.trained(model), device)
     validation = make_validation(cfg, evaluation.during_training)

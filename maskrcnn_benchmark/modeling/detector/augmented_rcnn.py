@@ -28,7 +28,8 @@ class AugmentedRCNN(nn.Module):
     The classified boxes of all views, before any of them is dropped, are mapped to the first view;
     thresholds, NMS and the limit on their number then apply to all of them together. The masks of
     the remaining boxes are predicted in each view, and so are their IoUs; the probabilities of the
-    masks, in the frame of the box, and the IoUs are averaged over the views.
+    masks, in the frame of the box, and the IoUs are averaged over the views. Further
+    heads, as that of keypoints, see the first view alone.
 
     Args:
         model: the detector. With a mask head, its feature maps of all views are in memory together.
@@ -61,7 +62,8 @@ class AugmentedRCNN(nn.Module):
     def _two_stages(self, batch: BatchedViews, heads: CombinedROIHeads) -> list[BoxList]:
         rpn, firsts = self.model.rpn, _sizes(batch.views[0])
         assert isinstance(rpn, RPN)
-        offset, features = rpn.box_coder.pixel_offset, []
+        offset = rpn.box_coder.pixel_offset
+        features: list[list[Tensor]] = []  # without a mask head, of the first view alone
         boxes: list[list[Tensor]] = [[] for _ in firsts]
         scores: list[list[Tensor]] = [[] for _ in firsts]
         for view, flipped in zip(batch.views, batch.flipped, strict=True):
@@ -74,15 +76,17 @@ class AugmentedRCNN(nn.Module):
                 moved = _to_first(clipped, own, firsts[image], flipped=flipped, pixel_offset=offset)
                 boxes[image].append(moved)
                 scores[image].append(its_scores)
-            if heads.mask is not None:
+            if heads.mask is not None or not features:
                 features.append(maps)
         limits = heads.box.limits
         detections = [
             filter_detections(torch.cat(b), torch.cat(s), size, limits, pixel_offset=offset)
             for b, s, size in zip(boxes, scores, firsts, strict=True)
         ]
-        if features:
+        if heads.mask is not None:
             heads.add_masks(detections, *_average_masks(heads, batch, features, detections))
+        for head in heads.further().values():
+            head.add_predictions(features[0], detections)
         return detections
 
 

@@ -16,7 +16,7 @@ from maskrcnn_benchmark.modeling.registry import (
     make_strides,
 )
 from maskrcnn_benchmark.modeling.roi_heads.mask_head import check_mask_head
-from maskrcnn_benchmark.modeling.roi_heads.roi_heads import build_roi_heads
+from maskrcnn_benchmark.modeling.roi_heads.roi_heads import build_roi_heads, make_further_entries
 from maskrcnn_benchmark.modeling.rpn.retinanet.retinanet import build_retinanet, check_retinanet
 from maskrcnn_benchmark.modeling.rpn.rpn import build_rpn, check_rpn
 
@@ -36,6 +36,8 @@ def check_generalized_rcnn(cfg: CfgNode) -> Iterator[str]:
         yield from ROI_BOX_HEADS.check(cfg)
         if cfg.MODEL.MASK_ON:
             yield from check_mask_head(cfg)
+        for entry in make_further_entries(cfg).values():
+            yield from entry.check(cfg)
 
 
 def check_levels(cfg: CfgNode) -> Iterator[str]:
@@ -58,8 +60,9 @@ def check_levels(cfg: CfgNode) -> Iterator[str]:
         key, strides = "MODEL.RETINANET.ANCHOR_STRIDES", model.RETINANET.ANCHOR_STRIDES
     if strides != expected:
         yield f"{key} is {strides}; the feature maps of {body} have strides {expected}"
-    heads = ["ROI_BOX_HEAD"] + ["ROI_MASK_HEAD"] * model.MASK_ON if has_roi_heads else []
-    for head in heads:
+    further = [entry.section for entry in make_further_entries(cfg).values()]
+    heads = ["ROI_BOX_HEAD", *["ROI_MASK_HEAD"] * model.MASK_ON, *further]
+    for head in heads if has_roi_heads else []:
         scales = tuple(model[head].POOLER_SCALES)
         known = tuple(1.0 / stride for stride in strides)
         if not scales or (not is_pyramid and len(scales) > 1) or scales != known[: len(scales)]:

@@ -7,6 +7,7 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.modeling.backbone.build_resnet import ends_before_conv5
 from maskrcnn_benchmark.modeling.registry import BACKBONES, make_strides
 from maskrcnn_benchmark.modeling.roi_heads.conv5_extractor import CONV5_EXTRACTOR
+from maskrcnn_benchmark.modeling.roi_heads.keypoint_head import UPSAMPLING
 from maskrcnn_benchmark.modeling.roi_heads.mask_predictor import make_mask_side
 
 _BODY = "MODEL.BACKBONE.CONV_BODY"
@@ -99,6 +100,13 @@ def _make_heads(cfg: CfgNode) -> dict[str, Any]:
                 CONV5_EXTRACTOR if conv5 else "MaskRCNNFPNFeatureExtractor"
             ),
             "MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR": conv5,
+        }
+    if cfg.MODEL.KEYPOINT_ON:
+        keypoint = "MODEL.ROI_KEYPOINT_HEAD"
+        heads |= {
+            f"{keypoint}.POOLER_SCALES": scales,
+            f"{keypoint}.RESOLUTION": UPSAMPLING * cfg.MODEL.ROI_KEYPOINT_HEAD.POOLER_RESOLUTION,
+            f"{keypoint}.SHARE_BOX_FEATURE_EXTRACTOR": False,
         }
     return heads | own
 

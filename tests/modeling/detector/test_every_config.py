@@ -12,6 +12,7 @@ from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_optimizer
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.class_names import make_num_classes
+from maskrcnn_benchmark.structures.keypoints import PersonKeypoints
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 from tests.helpers.shipped_configs import CONFIGS, SHIPPED
 
@@ -75,6 +76,8 @@ def target(config):
     boxes.add_field("labels", torch.tensor([1]))
     corners = [4.0, 6.0, 50.0, 6.0, 50.0, 44.0, 4.0, 44.0]
     boxes.add_field("masks", SegmentationMask([[corners]], boxes.size))
+    places = torch.linspace(10, 40, 17)[:, None].expand(1, 17, 3)
+    boxes.add_field("keypoints", PersonKeypoints(places, boxes.size))
     return boxes
 
 
@@ -93,6 +96,9 @@ def check_predictions(config, detections):
         masks = detections.get_field("mask")
         assert masks.shape == (len(detections), 1, side, side)
         assert (masks >= 0).all() and (masks <= 1).all()
+    assert detections.has_field("keypoints") == config.MODEL.KEYPOINT_ON
+    if config.MODEL.KEYPOINT_ON:
+        assert detections.get_field("keypoints").keypoints.shape == (len(detections), 17, 3)
     if config.MODEL.MASKIOU_ON:
         ious = detections.get_field("mask_ious")
         assert ious.isfinite().all()
@@ -108,6 +114,7 @@ def expected_losses(config):
         stages = [f"_stage{i}" for i in (1, 2, 3)] if is_cascade else [""]
         names |= {f"loss_{loss}{stage}" for loss in ("classifier", "box_reg") for stage in stages}
     names |= {"loss_mask"} if config.MODEL.MASK_ON else set()
+    names |= {"loss_kp"} if config.MODEL.KEYPOINT_ON else set()
     return names | ({"loss_maskiou"} if config.MODEL.MASKIOU_ON else set())
 
 
