@@ -8,6 +8,7 @@ with weights in its own layout.
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -86,7 +87,7 @@ def fused_conv(
     if residual is None:
         return onednn(x, ready.weight, ready.bias, *geometry, unary, [], "")
     residual = residual.to(x.dtype).contiguous(memory_format=torch.channels_last)
-    tail = ("add", 1.0, "relu" if relu else None, [], None)
+    tail: tuple[Any, ...] = ("add", 1.0, "relu" if relu else None, [], None)
     return onednn.binary(x, residual, ready.weight, ready.bias, *geometry, *tail)
 
 

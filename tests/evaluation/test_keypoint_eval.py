@@ -38,11 +38,15 @@ def recorded_predictions():
     return predictions
 
 
-def test_recorded_ap_and_rows(tmp_path):
+@pytest.mark.parametrize("evaluator", ["pycocotools", "fast"])
+def test_recorded_ap_and_rows(tmp_path, evaluator):
+    if evaluator == "fast":
+        pytest.importorskip("faster_coco_eval")
     results = evaluate_coco(
         recorded_dataset(),
         recorded_predictions(),
         iou_types=("bbox", "keypoints"),
+        evaluator=evaluator,
         output_folder=tmp_path,
     )
     assert results["keypoints"] == pytest.approx(META["arguments"]["metrics"], abs=1e-7)
@@ -104,7 +108,16 @@ def test_an_instance_without_keypoints_is_ignored(caplog):
     assert "1 have no keypoints and are ignored in keypoint evaluation" in caplog.text
 
 
-def test_sigmas_decide_how_far_is_near(caplog):
+@pytest.mark.parametrize("evaluator", ["pycocotools", "fast"])
+def test_sigmas_decide_how_far_is_near(caplog, evaluator):
+    if evaluator == "fast":
+        pytest.importorskip("faster_coco_eval")
+
+    def ap(shift, **options):
+        data = four_points(shift)
+        found = evaluate_coco(*data, iou_types=("keypoints",), evaluator=evaluator, **options)
+        return found["keypoints"]
+
     # OKS = exp(-d^2 / (2 * area * (2 sigma)^2)): at 5 pixels, an area of 1600 and the mean of
     # COCO's sigmas, 0.067, exp(-0.435) = 0.65
     assert ap(5.0)["AP50"] == pytest.approx(1)

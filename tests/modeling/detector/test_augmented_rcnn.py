@@ -198,6 +198,36 @@ def test_one_view_is_the_plain_detection(masks):
     assert all(one.get_field(name).equal(plain.get_field(name)) for name in plain.fields())
 
 
+def test_one_view_of_a_cascade_is_its_plain_detection():
+    names = {"NAME": "CascadeBoxHead", "PREDICTOR": "ClassAgnosticPredictor"}
+    config, augmented = tiny(
+        *(part for key in names for part in (f"MODEL.ROI_BOX_HEAD.{key}", names[key]))
+    )
+    batch = batch_of(config, photos()[:1])
+    with torch.no_grad():
+        (one,) = augmented(BatchedViews(batch.views[:1], (False,)))
+        (plain,) = augmented.model(batch.views[0])
+    assert one.bbox.equal(plain.bbox) and len(plain) > 5
+    assert one.get_field("scores").equal(plain.get_field("scores"))
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_keypoints_are_those_of_the_first_view(masks):
+    head = "MODEL.ROI_KEYPOINT_HEAD"
+    options = ["MODEL.KEYPOINT_ON", True, f"{head}.CONV_LAYERS", (8,), f"{head}.NUM_CLASSES", 3]
+    made = tiny(*options, "MODEL.MASK_ON", masks, "MODEL.MASKIOU_ON", masks)
+    found = detect(made, photos())
+    views = batch_of(made[0], photos()).views
+    model = made[1].model
+    again = [BoxList(boxes.bbox, boxes.size) for boxes in found]
+    with torch.no_grad():
+        model.roi_heads.keypoint.add_predictions(model.backbone(views[0].tensors), again)
+    for boxes, expected in zip(found, again, strict=True):
+        assert boxes.has_field("mask_scores") == masks and len(boxes) > 5
+        points = boxes.get_field("keypoints").keypoints
+        torch.testing.assert_close(points, expected.get_field("keypoints").keypoints)
+
+
 def test_a_model_without_its_parts_is_refused(masks):
     config, augmented = masks
     assert make_augmented(tiny_config(), augmented.model) is augmented.model
