@@ -121,7 +121,8 @@ def build_dataset(cfg: CfgNode, name: str, is_train: bool) -> AnnotatedImages:
     args["transforms"] = build_augmentation(cfg) if pastes else build_transforms(cfg, is_train)
     args["pixel_offset"] = cfg.MODEL.PIXEL_OFFSET
     args["remove_images_without_annotations"] = is_train and cfg.DATALOADER.FILTER_EMPTY
-    if cfg.MODEL.KEYPOINT_ON:
+    has_keypoints = dataset.read_keypoint_set is not AnnotatedImages.read_keypoint_set
+    if cfg.MODEL.KEYPOINT_ON and has_keypoints:  # _check_fit refuses to train on the others
         args["min_keypoints"] = cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE
     try:
         made: AnnotatedImages = dataset(**args)

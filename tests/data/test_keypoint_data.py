@@ -1,6 +1,5 @@
 """Keypoints from the json: recorded filter, any set of names, malformed files."""
 
-import inspect
 import json
 
 import pytest
@@ -11,7 +10,6 @@ from maskrcnn_benchmark.data import make_data_loader, make_metadata
 from maskrcnn_benchmark.data.classes import make_keypoint_set
 from maskrcnn_benchmark.data.coco_json.keypoints import has_valid_annotation
 from maskrcnn_benchmark.data.datasets import COCODataset, ConcatDataset
-from maskrcnn_benchmark.data.registry import DATASETS
 from maskrcnn_benchmark.structures.bounding_box import FLIP_LEFT_RIGHT
 from tests.data.helpers import square, write_coco
 from tests.helpers.stick_figures import NAMES, figure, write_figures
@@ -61,13 +59,6 @@ def test_targets_have_the_keypoints_of_the_file(files):
 def test_images_with_too_few_keypoints_are_left_out_of_training(files, least, ids):
     assert COCODataset(*files, True, min_keypoints=least).ids == ids
     assert COCODataset(*files, min_keypoints=least).ids == [1, 2, 3, 4]
-
-
-@pytest.mark.parametrize(
-    "name", ["COCODataset", "LVISDataset", "PascalVOCDataset", "CityScapesDataset"]
-)
-def test_every_data_set_accepts_the_limit(name):
-    assert "min_keypoints" in inspect.signature(DATASETS[name]).parameters
 
 
 def test_no_image_is_left(files):

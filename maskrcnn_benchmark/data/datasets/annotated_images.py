@@ -48,7 +48,8 @@ class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
     def read_keypoint_set(**location: Any) -> KeypointSet | None:
         """Return ``keypoint_set`` without building the data set; takes what ``read_classes`` does.
 
-        Data sets without keypoints need not define it.
+        Data sets without keypoints need not define it; those that do are given ``min_keypoints``
+        as well, see ``COCODataset``.
         """
         del location
         return None

@@ -54,7 +54,6 @@ class CityScapesDataset(AnnotatedImages):
         remove_images_without_annotations: whether to leave out images without any instance.
         transforms: called with the image, the target and a random generator.
         pixel_offset: convention of the boxes (``box_ops``), that of the model.
-        min_keypoints: has no effect: there are no keypoints.
 
     Raises:
         FileNotFoundError: a folder or an annotation file is missing.
@@ -75,9 +74,7 @@ class CityScapesDataset(AnnotatedImages):
         remove_images_without_annotations: bool = False,
         transforms: Transform | None = None,
         pixel_offset: float = PIXEL_OFFSET,
-        min_keypoints: int = 0,
     ) -> None:
-        del min_keypoints
         super().__init__(Path(img_dir) / split, transforms)
         self.pixel_offset = pixel_offset
         self.class_names, _ = self.read_classes(img_dir, ann_dir, split, mode)

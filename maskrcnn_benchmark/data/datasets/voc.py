@@ -40,7 +40,6 @@ class PascalVOCDataset(AnnotatedImages):
         remove_images_without_annotations: whether to leave out images without any object.
         transforms: called with the image, the target and a random generator.
         pixel_offset: convention of the boxes (``box_ops``), that of the model.
-        min_keypoints: has no effect: there are no keypoints.
 
     Raises:
         FileNotFoundError: the folder or the split is missing.
@@ -59,9 +58,7 @@ class PascalVOCDataset(AnnotatedImages):
         *,
         remove_images_without_annotations: bool = False,
         pixel_offset: float = PIXEL_OFFSET,
-        min_keypoints: int = 0,
     ) -> None:
-        del min_keypoints
         folder = Path(data_dir)
         super().__init__(folder / "JPEGImages", transforms)
         self.use_difficult = use_difficult
