@@ -5,6 +5,7 @@
 #   RUN      output folder of a training, with config.yml and model_final.pth, as of pennfudan.sh;
 #            relative paths of its data sets start at the current folder
 #   OUTPUT   folder for the results; 320 pixels is the short side that pennfudan.sh tests at
+# Without a GPU, add MODEL.DEVICE cpu: the config.yml of a run names its device.
 set -euo pipefail
 if [ $# -lt 2 ]; then
   sed -n '2,/^[^#]/s/^# //p' "$0" >&2
