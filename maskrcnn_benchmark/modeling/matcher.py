@@ -91,12 +91,10 @@ class Matcher:
             best, best_gt, is_best = torch.ops.maskrcnn_benchmark.match_boxes(
                 gt_boxes.detach().to(boxes.dtype), boxes.detach(), pixel_offset
             )
-            by_best = self._by_thresholds(best, best_gt)
-            return (
-                torch.where(is_best, best_gt, by_best)
-                if self.allow_low_quality_matches
-                else by_best
-            )
+            found = self._by_thresholds(best, best_gt)
+            if not self.allow_low_quality_matches:
+                return found
+            return torch.where(is_best, best_gt, found)
         chunks = boxes.split(max(max_pairs // max(len(gt_boxes), 1), 1))
         if len(chunks) == 1 or len(gt_boxes) == 0:
             return self(box_iou(gt_boxes, boxes, pixel_offset))
