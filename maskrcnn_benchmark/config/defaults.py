@@ -543,7 +543,8 @@ _C.TEST.EXPECTED_RESULTS = []
 # Allowed deviation of a result from its mean, in standard deviations
 _C.TEST.EXPECTED_RESULTS_SIGMA_TOL = 4
 _C.TEST.widen("EXPECTED_RESULTS_SIGMA_TOL", float)
-# What computes COCO's metrics: "pycocotools", or "fast" (faster-coco-eval: the same numbers sooner)
+# What computes COCO's metrics of boxes and masks: "pycocotools", or "fast" (faster-coco-eval: the
+# same numbers sooner)
 _C.TEST.COCO_EVALUATOR = "pycocotools"
 # Number of images per batch over all ranks
 _C.TEST.IMS_PER_BATCH = 8

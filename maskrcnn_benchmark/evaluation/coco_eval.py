@@ -84,7 +84,8 @@ def evaluate_coco(  # noqa: PLR0913 - settings by keyword
             ranks the masks by them and ``segm_by_class_score`` ranks them by class score.
         box_only: whether to evaluate the recall of proposals instead.
         masker: pastes masks that are not pasted yet; None: the original's rule, threshold 0.5.
-        evaluator: what computes the metrics: ``pycocotools``, or ``fast`` (faster-coco-eval).
+        evaluator: what computes the metrics of boxes and masks: ``pycocotools``, or ``fast``
+            (faster-coco-eval).
         evaluate_rows: computes other metrics from ground truth and rows (see ``detection_rows``).
         output_folder: folder for ``bbox.json``, ``segm.json``, ``keypoints.json``,
             ``coco_results.pth`` (or ``box_proposals.pth``) and ``results.json``; None: no files.
@@ -247,7 +248,7 @@ def _evaluations(
         sigmas = _make_sigmas(coco, rows["keypoints"], keypoint_sigmas)
         truth = renumber_ground_truth(coco, "keypoints")
         evaluations["keypoints"] = run_coco_eval(
-            truth, rows["keypoints"], "keypoints", evaluator, keypoint_sigmas=sigmas
+            truth, rows["keypoints"], "keypoints", keypoint_sigmas=sigmas
         )
     return evaluations
 

@@ -108,16 +108,7 @@ def test_an_instance_without_keypoints_is_ignored(caplog):
     assert "1 have no keypoints and are ignored in keypoint evaluation" in caplog.text
 
 
-@pytest.mark.parametrize("evaluator", ["pycocotools", "fast"])
-def test_sigmas_decide_how_far_is_near(caplog, evaluator):
-    if evaluator == "fast":
-        pytest.importorskip("faster_coco_eval")
-
-    def ap(shift, **options):
-        data = four_points(shift)
-        found = evaluate_coco(*data, iou_types=("keypoints",), evaluator=evaluator, **options)
-        return found["keypoints"]
-
+def test_sigmas_decide_how_far_is_near(caplog):
     # OKS = exp(-d^2 / (2 * area * (2 sigma)^2)): at 5 pixels, an area of 1600 and the mean of
     # COCO's sigmas, 0.067, exp(-0.435) = 0.65
     assert ap(5.0)["AP50"] == pytest.approx(1)
