@@ -1,42 +1,14 @@
 #!/usr/bin/env bash
 # Overfits 20 COCO photographs (a sanity check): Mask Scoring R-CNN (half-width ResNet-50-FPN, 80 classes) is
 # trained on them without mirroring, in bfloat16, and evaluated on the same 20. About 45 minutes on 2
-# CPU cores. They are the first 20 images by id without crowds whose every instance is at least a
-# tenth of the image's short side wide and high: so neither the small input nor the 28 x 28 masks
-# stand in the way. Later KEY VALUE pairs win.
+# CPU cores. Which photographs these are: coco_twenty.py. Later KEY VALUE pairs win.
 # Usage: benchmarks/coco_mini_overfit.sh DATA WEIGHTS OUTPUT [KEY VALUE ...]
 #   DATA     folder with images/ and annotations/instances_train.json in COCO format
 #   WEIGHTS  half-width ResNet-50 of 104, 117, 123 mean BGR input, such as resnet50_thin.npz
 source "$(dirname "$0")/common.sh"
 
 mkdir -p "$output"
-"$python" - "$data/annotations/instances_train.json" "$output/twenty.json" <<'PYTHON'
-import json
-import sys
-from collections import defaultdict
-from pathlib import Path
-
-source, target = map(Path, sys.argv[1:])
-content = json.loads(source.read_text())
-instances = defaultdict(list)
-for annotation in content["annotations"]:
-    instances[annotation["image_id"]].append(annotation)
-
-
-def is_clear(image: dict) -> bool:
-    """Tell whether an image has instances, no crowd, and none too small."""
-    smallest = min(image["width"], image["height"]) / 10
-    return bool(instances[image["id"]]) and all(
-        not a["iscrowd"] and min(a["bbox"][2:]) > smallest for a in instances[image["id"]]
-    )
-
-
-images = sorted(filter(is_clear, content["images"]), key=lambda image: image["id"])[:20]
-ids = {image["id"] for image in images}
-chosen = [a for a in content["annotations"] if a["image_id"] in ids]
-target.write_text(json.dumps({**content, "images": images, "annotations": chosen}))
-print(f"{len(images)} images, {len(chosen)} instances, {len({a['category_id'] for a in chosen})} classes")
-PYTHON
+"$python" "$root/benchmarks/coco_twenty.py" "$data/annotations/instances_train.json" "$output/twenty.json"
 
 exec "$python" "${train[@]}" --register coco_twenty "$output/twenty.json" "$data/images" \
   DATASETS.TRAIN "('coco_twenty',)" DATASETS.TEST "('coco_twenty',)" "${model[@]}" \

@@ -21,7 +21,7 @@ from maskrcnn_benchmark.config import make_default_config
 from maskrcnn_benchmark.data.synthetic import write_synthetic_coco
 from maskrcnn_benchmark.engine.launch import start, user_modules
 from maskrcnn_benchmark.engine.launch.arguments import argument_parser
-from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.modeling.detector import build_detection_model, derive_settings
 from tests.helpers.whole_check import check_whole
 
 ROOT = Path(__file__).parent.parent
@@ -106,6 +106,7 @@ def check_settings(pairs: list[str], config_file: Path) -> None:
     cfg.merge_from_list(pairs)
     if cfg.MODEL.BACKBONE.CONV_BODY.startswith("timm:"):
         pytest.importorskip("timm")
+    derive_settings(cfg)  # as the tools do
     check_whole(cfg)
 
 
@@ -283,7 +284,7 @@ def test_fields_are_those_of_a_box_list():
     names = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     declared = {v for k, v in vars(fields).items() if k.isupper() and isinstance(v, str)}
     assert set(names) <= declared
-    assert len(names) == 7
+    assert len(names) == 8
 
 
 def test_the_table_of_losses_is_that_of_the_recorded_run():

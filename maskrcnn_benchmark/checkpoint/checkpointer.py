@@ -2,8 +2,8 @@
 
 ``last_checkpoint`` is a text file with the path of the latest one. A checkpoint is a dict with
 ``model``, ``optimizer``, ``scheduler``, ``iteration``, the states of other training components,
-``config`` (YAML text), ``class_names`` and ``category_ids``. It can be read with
-``torch.load(path, weights_only=True)``.
+``config`` (YAML text), ``class_names`` and ``category_ids``, with a keypoint head also
+``keypoint_names`` and ``skeleton``. It can be read with ``torch.load(path, weights_only=True)``.
 """
 
 import logging
@@ -29,7 +29,7 @@ from maskrcnn_benchmark.utils.comm import is_main_process
 
 _LAST = "last_checkpoint"
 _RESNET_STEM = "body.stem.conv1.weight"  # present in our ResNets
-_METADATA = ("config", "class_names", "category_ids")
+_METADATA = ("config", "class_names", "category_ids", "keypoint_names", "skeleton")
 
 
 class Stateful(Protocol):

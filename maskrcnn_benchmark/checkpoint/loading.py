@@ -16,6 +16,8 @@ _CLASSIFIER = re.compile(r"(stem|conv1|bn1|layer\d)\.")  # prefix of every name 
 _OF_CLASSES = re.compile(
     r"roi_heads\..*\.(cls_score|bbox_pred|mask_fcn_logits|maskiou)\.(weight|bias)$"
 )
+# the same of a RetinaNet; an RPN, which has no tower, has an output of this name per anchor
+_OF_CLASSES_IN_RETINANET = re.compile(r"(.*rpn\.head\.)cls_logits\.(weight|bias)$")
 # deformable convolution -> plain convolution that it can be initialized from
 _DEFORMABLE = (".conv2.conv.", ".conv2.")
 
@@ -134,9 +136,13 @@ def match_suffixes(
     }
 
 
-def _has_row_per_class(name: str, tensor: Tensor) -> bool:
-    """Return whether a tensor belongs to a predictor of classes; 4 offsets are those of all."""
-    return _OF_CLASSES.search(name) is not None and not ("bbox_pred" in name and len(tensor) == 4)
+def _has_row_per_class(name: str, own: Mapping[str, Tensor]) -> bool:
+    """Return whether a tensor of the model has rows for each class; 4 offsets are those of all."""
+    dense = _OF_CLASSES_IN_RETINANET.match(name)
+    if dense is not None:
+        return f"{dense[1]}cls_tower.0.weight" in own
+    is_shared = "bbox_pred" in name and len(own[name]) == 4
+    return _OF_CLASSES.search(name) is not None and not is_shared
 
 
 @torch.no_grad()
@@ -163,7 +169,7 @@ def load_state_dict(
     for name, source in matches.items():
         if source is None:
             missing.append(name)
-        elif not same_classes and _has_row_per_class(name, own[name]):
+        elif not same_classes and _has_row_per_class(name, own):
             of_classes.append(name)
         elif own[name].shape != loaded[source].shape:
             mismatched.append((name, tuple(own[name].shape), tuple(loaded[source].shape)))

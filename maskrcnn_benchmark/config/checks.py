@@ -28,7 +28,14 @@ def check_config(cfg: CfgNode, others: Sequence[str] = ()) -> None:
         ValueError: the config is invalid; the message lists all problems and their fixes.
     """
     checks = [_check_switches, _check_norm, _check_thresholds, _check_input, _check_datasets]
-    checks += [_check_counts, check_solver, check_train_only, check_validation, check_precision]
+    checks += [
+        _check_counts,
+        _check_views,
+        check_solver,
+        check_train_only,
+        check_validation,
+        check_precision,
+    ]
     problems = [problem for check in checks for problem in check(cfg)] + list(others)
     if problems:
         raise ValueError("the configuration is inconsistent:\n  " + "\n  ".join(problems))
@@ -38,8 +45,11 @@ def _check_switches(cfg: CfgNode) -> Iterator[str]:
     model = cfg.MODEL
     if model.MASKIOU_ON and not model.MASK_ON:
         yield "MODEL.MASKIOU_ON scores masks: set MODEL.MASK_ON True, or MODEL.MASKIOU_ON False"
-    if model.RPN_ONLY and model.MASK_ON:
-        yield "MODEL.RPN_ONLY has no mask head: set MODEL.MASK_ON and MODEL.MASKIOU_ON False"
+    for key in ("RPN_ONLY", "RETINANET_ON"):
+        if model[key] and model.MASK_ON:
+            yield f"MODEL.{key} has no mask head: set MODEL.MASK_ON and MODEL.MASKIOU_ON False"
+        if model[key] and model.KEYPOINT_ON:
+            yield f"MODEL.{key} has no keypoint head: set MODEL.KEYPOINT_ON False"
     if model.PIXEL_OFFSET not in (0, 1):
         yield f"MODEL.PIXEL_OFFSET is {model.PIXEL_OFFSET}; it must be 1 (inclusive boxes) or 0"
     if model.DEVICE.partition(":")[0] not in ("cuda", "cpu"):
@@ -91,6 +101,11 @@ def _check_input(cfg: CfgNode) -> Iterator[str]:
             )
     if len(inputs.PIXEL_MEAN) != 3 or len(inputs.PIXEL_STD) != 3 or 0 in inputs.PIXEL_STD:
         yield "INPUT.PIXEL_MEAN and INPUT.PIXEL_STD need three numbers each, with a nonzero std"
+    if inputs.COPY_PASTE and cfg.MODEL.KEYPOINT_ON:
+        yield (
+            "INPUT.COPY_PASTE pastes objects without their keypoints: set it to 0, or "
+            "MODEL.KEYPOINT_ON False"
+        )
     yield from _check_augmentation(inputs)
 
 
@@ -113,6 +128,21 @@ def _check_augmentation(inputs: CfgNode) -> Iterator[str]:
             f"INPUT.LARGE_SCALE_JITTER.SCALES is {scales} and SIZE {jitter.SIZE}; it needs a "
             "smallest and a largest scale above 0, and a positive size"
         )
+
+
+def _check_views(cfg: CfgNode) -> Iterator[str]:
+    """Check the views of test-time augmentation."""
+    options = cfg.TEST.BBOX_AUG
+    if not options.ENABLED:
+        return
+    scales, largest = options.SCALES, options.MAX_SIZE
+    if not all(type(scale) is int and 0 < scale <= largest for scale in scales):
+        yield (
+            f"TEST.BBOX_AUG.SCALES is {scales}; it must be positive integers of at most "
+            f"TEST.BBOX_AUG.MAX_SIZE, {largest}"
+        )
+    if cfg.MODEL.RPN_ONLY and not cfg.MODEL.RETINANET_ON:
+        yield "TEST.BBOX_AUG.ENABLED merges detections, and MODEL.RPN_ONLY has none"
 
 
 def _check_datasets(cfg: CfgNode) -> Iterator[str]:

@@ -17,10 +17,14 @@ _C = CfgNode()
 _C.MODEL = CfgNode()
 # Build only the region proposal network, without box, mask and MaskIoU heads
 _C.MODEL.RPN_ONLY = False
+# Detect with RetinaNet, in one stage without ROI heads
+_C.MODEL.RETINANET_ON = False
 # Predict instance masks
 _C.MODEL.MASK_ON = False
 # Predict the quality of each mask (Mask Scoring R-CNN); requires MASK_ON
 _C.MODEL.MASKIOU_ON = False
+# Predict keypoints, beside masks or alone
+_C.MODEL.KEYPOINT_ON = False
 # Device to run on: "cuda", "cuda:N" or "cpu"
 _C.MODEL.DEVICE = "cuda"
 # The detector class
@@ -43,9 +47,9 @@ _C.MODEL.PRETRAINED_MODELS = "pretrained_models"
 
 # -- backbone --------------------------------------------------------------------
 _C.MODEL.BACKBONE = CfgNode()
-# Backbone, each with -C4, -C5 or -FPN (R-18 and R-34 need
-# RESNETS.RES2_OUT_CHANNELS 64); FBNet; timm:NAME, a model of the timm library with FPN; or one
-# registered by --import
+# Backbone, each with -C4, -C5, -FPN or -FPN-RETINANET (R-18 and
+# R-34 need RESNETS.RES2_OUT_CHANNELS 64); FBNet; timm:NAME, a model of the timm library with FPN;
+# or one registered by --import
 _C.MODEL.BACKBONE.CONV_BODY = "R-50-C4"
 # Number of frozen stages: 0 none, 1 the stem, 2 the stem and layer1, ...; for a timm model, n from
 # 2 to 5 freezes all layers up to the feature map of stride 2 ** n
@@ -322,6 +326,76 @@ _C.MODEL.ROI_MASK_HEAD.USE_GN = False
 # RESNETS.NORM; "" has GN with USE_GN and else none
 _C.MODEL.ROI_MASK_HEAD.NORM = ""
 
+# -- RetinaNet --------------------------------------------------------------------
+_C.MODEL.RETINANET = CfgNode()
+# Number of classes, background included
+_C.MODEL.RETINANET.NUM_CLASSES = 81
+# Smallest anchor size of each level, in pixels of the resized image
+_C.MODEL.RETINANET.ANCHOR_SIZES = (32, 64, 128, 256, 512)
+# Aspect ratios (height / width) of the anchors
+_C.MODEL.RETINANET.ASPECT_RATIOS = (0.5, 1.0, 2.0)
+# Stride in pixels of each feature level
+_C.MODEL.RETINANET.ANCHOR_STRIDES = (8, 16, 32, 64, 128)
+# Has no effect, as in maskrcnn-benchmark: anchors that cross the border are always trained
+_C.MODEL.RETINANET.STRADDLE_THRESH = 0
+_C.MODEL.RETINANET.widen("STRADDLE_THRESH", float)
+# Size of the first anchor of a level that would follow the last, as a multiple of the level's size
+_C.MODEL.RETINANET.OCTAVE = 2.0
+# Number of anchor sizes per level, evenly spaced within an octave on a logarithmic scale
+_C.MODEL.RETINANET.SCALES_PER_OCTAVE = 3
+# Compute P6 from C5 instead of from P5 (bodies that end in -FPN-RETINANET)
+_C.MODEL.RETINANET.USE_C5 = True
+# Number of convolutions of each of the two towers of the head
+_C.MODEL.RETINANET.NUM_CONVS = 4
+# Divisor of the box loss
+_C.MODEL.RETINANET.BBOX_REG_WEIGHT = 4.0
+# Threshold between the quadratic and the linear part of the box loss
+_C.MODEL.RETINANET.BBOX_REG_BETA = 0.11
+# Number of top-scoring pairs of anchor and class per level that are kept before NMS
+_C.MODEL.RETINANET.PRE_NMS_TOP_N = 1000
+# An anchor with at least this IoU is foreground
+_C.MODEL.RETINANET.FG_IOU_THRESHOLD = 0.5
+# An anchor with less than this IoU is background; those in between are ignored
+_C.MODEL.RETINANET.BG_IOU_THRESHOLD = 0.4
+# Weight of an anchor's own class in the focal loss; the other classes have 1 - LOSS_ALPHA
+_C.MODEL.RETINANET.LOSS_ALPHA = 0.25
+# Exponent of the focal loss
+_C.MODEL.RETINANET.LOSS_GAMMA = 2.0
+# Probability that a new model gives to each class of each anchor
+_C.MODEL.RETINANET.PRIOR_PROB = 0.01
+# Detections with a class score at or below this are dropped
+_C.MODEL.RETINANET.INFERENCE_TH = 0.05
+# IoU threshold of the NMS within a class
+_C.MODEL.RETINANET.NMS_TH = 0.4
+
+# -- keypoint head --------------------------------------------------------------------
+_C.MODEL.ROI_KEYPOINT_HEAD = CfgNode()
+# The feature extractor class
+_C.MODEL.ROI_KEYPOINT_HEAD.FEATURE_EXTRACTOR = "KeypointRCNNFeatureExtractor"
+# The predictor class
+_C.MODEL.ROI_KEYPOINT_HEAD.PREDICTOR = "KeypointRCNNPredictor"
+# Size of the pooled features
+_C.MODEL.ROI_KEYPOINT_HEAD.POOLER_RESOLUTION = 14
+# Samples per bin and axis in ROIAlign; 0 adapts to the box size
+_C.MODEL.ROI_KEYPOINT_HEAD.POOLER_SAMPLING_RATIO = 0
+# Shift the boxes by half a cell, so that cell centers match (ROIAlignV2 of detectron2)
+_C.MODEL.ROI_KEYPOINT_HEAD.POOLER_ALIGNED = False
+# 1 / stride of each feature level to pool from
+_C.MODEL.ROI_KEYPOINT_HEAD.POOLER_SCALES = (1.0 / 16,)
+# Width of the fully connected layers; unused, kept for configs that set it
+_C.MODEL.ROI_KEYPOINT_HEAD.MLP_HEAD_DIM = 1024
+# Widths of the convolutions before the upsampling
+_C.MODEL.ROI_KEYPOINT_HEAD.CONV_LAYERS = (512,) * 8
+# Size of the heat maps: four times POOLER_RESOLUTION
+_C.MODEL.ROI_KEYPOINT_HEAD.RESOLUTION = 14
+# Number of keypoints of an instance
+_C.MODEL.ROI_KEYPOINT_HEAD.NUM_CLASSES = 17
+# Share the feature extractor of the box head; not supported: must be False for a keypoint head
+_C.MODEL.ROI_KEYPOINT_HEAD.SHARE_BOX_FEATURE_EXTRACTOR = True
+# Training images with fewer annotated keypoints over all instances are left out
+# (DATALOADER.FILTER_EMPTY)
+_C.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE = 10
+
 # ---------------------------------------------------------------------------------------------
 # INPUT
 # ---------------------------------------------------------------------------------------------
@@ -411,8 +485,8 @@ _C.SOLVER.BASE_LR = 0.001
 # Learning rate of the biases as a multiple of BASE_LR
 _C.SOLVER.BIAS_LR_FACTOR = 2
 _C.SOLVER.widen("BIAS_LR_FACTOR", float)
-# Train only one part, "rpn", "box", "mask" or "maskiou", and freeze everything else, including the
-# layers that it shares (SHARE_BOX_FEATURE_EXTRACTOR); "" trains the whole model
+# Train only one part, "rpn", "box", "mask", "maskiou" or "keypoint", and freeze everything else,
+# including the layers that it shares (SHARE_BOX_FEATURE_EXTRACTOR); "" trains the whole model
 _C.SOLVER.TRAIN_ONLY = ""
 # Momentum of SGD
 _C.SOLVER.MOMENTUM = 0.9
@@ -464,15 +538,35 @@ _C.SOLVER.REFERENCE_BATCH = 0
 # TEST
 # ---------------------------------------------------------------------------------------------
 _C.TEST = CfgNode()
-# Expected results of the evaluation: [[task, metric, mean, std], ...], task "bbox" or "segm"
+# Expected results of the evaluation: [[task, metric, mean, std], ...], task "bbox", "segm" or
+# "keypoints"
 _C.TEST.EXPECTED_RESULTS = []
 # Allowed deviation of a result from its mean, in standard deviations
 _C.TEST.EXPECTED_RESULTS_SIGMA_TOL = 4
 _C.TEST.widen("EXPECTED_RESULTS_SIGMA_TOL", float)
-# What computes COCO's metrics: "pycocotools", or "fast" (faster-coco-eval: the same numbers sooner)
+# What computes COCO's metrics of boxes and masks: "pycocotools", or "fast" (faster-coco-eval: the
+# same numbers sooner)
 _C.TEST.COCO_EVALUATOR = "pycocotools"
 # Number of images per batch over all ranks
 _C.TEST.IMS_PER_BATCH = 8
+# Sigma of each keypoint in the object keypoint similarity. (): those of COCO for its 17 keypoints
+# of a person, and their mean for other keypoints
+_C.TEST.KEYPOINT_OKS_SIGMAS = ()
+# -- test-time augmentation --------------------------------------------------------------------
+_C.TEST.BBOX_AUG = CfgNode()
+# Detect in several views of each image: boxes of all views are merged before the NMS, masks and
+# predicted mask IoUs are averaged over the views; keypoints are those of the first view
+_C.TEST.BBOX_AUG.ENABLED = False
+# Add the image flipped left to right
+_C.TEST.BBOX_AUG.H_FLIP = False
+# Add the image with a short side of each of these lengths in pixels
+_C.TEST.BBOX_AUG.SCALES = ()
+# Maximum long side of the views of SCALES
+_C.TEST.BBOX_AUG.MAX_SIZE = 4000
+# Add each view of SCALES flipped as well
+_C.TEST.BBOX_AUG.SCALE_H_FLIP = False
+# Maximum number of detections per image of a RetinaNet (others: MODEL.ROI_HEADS); 0 keeps all
+_C.TEST.DETECTIONS_PER_IMG = 100
 
 # ---------------------------------------------------------------------------------------------
 # Other

@@ -11,6 +11,11 @@ from typing import Any
 
 _VOC_SPLITS = ("2007_train", "2007_val", "2007_test", "2012_train", "2012_val", "2012_test")
 _VOC_WITH_JSON = _VOC_SPLITS[:-1]  # the annotations of the 2012 test set are not public
+_KEYPOINTS = (  # year, split, folder of the images
+    *(("2014", split, split) for split in ("train", "val")),
+    *(("2014", split, "val") for split in ("minival", "valminusminival")),
+    *(("2017", split, split) for split in ("train", "val")),
+)
 _CITYSCAPES = "cityscapes_fine_instanceonly_seg"
 
 
@@ -40,6 +45,13 @@ class DatasetCatalog:
         "coco_2017_val": ("coco/val2017", "coco/annotations/instances_val2017.json"),
         "coco_2017_test": ("coco/test2017", "coco/annotations/image_info_test2017.json"),
         "coco_2017_test-dev": ("coco/test2017", "coco/annotations/image_info_test-dev2017.json"),
+        **{
+            f"keypoints_coco_{year}_{split}": (
+                f"coco/{folder}{year}",
+                f"coco/annotations/person_keypoints_{split}{year}.json",
+            )
+            for year, split, folder in _KEYPOINTS
+        },
         **{
             f"voc_{split}_cocostyle": (
                 f"{_voc_folder(split)}/JPEGImages",
@@ -137,7 +149,8 @@ class ModelCatalog:
         "FAIR/20171220/X-101-32x8d": "ImageNetPretrained/20171220/X-101-32x8d.pkl",
     }
     DETECTRON_FILE = (
-        "output/train/coco_2014_train%3Acoco_2014_valminusminival/generalized_rcnn/model_final.pkl"
+        "output/train/{0}coco_2014_train%3A{0}coco_2014_valminusminival/generalized_rcnn/"
+        "model_final.pkl"
     )
     # Model id and name -> timestamp and signature of the training run, part of the URL.
     DETECTRON = {
@@ -150,6 +163,7 @@ class ModelCatalog:
         "35861795/e2e_mask_rcnn_R-101-FPN_1x": "02_31_37.KqyEK4tT",
         "36761843/e2e_mask_rcnn_X-101-32x8d-FPN_1x": "06_35_59.RZotkLKI",
         "37129812/e2e_mask_rcnn_X-152-32x8d-FPN-IN5k_1.44x": "09_35_36.8pzTQKYK",
+        "37697547/e2e_keypoint_rcnn_R-50-FPN_1x": "08_42_54.kdzV35ao",
     }
 
     @classmethod
@@ -176,5 +190,6 @@ class ModelCatalog:
         for key, signature in cls.DETECTRON.items():
             model_id, model = key.split("/")
             folder = f"{model_id}/12_2017_baselines/{model}.yaml.{signature}"
-            detectron[key] = f"{folder}/{cls.DETECTRON_FILE}"
+            data = "keypoints_" if "keypoint" in model else ""
+            detectron[key] = f"{folder}/{cls.DETECTRON_FILE.format(data)}"
         return {"ImageNetPretrained/": cls.IMAGENET, "Caffe2Detectron/COCO/": detectron}

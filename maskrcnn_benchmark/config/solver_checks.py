@@ -42,13 +42,16 @@ def check_solver(cfg: CfgNode) -> Iterator[str]:
 
 def check_train_only(cfg: CfgNode) -> Iterator[str]:
     """Check that the part to train exists."""
-    part, parts = cfg.SOLVER.TRAIN_ONLY, ("rpn", "box", "mask", "maskiou")
+    part, parts = cfg.SOLVER.TRAIN_ONLY, ("rpn", "box", "mask", "maskiou", "keypoint")
     if part not in ("", *parts):
         yield f"SOLVER.TRAIN_ONLY is {part!r}; it must be empty or one of {', '.join(parts)}"
+    one_stage = cfg.MODEL.RETINANET_ON
     for name, key, there in (
-        ("box", "MODEL.RPN_ONLY False", not cfg.MODEL.RPN_ONLY),
+        ("rpn", "MODEL.RETINANET_ON False", not one_stage),
+        ("box", "MODEL.RPN_ONLY and RETINANET_ON False", not (one_stage or cfg.MODEL.RPN_ONLY)),
         ("mask", "MODEL.MASK_ON True", cfg.MODEL.MASK_ON),
         ("maskiou", "MODEL.MASKIOU_ON True", cfg.MODEL.MASKIOU_ON),
+        ("keypoint", "MODEL.KEYPOINT_ON True", cfg.MODEL.KEYPOINT_ON),
     ):
         if name == part and not there:
             yield f"SOLVER.TRAIN_ONLY {part} needs {key}"
@@ -61,7 +64,9 @@ def check_validation(cfg: CfgNode) -> Iterator[str]:
         yield "SOLVER.TEST_PERIOD evaluates DATASETS.TEST, which is empty"
     tasks = ["bbox"] + ["segm"] * model.MASK_ON + ["segm_by_class_score"] * model.MASKIOU_ON
     known = [f"{task}_{metric}" for task in tasks for metric in _AP]
-    if model.RPN_ONLY:
+    if model.KEYPOINT_ON:
+        known += [f"keypoints_{metric}" for metric in _AP if metric != "APs"]  # COCO has none
+    if model.RPN_ONLY and not model.RETINANET_ON:
         known = [f"box_proposal_{metric}" for metric in _AR]
     if solver.BEST_METRIC:
         yield from one_of(cfg, "SOLVER.BEST_METRIC", known)

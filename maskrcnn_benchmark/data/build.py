@@ -24,11 +24,13 @@ from maskrcnn_benchmark.data.samplers import (
 from maskrcnn_benchmark.data.transforms import (
     build_augmentation,
     build_normalization,
-    build_test_resize,
+    build_test_views,
     build_transforms,
 )
 from maskrcnn_benchmark.data.worker import outlive_stop_signals
+from maskrcnn_benchmark.structures.class_names import NumClasses, make_num_classes
 from maskrcnn_benchmark.structures.image_list import padded_shape
+from maskrcnn_benchmark.structures.keypoints import KeypointSet
 from maskrcnn_benchmark.utils.comm import get_rank, get_world_size
 from maskrcnn_benchmark.utils.imports import import_file
 
@@ -71,8 +73,9 @@ def make_data_loader(
     _check_fit(
         dataset,
         names,
-        classes=None if cfg.MODEL.RPN_ONLY else cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES,
+        classes=make_num_classes(cfg),
         masks=cfg.MODEL.MASK_ON,
+        keypoints=cfg.MODEL.ROI_KEYPOINT_HEAD.NUM_CLASSES if cfg.MODEL.KEYPOINT_ON else None,
     )
     repeats = _make_repeats(cfg, dataset)
     if cfg.INPUT.COPY_PASTE > 0:
@@ -118,6 +121,9 @@ def build_dataset(cfg: CfgNode, name: str, is_train: bool) -> AnnotatedImages:
     args["transforms"] = build_augmentation(cfg) if pastes else build_transforms(cfg, is_train)
     args["pixel_offset"] = cfg.MODEL.PIXEL_OFFSET
     args["remove_images_without_annotations"] = is_train and cfg.DATALOADER.FILTER_EMPTY
+    has_keypoints = dataset.read_keypoint_set is not AnnotatedImages.read_keypoint_set
+    if cfg.MODEL.KEYPOINT_ON and has_keypoints:  # _check_fit refuses to train on the others
+        args["min_keypoints"] = cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE
     try:
         made: AnnotatedImages = dataset(**args)
     except FileNotFoundError as error:
@@ -129,40 +135,72 @@ def _check_fit(
     dataset: AnnotatedImages | ConcatDataset,
     names: Sequence[str],
     *,
-    classes: int | None,
+    classes: NumClasses | None,
     masks: bool,
+    keypoints: int | None,
 ) -> None:
     """Refuse to train a model on data that it cannot learn from.
 
     Args:
         dataset: the training set.
         names: names of its parts, for the message.
-        classes: number of classes of the model, background included; None for an RPN-only model.
+        classes: number of classes of the model; None for an RPN-only model.
         masks: whether the model predicts masks.
+        keypoints: number of keypoints that the model predicts; None without a keypoint head.
     """
     # a data set may have a subset of the model's classes
-    if classes is not None and len(dataset.class_names) > classes:
+    if classes is not None and len(dataset.class_names) > classes.number:
         check_num_classes(dataset.class_names, classes, names)
     if masks and not dataset.has_masks:
         raise ValueError(f"{', '.join(names)} has no masks: set MODEL.MASK_ON False")
+    if keypoints is not None:
+        check_num_keypoints(dataset.keypoint_set, keypoints, names)
 
 
-def check_num_classes(class_names: Sequence[str], num_classes: int, names: Sequence[str]) -> None:
+def check_num_classes(
+    class_names: Sequence[str], classes: NumClasses, names: Sequence[str]
+) -> None:
     """Raise an error if model and data differ in their number of classes.
 
     Args:
         class_names: names of the data's classes, background included.
-        num_classes: number of classes of the model, background included.
+        classes: number of classes of the model.
         names: names of the data sets, for the message.
 
     Raises:
         ValueError: they differ.
     """
-    if len(class_names) != num_classes:
+    if len(class_names) != classes.number:
         raise ValueError(
             f"{', '.join(names)} has {len(class_names) - 1} classes: "
-            f"MODEL.ROI_BOX_HEAD.NUM_CLASSES must be {len(class_names)} (the background counts), "
-            f"not {num_classes}; if it is unset, the tools infer it from the data"
+            f"{classes.key} must be {len(class_names)} (the background counts), "
+            f"not {classes.number}; if it is unset, the tools infer it from the data"
+        )
+
+
+def check_num_keypoints(
+    keypoint_set: KeypointSet | None, num_keypoints: int, names: Sequence[str]
+) -> None:
+    """Raise an error if model and data differ in their number of keypoints.
+
+    Args:
+        keypoint_set: the keypoints of the data, if any.
+        num_keypoints: number of keypoints of the model.
+        names: names of the data sets, for the message.
+
+    Raises:
+        ValueError: they differ.
+    """
+    if keypoint_set is None:
+        raise ValueError(
+            f"{', '.join(names)} has no keypoints that its categories agree on: set "
+            "MODEL.KEYPOINT_ON False"
+        )
+    count = len(keypoint_set.keypoint_names)
+    if count != num_keypoints:
+        raise ValueError(
+            f"{', '.join(names)} has {count} keypoints: MODEL.ROI_KEYPOINT_HEAD.NUM_CLASSES must "
+            f"be {count}, not {num_keypoints}; if it is unset, the tools infer it from the data"
         )
 
 
@@ -208,16 +246,19 @@ def _make_loader(
     )
 
 
-def _make_padded_shapes(cfg: CfgNode, dataset: Any) -> list[tuple[int, int]]:
-    """Return the ``(height, width)`` of each test image when it is resized and padded alone.
+def _make_padded_shapes(cfg: CfgNode, dataset: Any) -> list[tuple[tuple[int, int], ...]]:
+    """Return the ``(height, width)`` of the views of each test image, resized and padded alone.
 
-    Images of the same padded shape can share a batch without extra padding, so batching does not
+    Images of the same padded shapes can share a batch without extra padding, so batching does not
     change their results.
     """
-    resize, step = build_test_resize(cfg), cfg.DATALOADER.SIZE_DIVISIBILITY
+    views, step = build_test_views(cfg), cfg.DATALOADER.SIZE_DIVISIBILITY
     infos = (dataset.get_img_info(index) for index in range(len(dataset)))
-    sizes = (resize.output_size((int(i["width"]), int(i["height"]))) for i in infos)
-    return [padded_shape([size], step) for size in sizes]
+    sizes = ((int(info["width"]), int(info["height"])) for info in infos)
+    return [
+        tuple(padded_shape([view.resize.output_size(size)], step) for view in views)
+        for size in sizes
+    ]
 
 
 def _make_batch_size(cfg: CfgNode, train: bool) -> int:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.structures.image_list import ImageList, to_image_list
+from maskrcnn_benchmark.structures.image_list import ImageList
+from maskrcnn_benchmark.structures.image_views import BatchedViews, ImageViews, to_batch
 
-Sample = tuple[Tensor, BoxList, int]
-Batch = tuple[ImageList, tuple[BoxList, ...], tuple[int, ...]]
+Sample = tuple[Tensor | ImageViews, BoxList, int]
+Batch = tuple[ImageList | BatchedViews, tuple[BoxList, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,6 @@ class BatchCollator:
     size_divisible: int = 0
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """Return ``(ImageList, targets, indices)``."""
+        """Return ``(ImageList, targets, indices)``; of ``ImageViews``, ``BatchedViews`` first."""
         images, targets, indices = zip(*samples, strict=True)
-        return to_image_list(images, self.size_divisible), targets, indices
+        return to_batch(images, self.size_divisible), targets, indices

@@ -3,7 +3,7 @@
 import datetime
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from maskrcnn_benchmark.utils.comm import (
     is_main_process,
     synchronize,
 )
+from maskrcnn_benchmark.utils.user_error import UserError
 
 TestLoader = DataLoader[Any] | StoppableLoader
 _SECONDS_FOR_A_FILE = 30
@@ -134,7 +135,7 @@ def inference(  # noqa: PLR0913 - settings by keyword
     *,
     device: torch.device | str = "cuda",
     masker: Masker | None = None,
-    coco_evaluator: str = "pycocotools",
+    coco_options: Mapping[str, Any] | None = None,
     expected_results: Sequence[Sequence[Any]] = (),
     expected_results_sigma_tol: float = 4,
     output_folder: str | Path | None = None,
@@ -145,11 +146,12 @@ def inference(  # noqa: PLR0913 - settings by keyword
         model: see ``compute_on_dataset``.
         data_loader: loader of this rank's share of the test set.
         dataset_name: name of the test set, for logging.
-        iou_types: tasks to evaluate, ``bbox`` and ``segm``.
+        iou_types: tasks to evaluate: ``bbox``, ``segm`` and ``keypoints``.
         box_only: whether to evaluate proposals (for a model without a box head).
         device: device of the model.
         masker: pastes the masks, see ``make_masker``; None: the original's rule, threshold 0.5.
-        coco_evaluator: TEST.COCO_EVALUATOR; not used by other metrics than COCO's.
+        coco_options: keyword arguments of ``evaluate_coco`` that other metrics do not have:
+            ``evaluator`` and ``keypoint_sigmas``.
         expected_results: TEST.EXPECTED_RESULTS, compared with the results and logged.
         expected_results_sigma_tol: allowed deviation in standard deviations.
         output_folder: folder for ``predictions.pth`` and the evaluation files; required, and shared
@@ -157,8 +159,17 @@ def inference(  # noqa: PLR0913 - settings by keyword
 
     Returns:
         The results on rank 0, None on the other ranks.
+
+    Raises:
+        UserError: keypoints are to be evaluated by a metric other than COCO's.
     """
     dataset: Any = data_loader.dataset
+    metric = getattr(dataset, "metric", "coco")
+    if "keypoints" in iou_types and metric != "coco":
+        raise UserError(
+            f"data set {dataset_name!r} is evaluated by the metric {metric!r}, which has no "
+            "keypoints: set MODEL.KEYPOINT_ON False"
+        )
     logging.getLogger("maskrcnn_benchmark.inference").info(
         f"Start evaluation on {dataset_name} ({len(dataset)} images)"
     )
@@ -173,8 +184,6 @@ def inference(  # noqa: PLR0913 - settings by keyword
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         save_predictions(predictions, folder / "predictions.pth")
-    metric = getattr(dataset, "metric", "coco")
-    of_coco = {"evaluator": coco_evaluator} if metric == "coco" else {}
     return EVALUATIONS[metric](
         dataset,
         predictions,
@@ -183,7 +192,7 @@ def inference(  # noqa: PLR0913 - settings by keyword
         output_folder=folder,
         expected_results=expected_results,
         expected_results_sigma_tol=expected_results_sigma_tol,
-        **of_coco,
+        **((coco_options or {}) if metric == "coco" else {}),
     )
 
 

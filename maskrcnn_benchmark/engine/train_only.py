@@ -23,6 +23,7 @@ PARTS = {
     "box": Part("roi_heads.box", ("loss_classifier", "loss_box_reg")),
     "mask": Part("roi_heads.mask", ("loss_mask",)),
     "maskiou": Part("roi_heads.maskiou", ("loss_maskiou",)),
+    "keypoint": Part("roi_heads.keypoint", ("loss_kp",)),
 }
 
 

@@ -9,6 +9,7 @@ from yacs.config import CfgNode
 
 from maskrcnn_benchmark.engine.stop_request import StopRequest
 from maskrcnn_benchmark.evaluation import COCOResults
+from maskrcnn_benchmark.structures.class_names import make_num_classes
 from maskrcnn_benchmark.utils.comm import all_gather
 
 _LOGGER = "maskrcnn_benchmark.validation"
@@ -102,7 +103,7 @@ def make_validation(cfg: CfgNode, evaluate: Evaluate) -> Validation | None:
     if not cfg.SOLVER.TEST_PERIOD:
         return None
     default = "segm_AP" if cfg.MODEL.MASK_ON else "bbox_AP"
-    default = "box_proposal_AR@1000" if cfg.MODEL.RPN_ONLY else default
+    default = "box_proposal_AR@1000" if make_num_classes(cfg) is None else default
     metric = cfg.SOLVER.BEST_METRIC or default
     return Validation(evaluate, period=cfg.SOLVER.TEST_PERIOD, metric=metric)
 

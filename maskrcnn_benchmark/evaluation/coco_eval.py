@@ -1,4 +1,4 @@
-"""COCO's metrics by pycocotools: boxes by class score, masks by mask score and by class score."""
+"""COCO's metrics by pycocotools: boxes and keypoints by class score, masks by both scores."""
 
 import contextlib
 import io
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -19,11 +20,13 @@ from maskrcnn_benchmark.evaluation.coco_format import (
     Row,
     bbox_rows,
     in_original_frame,
+    keypoint_rows,
     ranked_by_class_score,
     segm_rows,
 )
 from maskrcnn_benchmark.evaluation.coco_results import (
     AP_METRICS,
+    KEYPOINT_METRICS,
     PROPOSAL_AREAS,
     PROPOSAL_LIMITS,
     SEGM_BY_CLASS_SCORE,
@@ -32,9 +35,11 @@ from maskrcnn_benchmark.evaluation.coco_results import (
 )
 from maskrcnn_benchmark.evaluation.ground_truth import (
     GroundTruth,
+    keypoints_length,
     log_evaluated_instances,
     renumber_ground_truth,
 )
+from maskrcnn_benchmark.evaluation.keypoint_similarity import oks_sigmas
 from maskrcnn_benchmark.evaluation.mask_quality import mask_quality
 from maskrcnn_benchmark.evaluation.proposal_recall import evaluate_box_proposals
 from maskrcnn_benchmark.evaluation.ranked_masks import RankedMasks
@@ -42,6 +47,7 @@ from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
 
+_TASKS = ("bbox", "segm", "keypoints")
 _NO_DETECTIONS = (
     "There are no detections at all, so every AP is 0. Common causes: weights that were not "
     "loaded (see the log after loading); a different number or order of classes, channel order, "
@@ -50,7 +56,7 @@ _NO_DETECTIONS = (
 )
 
 
-def evaluate_coco(
+def evaluate_coco(  # noqa: PLR0913 - settings by keyword
     dataset: CocoStyleDataset,
     predictions: Sequence[BoxList],
     *,
@@ -62,6 +68,7 @@ def evaluate_coco(
     output_folder: str | Path | None = None,
     expected_results: Sequence[Sequence[Any]] = (),
     expected_results_sigma_tol: float = 4,
+    keypoint_sigmas: Sequence[float] = (),
 ) -> COCOResults:
     """Evaluate predictions, log the results and write the result files of the original.
 
@@ -73,16 +80,18 @@ def evaluate_coco(
         predictions: one list per image in data set order, on the CPU: the model's output in the
             frame of the resized image, the result of ``to_original_frame``, or the ``detections``
             of a ``Prediction``.
-        iou_types: ``bbox``, ``segm``. If the predictions have mask scores, ``segm`` ranks the masks
-            by them and ``segm_by_class_score`` ranks them by class score.
+        iou_types: ``bbox``, ``segm``, ``keypoints``. If the predictions have mask scores, ``segm``
+            ranks the masks by them and ``segm_by_class_score`` ranks them by class score.
         box_only: whether to evaluate the recall of proposals instead.
         masker: pastes masks that are not pasted yet; None: the original's rule, threshold 0.5.
-        evaluator: what computes the metrics: ``pycocotools``, or ``fast`` (faster-coco-eval).
+        evaluator: what computes the metrics of boxes and masks: ``pycocotools``, or ``fast``
+            (faster-coco-eval).
         evaluate_rows: computes other metrics from ground truth and rows (see ``detection_rows``).
-        output_folder: folder for ``bbox.json``, ``segm.json``, ``coco_results.pth`` (or
-            ``box_proposals.pth``) and ``results.json``; None: no files.
+        output_folder: folder for ``bbox.json``, ``segm.json``, ``keypoints.json``,
+            ``coco_results.pth`` (or ``box_proposals.pth``) and ``results.json``; None: no files.
         expected_results: see ``check_expected_results``.
         expected_results_sigma_tol: see ``check_expected_results``.
+        keypoint_sigmas: see ``oks_sigmas``.
     """
     folder = None if output_folder is None else Path(output_folder)
     if folder is not None:
@@ -98,7 +107,9 @@ def evaluate_coco(
         results = _evaluate_proposals(dataset, predictions)
     else:
         evaluate = evaluate_rows or partial(
-            _evaluate_detections, evaluator=find_evaluator(evaluator)
+            _evaluate_detections,
+            evaluator=find_evaluator(evaluator),
+            keypoint_sigmas=keypoint_sigmas,
         )
         results = evaluate(dataset.coco, rows)
     report_results(
@@ -122,15 +133,19 @@ def detection_rows(
     Arguments are those of ``evaluate_coco``.
 
     Raises:
-        ValueError: a task is unknown, or ``segm`` is requested of predictions without masks.
+        ValueError: a task is unknown, or the predictions lack what it evaluates.
     """
-    unknown = set(iou_types) - {"bbox", "segm"}
+    unknown = set(iou_types) - set(_TASKS)
     if unknown:
-        raise ValueError(f"iou_types must be among bbox and segm, got {sorted(unknown)}")
+        raise ValueError(f"iou_types must be among {', '.join(_TASKS)}; got {sorted(unknown)}")
     needs_masks = "segm" in iou_types
     found = list(in_original_frame(dataset, predictions, masker if needs_masks else None))
     boxes = bbox_rows(dataset, found)
     rows = {"bbox": boxes} if "bbox" in iou_types else {}
+    if "keypoints" in iou_types:
+        if not all(detections.has_field(fields.KEYPOINTS) for _, detections in found):
+            raise ValueError("keypoints were requested, but the model predicts none")
+        rows["keypoints"] = keypoint_rows(dataset, found)
     if not needs_masks:
         return rows
     if not all(detections.has_field(fields.RLES) for _, detections in found):
@@ -142,20 +157,28 @@ def detection_rows(
 
 
 def run_coco_eval(
-    truth: GroundTruth, rows: Sequence[Row], iou_type: str, evaluator: type[COCOeval] = COCOeval
+    truth: GroundTruth,
+    rows: Sequence[Row],
+    iou_type: str,
+    evaluator: type[COCOeval] = COCOeval,
+    *,
+    keypoint_sigmas: NDArray[np.float64] | None = None,
 ) -> COCOeval:
     """Return the finished evaluation of ``rows``.
 
     Args:
         truth: the ground truth for this ``iou_type``.
         rows: as in COCO's JSON, with the ids of the file; may be empty.
-        iou_type: ``bbox`` or ``segm``.
+        iou_type: ``bbox``, ``segm`` or ``keypoints``.
         evaluator: see ``find_evaluator``.
+        keypoint_sigmas: see ``oks_sigmas``; required for ``keypoints``.
     """
     with contextlib.redirect_stdout(io.StringIO()):
         # loadRes fails on an empty list
         detections = truth.coco.loadRes(truth.rows(rows)) if rows else COCO()
     evaluation = evaluator(truth.coco, detections, iou_type)
+    if keypoint_sigmas is not None:
+        evaluation.params.kpt_oks_sigmas = keypoint_sigmas
     run_evaluation(evaluation)
     return evaluation
 
@@ -171,16 +194,32 @@ def class_aps(evaluation: COCOeval) -> dict[str, float]:
     return aps
 
 
+def _make_sigmas(coco: COCO, rows: Sequence[Row], given: Sequence[float]) -> NDArray[np.float64]:
+    """Return the sigmas of the keypoints, in which predictions and data set must agree."""
+    known = keypoints_length(coco)
+    for row in rows:
+        if len(row["keypoints"]) != known:
+            raise ValueError(
+                f"the model predicts {len(row['keypoints']) // 3} keypoints, the data set has "
+                f"{known // 3}"
+            )
+    return oks_sigmas(given, known // 3)
+
+
 def _evaluate_detections(
-    coco: COCO, rows: dict[str, list[Row]], evaluator: type[COCOeval]
+    coco: COCO,
+    rows: dict[str, list[Row]],
+    evaluator: type[COCOeval],
+    keypoint_sigmas: Sequence[float],
 ) -> COCOResults:
     if not any(rows.values()):
         logging.getLogger(__name__).warning(_NO_DETECTIONS)
     log_evaluated_instances(coco, list(rows))
     results = COCOResults(*rows)
-    for task, evaluation in _evaluations(coco, rows, evaluator).items():
-        stats = evaluation.stats[: len(AP_METRICS)].tolist()
-        results.results[task] = dict(zip(AP_METRICS, stats, strict=True))
+    for task, evaluation in _evaluations(coco, rows, evaluator, keypoint_sigmas).items():
+        metrics = KEYPOINT_METRICS if task == "keypoints" else AP_METRICS
+        stats = evaluation.stats[: len(metrics)].tolist()
+        results.results[task] = dict(zip(metrics, stats, strict=True))
         results.per_class[task] = class_aps(evaluation)
     has_mask_ious = all(fields.MASK_IOU.key in row for row in rows.get("segm", ()))
     if SEGM_BY_CLASS_SCORE in rows and "bbox" in rows and has_mask_ious:
@@ -189,7 +228,10 @@ def _evaluate_detections(
 
 
 def _evaluations(
-    coco: COCO, rows: dict[str, list[Row]], evaluator: type[COCOeval]
+    coco: COCO,
+    rows: dict[str, list[Row]],
+    evaluator: type[COCOeval],
+    keypoint_sigmas: Sequence[float],
 ) -> dict[str, COCOeval]:
     """Return the finished evaluation of each task."""
     evaluations = {}
@@ -202,6 +244,12 @@ def _evaluations(
             if task in rows:
                 scores = [row["score"] for row in rows[task]]
                 evaluations[task] = masks.evaluate(scores, evaluator)
+    if "keypoints" in rows:
+        sigmas = _make_sigmas(coco, rows["keypoints"], keypoint_sigmas)
+        truth = renumber_ground_truth(coco, "keypoints")
+        evaluations["keypoints"] = run_coco_eval(
+            truth, rows["keypoints"], "keypoints", keypoint_sigmas=sigmas
+        )
     return evaluations
 
 
@@ -223,7 +271,7 @@ def _warn_of_nothing_to_evaluate(rows: dict[str, list[Row]], folder: Path | None
 
 
 def _write_rows(rows: dict[str, list[Row]], folder: Path) -> None:
-    """Write ``bbox.json`` and ``segm.json`` row by row to save memory."""
+    """Write ``bbox.json`` and so on row by row to save memory."""
     for task in _written(rows):
         with (folder / f"{task}.json").open("w", encoding="utf-8") as file:
             file.write("[")
@@ -234,4 +282,4 @@ def _write_rows(rows: dict[str, list[Row]], folder: Path) -> None:
 
 def _written(rows: dict[str, list[Row]]) -> list[str]:
     """Return the tasks whose rows are written; a server ranks rows by the score in the file."""
-    return [task for task in ("bbox", "segm") if task in rows]
+    return [task for task in _TASKS if task in rows]

@@ -1,4 +1,4 @@
-"""Detections as rows of COCO's JSON results: ``bbox.json`` and ``segm.json``."""
+"""Detections as rows of COCO's JSON results: ``bbox.json``, ``segm.json``, ``keypoints.json``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -98,6 +98,24 @@ def segm_rows(dataset: CocoStyleDataset, found: Sequence[Found]) -> list[Row]:
             ious = detections.get_field(fields.MASK_IOUS).tolist()
             for row, iou in zip(rows[start:], ious, strict=True):
                 row[fields.MASK_IOU.key] = iou
+    return rows
+
+
+def keypoint_rows(dataset: CocoStyleDataset, found: Sequence[Found]) -> list[Row]:
+    """Return a row per detection: ``image_id category_id keypoints score``.
+
+    ``keypoints`` is a flat list of ``x, y, 1`` in the original image. ``score`` is the class score.
+    The detections need ``labels``, ``scores`` and ``keypoints``.
+    """
+    rows: list[Row] = []
+    for image_id, detections in found:
+        points = detections.get_field(fields.KEYPOINTS).keypoints.flatten(1).tolist()
+        scores = detections.get_field(fields.SCORES).tolist()
+        labels = _categories(dataset, detections)
+        rows += [
+            {"image_id": image_id, "category_id": label, "keypoints": point, "score": score}
+            for label, point, score in zip(labels, points, scores, strict=True)
+        ]
     return rows
 
 

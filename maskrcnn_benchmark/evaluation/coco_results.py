@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 AP_METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+KEYPOINT_METRICS = ("AP", "AP50", "AP75", "APm", "APl")  # COCO has no small persons
 PROPOSAL_LIMITS = (10, 100, 1000)
 PROPOSAL_AREAS = {"all": "", "small": "s", "medium": "m", "large": "l"}
 
@@ -24,6 +25,7 @@ _METRICS = {
     "bbox": AP_METRICS,
     "segm": AP_METRICS,
     SEGM_BY_CLASS_SCORE: AP_METRICS,
+    "keypoints": KEYPOINT_METRICS,
     "box_proposal": tuple(
         f"AR{suffix}@{limit}" for limit in PROPOSAL_LIMITS for suffix in PROPOSAL_AREAS.values()
     ),
@@ -35,7 +37,7 @@ class COCOResults:
 
     Args:
         iou_types: tasks among ``bbox``, ``segm``, ``segm_by_class_score``, ``box_proposal``,
-            ``voc``; all their metrics start at -1.
+            ``keypoints``, ``voc``; all their metrics start at -1.
 
     Attributes:
         results: task -> metric -> value.

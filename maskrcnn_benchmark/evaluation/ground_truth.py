@@ -47,13 +47,16 @@ def renumber_ground_truth(coco: COCO, iou_type: str) -> GroundTruth:
 
     Args:
         coco: the annotations (not modified), each with ``bbox``, ``area``, ``iscrowd`` and, if it
-            has a mask, a well-formed ``segmentation``.
-        iou_type: ``bbox`` or ``segm``. For masks, the box of an instance without a mask becomes an
+            has a mask, a well-formed ``segmentation``, if it has keypoints, ``keypoints`` and
+            ``num_keypoints``.
+        iou_type: ``bbox``, ``segm`` or ``keypoints``. Instances without an annotated keypoint are
+            ignored in the last. For masks, the box of an instance without a mask becomes an
             ignored region: a mask there is neither true nor false positive.
     """
     images = {image_id: new_id for new_id, image_id in enumerate(coco.imgs, 1)}
     categories = {category_id: new_id for new_id, category_id in enumerate(coco.cats, 1)}
     names = class_names(coco)
+    length = keypoints_length(coco)
     annotations = []
     for new_id, annotation in enumerate(coco.dataset["annotations"], 1):
         image_id = annotation["image_id"]
@@ -65,6 +68,8 @@ def renumber_ground_truth(coco: COCO, iou_type: str) -> GroundTruth:
         }
         if iou_type == "segm" and not has_mask(annotation):
             made |= {"iscrowd": 1, "segmentation": [_outline(annotation, coco.imgs[image_id])]}
+        if iou_type == "keypoints" and "keypoints" not in annotation:
+            made |= {"keypoints": [0] * length, "num_keypoints": 0}
         annotations.append(made)
     renumbered = COCO()
     renumbered.dataset = {
@@ -75,6 +80,11 @@ def renumber_ground_truth(coco: COCO, iou_type: str) -> GroundTruth:
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
         renumbered.createIndex()
     return GroundTruth(renumbered, images, categories)
+
+
+def keypoints_length(coco: COCO) -> int:
+    """Return the length of ``keypoints`` of the annotations, 3 for each; 0 if none has any."""
+    return max((len(a.get("keypoints", ())) for a in coco.dataset["annotations"]), default=0)
 
 
 def has_mask(annotation: Row) -> bool:
@@ -111,6 +121,9 @@ def log_evaluated_instances(coco: COCO, tasks: Sequence[str]) -> None:
     if reasons:
         text += "; ignored: " + ", ".join(f"{n} ({why})" for why, n in reasons.items())
     without = sum(not a["iscrowd"] and not has_mask(a) for a in annotations)
-    if without and any(task != "bbox" for task in tasks):
+    if without and "segm" in tasks:
         text += f"; {without} have no mask and are ignored in mask evaluation"
+    without = sum(not a["iscrowd"] and not a.get("num_keypoints") for a in annotations)
+    if without and "keypoints" in tasks:
+        text += f"; {without} have no keypoints and are ignored in keypoint evaluation"
     logging.getLogger(__name__).info(text)

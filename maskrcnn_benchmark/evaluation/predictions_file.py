@@ -9,7 +9,8 @@
 - ``fields``: dict of tensors ``[N]``: ``labels``, ``scores`` and, if the model predicts them,
   ``mask_ious`` and ``mask_scores`` (``objectness`` for proposals); and ``rles``, a list of N
   compressed COCO RLEs of the image's size: pycocotools decodes
-  ``{"size": [height, width], "counts": rles[i]}``
+  ``{"size": [height, width], "counts": rles[i]}``; and with a keypoint head ``keypoints``, float
+  ``[N, K, 3]`` (``x, y, 1``), and ``keypoint_logits``, ``[N, K]``
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,10 @@ import torch
 
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.keypoints import Keypoints
 from maskrcnn_benchmark.structures.rle_masks import RleMasks
+
+_KEYPOINT_LOGITS = "keypoint_logits"
 
 
 def save_predictions(predictions: Sequence[BoxList], path: Path) -> None:
@@ -30,6 +34,10 @@ def save_predictions(predictions: Sequence[BoxList], path: Path) -> None:
         values = {name: prediction.get_field(name) for name in prediction.fields()}
         if fields.RLES in values:
             values[fields.RLES] = list(values[fields.RLES].counts)
+        if fields.KEYPOINTS in values:
+            keypoints = values[fields.KEYPOINTS]
+            values[fields.KEYPOINTS] = keypoints.keypoints
+            values[_KEYPOINT_LOGITS] = keypoints.get_field(fields.LOGITS)
         plain.append(
             {
                 "bbox": prediction.bbox,
@@ -50,6 +58,13 @@ def load_predictions(path: Path) -> list[BoxList]:
 def _box_list(plain: dict[str, Any]) -> BoxList:
     size, offset = plain["size"], plain["pixel_offset"]
     prediction = BoxList(plain["bbox"], size, plain["mode"], pixel_offset=offset)
-    for name, value in plain["fields"].items():
-        prediction.add_field(name, RleMasks(size, value) if name == fields.RLES else value)
+    values = dict(plain["fields"])
+    if fields.RLES in values:
+        values[fields.RLES] = RleMasks(size, values[fields.RLES])
+    if fields.KEYPOINTS in values:
+        keypoints = Keypoints(values[fields.KEYPOINTS], size, pixel_offset=offset)
+        keypoints.add_field(fields.LOGITS, values.pop(_KEYPOINT_LOGITS))
+        values[fields.KEYPOINTS] = keypoints
+    for name, value in values.items():
+        prediction.add_field(name, value)
     return prediction

@@ -103,22 +103,31 @@ def analyze_parts(
     image = (size[1], size[0])
     boxes = [BoxList(torch.zeros(proposals, 4, device="meta"), image)]
     box_head, mask_head, maskiou_head = heads.box, heads.mask, heads.maskiou
+    found = [BoxList(torch.zeros(detections, 4), image)]
 
     def box() -> list[tuple[Tensor, Tensor]]:
         output = box_head(features, boxes)
         return [(stage.logits, stage.deltas) for stage in getattr(output, "stages", [output])]
 
     counter.run(f"box head, {proposals} regions", box_head, box)
-    if mask_head is None:
-        return counter.parts
-    found = [BoxList(torch.zeros(detections, 4), image)]
-
-    def mask() -> tuple[Tensor, Tensor]:
-        output = mask_head(features, found)
-        return output.logits, output.roi_features
-
-    logits, pooled = counter.run(f"mask head, {detections} regions", mask_head, mask)
-    if maskiou_head is not None:
-        name = f"MaskIoU head, {detections} regions"
-        counter.run(name, maskiou_head, partial(maskiou_head, pooled, logits[:, 0]))
+    if mask_head is not None:
+        output = counter.run(
+            f"mask head, {detections} regions",
+            mask_head,
+            partial(_mask, mask_head, features, found),
+        )
+        if maskiou_head is not None:
+            logits, pooled = output
+            name = f"MaskIoU head, {detections} regions"
+            counter.run(name, maskiou_head, partial(maskiou_head, pooled, logits[:, 0]))
+    for name in heads.further():
+        head = heads.get_submodule(name)
+        counter.run(f"{name} head, {detections} regions", head, partial(head, features, found))
     return counter.parts
+
+
+def _mask(
+    mask_head: nn.Module, features: Sequence[Tensor], found: Sequence[BoxList]
+) -> tuple[Tensor, Tensor]:
+    output = mask_head(features, found)
+    return output.logits, output.roi_features

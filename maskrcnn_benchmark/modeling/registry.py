@@ -28,12 +28,15 @@ ROI_BOX_FEATURE_EXTRACTORS = Registry("MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR")
 ROI_MASK_FEATURE_EXTRACTORS = Registry(
     "MODEL.ROI_MASK_HEAD.FEATURE_EXTRACTOR", optional={"side": None}
 )
+ROI_KEYPOINT_FEATURE_EXTRACTORS = Registry("MODEL.ROI_KEYPOINT_HEAD.FEATURE_EXTRACTOR")
 # (cfg, in_channels) -> module from features to logits [R, K] and offsets [R, 4K], or [R, 8] with
 # CLS_AGNOSTIC_BBOX_REG
 ROI_BOX_PREDICTOR = Registry("MODEL.ROI_BOX_HEAD.PREDICTOR")
 # (cfg, in_channels) -> module from features to mask logits [R, K, M, M]. ``upsampling``: M divided
 # by the size of the features
 ROI_MASK_PREDICTOR = Registry("MODEL.ROI_MASK_HEAD.PREDICTOR", optional={"upsampling": 2})
+# (cfg, in_channels) -> module from features to heat maps [R, K, M, M] of K keypoints
+ROI_KEYPOINT_PREDICTOR = Registry("MODEL.ROI_KEYPOINT_HEAD.PREDICTOR")
 
 
 def make_strides(cfg: CfgNode) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.keypoints import NO_KEYPOINTS, Keypoints, KeypointSet
 from maskrcnn_benchmark.structures.mask_outline import outline_polygons
 from maskrcnn_benchmark.structures.mask_paste import Masker
 from maskrcnn_benchmark.structures.rle import Rle, decode_rle
@@ -33,11 +34,13 @@ class Prediction:
             ``GeneralizedRCNN.predict``, or ``rles`` in place of ``mask``.
         class_names: name of each label; the first is the background.
         masker: pastes the masks into the image.
+        keypoint_set: names and limbs of the keypoints.
     """
 
     detections: BoxList
     class_names: Sequence[str]
     masker: Masker = Masker()
+    keypoint_set: KeypointSet = NO_KEYPOINTS
     is_crowd = None  # for drawing: models do not detect crowds
 
     def __len__(self) -> int:
@@ -91,6 +94,31 @@ class Prediction:
         """
         masks = self._view(fields.MASK)
         return None if masks is None else masks[:, 0]
+
+    @property
+    def keypoints(self) -> NDArray[np.float32] | None:
+        """``[N, K, 3]``: ``x, y, 1`` in pixels, in the order of ``keypoint_set``."""
+        found = self._keypoints()
+        return None if found is None else found.keypoints.numpy()
+
+    @property
+    def keypoint_logits(self) -> NDArray[np.float32] | None:
+        """``[N, K]``: the heat map at each keypoint, higher where the model is surer.
+
+        None if the detections were read from a file.
+        """
+        found = self._keypoints()
+        has_logits = found is not None and found.has_field(fields.LOGITS)
+        return found.get_field(fields.LOGITS).numpy() if found and has_logits else None
+
+    @property
+    def skeleton(self) -> Sequence[Sequence[int]]:
+        """Pairs of keypoints, the limbs to draw."""
+        return self.keypoint_set.skeleton
+
+    def _keypoints(self) -> Keypoints | None:
+        has_field = self.detections.has_field(fields.KEYPOINTS)
+        return self.detections.get_field(fields.KEYPOINTS) if has_field else None
 
     def _view(self, name: str) -> NDArray[Any] | None:
         has_field = self.detections.has_field(name)

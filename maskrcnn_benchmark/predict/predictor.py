@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, overload
@@ -24,17 +24,25 @@ from maskrcnn_benchmark.checkpoint.loading import load_state_dict
 from maskrcnn_benchmark.checkpoint.readers import model_tensors, read_weights
 from maskrcnn_benchmark.config import check_config, make_default_config
 from maskrcnn_benchmark.data.datasets.images import ImageSource, as_rgb
-from maskrcnn_benchmark.data.transforms import Compose, build_transforms
+from maskrcnn_benchmark.data.transforms import build_transforms
+from maskrcnn_benchmark.data.transforms.transforms import Transform
 from maskrcnn_benchmark.evaluation.mode import evaluating
 from maskrcnn_benchmark.modeling.detector import (
     build_detection_model,
     check_model,
     derive_settings,
+    make_augmented,
 )
 from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.structures.class_names import BACKGROUND, COCO_CLASSES, Classes
-from maskrcnn_benchmark.structures.image_list import padded_shape, to_image_list
+from maskrcnn_benchmark.structures.class_names import (
+    BACKGROUND,
+    COCO_CLASSES,
+    Classes,
+    make_num_classes,
+)
+from maskrcnn_benchmark.structures.image_views import padded_shapes, to_batch
+from maskrcnn_benchmark.structures.keypoints import COCO_PERSON, NO_KEYPOINTS, KeypointSet
 from maskrcnn_benchmark.structures.mask_paste import Masker, make_masker
 from maskrcnn_benchmark.visualization import draw_instances
 
@@ -43,9 +51,11 @@ class Predictor:
     """A model together with its image preprocessing.
 
     Args:
-        model: a detector with a box head; its mode is restored after each call.
-        transforms: map an RGB PIL image to the model's normalized tensor ``[3, H, W]``.
+        model: a detector; its mode is restored after each call.
+        transforms: map an RGB PIL image to the model's normalized tensor ``[3, H, W]``, or to
+            the ``ImageViews`` of a model with test-time augmentation.
         classes: names and category ids of the labels.
+        keypoint_set: names and limbs of the keypoints.
         size_divisible: height and width of a batch are padded to multiples of it.
         masker: pastes the masks; None: the original's rule, threshold 0.5.
         device: device to run on; None: a GPU if available.
@@ -57,9 +67,10 @@ class Predictor:
     def __init__(
         self,
         model: nn.Module,
-        transforms: Compose,
+        transforms: Transform,
         *,
         classes: Classes,
+        keypoint_set: KeypointSet = NO_KEYPOINTS,
         size_divisible: int = 0,
         masker: Masker | None = None,
         device: torch.device | str | None = None,
@@ -72,6 +83,7 @@ class Predictor:
         self.model = model.to(self.device)
         self.transforms = transforms
         self.classes = classes
+        self.keypoint_set = keypoint_set
         self.size_divisible = size_divisible
         self.masker = Masker() if masker is None else masker
 
@@ -82,6 +94,7 @@ class Predictor:
         model: nn.Module,
         *,
         classes: Classes | None = None,
+        keypoint_set: KeypointSet | None = None,
         device: torch.device | str | None = None,
     ) -> Predictor:
         """Wrap an existing model.
@@ -91,15 +104,22 @@ class Predictor:
             model: result of ``build_detection_model(cfg, paste_masks=False)``, with weights loaded.
             classes: names and category ids of the labels; trailing ones may be missing; None:
                 COCO's if their number matches, else "class 1", "class 2" and so on.
+            keypoint_set: names and limbs of the keypoints; None: those of COCO's person if their
+                number matches, else "keypoint 1" and so on without limbs.
             device: see the class.
 
         Raises:
-            ValueError: there are more class names than classes in the model.
+            ValueError: there are more class names than classes in the model, or the model is an RPN
+                only.
         """
+        num_classes = make_num_classes(cfg)
+        if num_classes is None:
+            raise ValueError("MODEL.RPN_ONLY: the model is an RPN only, it detects no objects")
         return cls(
-            model,
+            make_augmented(cfg, model),
             build_transforms(cfg, is_train=False),
-            classes=_complete(classes, cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES),
+            classes=_complete(classes, num_classes.number),
+            keypoint_set=_make_keypoint_set(cfg, keypoint_set),
             size_divisible=cfg.DATALOADER.SIZE_DIVISIBILITY,
             masker=make_masker(cfg),
             device=device,
@@ -142,7 +162,10 @@ class Predictor:
             classes = Classes([BACKGROUND, *class_names], [])
         elif "class_names" in content:
             classes = Classes(content["class_names"], content.get("category_ids", []))
-        return cls.from_cfg(config, model, classes=classes, device=device)
+        stored = None
+        if "keypoint_names" in content:
+            stored = KeypointSet(content["keypoint_names"], content["skeleton"])
+        return cls.from_cfg(config, model, classes=classes, keypoint_set=stored, device=device)
 
     @overload  # a str is also a Sequence[str]; it is taken as a path
     def __call__(  # type: ignore[overload-overlap]
@@ -186,7 +209,7 @@ class Predictor:
         remaining = iter(images)
         while batch := [as_rgb(source) for source in islice(remaining, batch_size)]:
             for boxes in self.detections(batch):
-                yield Prediction(boxes, self.classes.class_names, self.masker)
+                yield Prediction(boxes, self.classes.class_names, self.masker, self.keypoint_set)
 
     def detections(self, images: Sequence[Image.Image]) -> list[BoxList]:
         """Return the model's detections on RGB images; images of one padded shape form a batch.
@@ -194,14 +217,14 @@ class Predictor:
         Returns:
             Boxes on the CPU in pixels of each original image, with the model's fields.
         """
-        tensors = [self.transforms(image)[0] for image in images]
-        batches: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for index, tensor in enumerate(tensors):
-            batches[padded_shape([tensor.shape[1:]], self.size_divisible)].append(index)
+        prepared = [self.transforms(image)[0] for image in images]
+        batches: dict[Hashable, list[int]] = defaultdict(list)
+        for index, tensor in enumerate(prepared):
+            batches[padded_shapes(tensor, self.size_divisible)].append(index)
         found: dict[int, BoxList] = {}
         with evaluating(self.model):
             for batch in batches.values():
-                padded = to_image_list([tensors[i] for i in batch], self.size_divisible)
+                padded = to_batch([prepared[i] for i in batch], self.size_divisible)
                 found.update(zip(batch, self.model(padded.to(self.device)), strict=True))
         return [found[index].to("cpu").resize(image.size) for index, image in enumerate(images)]
 
@@ -243,9 +266,30 @@ def _make_config(
     cfg.merge_from_list(opts)
     derive_settings(cfg)
     check_config(cfg, check_model(cfg))
-    if cfg.MODEL.RPN_ONLY:
+    if make_num_classes(cfg) is None:
         raise ValueError(f"{weights} is an RPN only (MODEL.RPN_ONLY): it detects no objects")
     return cfg
+
+
+def _make_keypoint_set(cfg: CfgNode, given: KeypointSet | None) -> KeypointSet:
+    """Return the keypoints of the model, see ``Predictor.from_cfg``.
+
+    Raises:
+        ValueError: their number is not that of the model.
+    """
+    if not cfg.MODEL.KEYPOINT_ON:
+        return NO_KEYPOINTS
+    count = cfg.MODEL.ROI_KEYPOINT_HEAD.NUM_CLASSES
+    if given is None and count == len(COCO_PERSON.keypoint_names):
+        return COCO_PERSON
+    if given is None:
+        return KeypointSet([f"keypoint {number}" for number in range(1, count + 1)], [])
+    if len(given.keypoint_names) != count:
+        raise ValueError(
+            f"{len(given.keypoint_names)} keypoint names for a model of {count} keypoints: "
+            f"{given.keypoint_names}"
+        )
+    return given
 
 
 def _complete(given: Classes | None, count: int) -> Classes:

@@ -3,7 +3,8 @@
 ``info`` holds the box convention of the model (``pixel_offset``, see ``box_ops``).
 
 An annotation has ``bbox``, ``segmentation`` (RLE) and ``area`` as in a ground truth file, ``score``
-(the class score) and, if the model predicts them, ``mask_iou`` and ``mask_score``.
+(the class score) and, if the model predicts them, ``mask_iou``, ``mask_score`` and ``keypoints``
+(``x, y, 1`` of each). With keypoints, the categories have ``keypoints`` and ``skeleton``.
 ``pycocotools.coco.COCO`` opens the file, and ``COCO.loadRes`` accepts its ``annotations``.
 """
 
@@ -21,6 +22,7 @@ from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
 from maskrcnn_benchmark.structures.class_names import BACKGROUND
 from maskrcnn_benchmark.structures.fields import CLASS_SCORE, SCORE_KINDS
+from maskrcnn_benchmark.structures.keypoints import NO_KEYPOINTS, Keypoints, KeypointSet
 from maskrcnn_benchmark.structures.rle import rle_areas
 from maskrcnn_benchmark.structures.rle_masks import RleMasks
 from maskrcnn_benchmark.utils.atomic_file import write_atomically
@@ -32,11 +34,21 @@ class ResultsFile:
     Args:
         class_names: name of each label; the first is the background.
         category_ids: category id of each label in the file, starting with label 1.
+        keypoint_set: the keypoints of the model.
     """
 
-    def __init__(self, class_names: Sequence[str], category_ids: Sequence[int]) -> None:
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        category_ids: Sequence[int],
+        keypoint_set: KeypointSet = NO_KEYPOINTS,
+    ) -> None:
+        more: dict[str, Any] = {}
+        if keypoint_set.keypoint_names:
+            limbs = [[a + 1, b + 1] for a, b in keypoint_set.skeleton]
+            more = {"keypoints": list(keypoint_set.keypoint_names), "skeleton": limbs}
         named = zip(category_ids, class_names[1:], strict=True)
-        self._categories = [{"id": i, "name": name} for i, name in named]
+        self._categories = [{"id": i, "name": name, **more} for i, name in named]
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
         self._pixel_offset: float | None = None
@@ -92,6 +104,10 @@ def _annotations(prediction: Prediction) -> list[dict[str, Any]]:
     rles = prediction.rles() or []
     for row, rle, area in zip(rows, rles, rle_areas(rles).tolist(), strict=False):
         row |= {"segmentation": rle, "area": float(area)}
+    if prediction.keypoints is not None:
+        for row, points in zip(rows, prediction.keypoints.tolist(), strict=True):
+            row["keypoints"] = [value for point in points for value in point]
+            row["num_keypoints"] = len(points)
     for kind in SCORE_KINDS.values():
         if prediction.detections.has_field(kind.field):
             values = prediction.detections.get_field(kind.field).tolist()
@@ -117,15 +133,31 @@ def load_results_file(path: str | Path) -> list[tuple[dict[str, Any], Prediction
         offset = float(content.get("info", {}).get("pixel_offset", PIXEL_OFFSET))
         labels = {c["id"]: label for label, c in enumerate(content["categories"], 1)}
         names = [BACKGROUND, *(category["name"] for category in content["categories"])]
+        keypoint_set = _keypoint_set(content["categories"])
         rows = defaultdict(list)
         for annotation in content["annotations"]:
             rows[annotation["image_id"]].append(annotation)
         return [
-            (entry, Prediction(_detections(entry, rows[entry["id"]], labels, offset), names))
+            (
+                entry,
+                Prediction(
+                    _detections(entry, rows[entry["id"]], labels, offset),
+                    names,
+                    keypoint_set=keypoint_set,
+                ),
+            )
             for entry in content["images"]
         ]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a JSON of predictions: {error!r}") from error
+
+
+def _keypoint_set(categories: Sequence[dict[str, Any]]) -> KeypointSet:
+    """Return the keypoints that ``ResultsFile`` wrote to every category."""
+    if not categories or "keypoints" not in categories[0]:
+        return NO_KEYPOINTS
+    limbs = [[a - 1, b - 1] for a, b in categories[0]["skeleton"]]
+    return KeypointSet(categories[0]["keypoints"], limbs)
 
 
 def _detections(
@@ -144,4 +176,7 @@ def _detections(
         if wrong := [rle["size"] for rle in rles if rle["size"] != [size[1], size[0]]]:
             raise ValueError(f"{entry['file_name']}: a mask of size {wrong[0]!r}, not its image's")
         found.add_field(fields.RLES, RleMasks(size, [rle["counts"] for rle in rles]))
+    if rows and "keypoints" in rows[0]:
+        points = [row["keypoints"] for row in rows]
+        found.add_field(fields.KEYPOINTS, Keypoints(points, size, pixel_offset=pixel_offset))
     return found

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from yacs.config import CfgNode
+
 BACKGROUND = "__background__"  # name of label 0
 _SHOWN = 20  # classes listed in a message
 
@@ -37,6 +39,27 @@ class Classes(NamedTuple):
 
 # for weights that do not store their class names
 COCO_CLASSES = Classes([BACKGROUND, *COCO_NAMES], list(COCO_CATEGORY_IDS))
+
+
+class NumClasses(NamedTuple):
+    """The number of classes of a model.
+
+    Attributes:
+        key: the config key that sets it.
+        number: its value, background included.
+    """
+
+    key: str
+    number: int
+
+
+def make_num_classes(cfg: CfgNode) -> NumClasses | None:
+    """Return the number of classes of a model; None for an RPN alone, which detects no classes."""
+    if cfg.MODEL.RETINANET_ON:
+        return NumClasses("MODEL.RETINANET.NUM_CLASSES", cfg.MODEL.RETINANET.NUM_CLASSES)
+    if cfg.MODEL.RPN_ONLY:
+        return None
+    return NumClasses("MODEL.ROI_BOX_HEAD.NUM_CLASSES", cfg.MODEL.ROI_BOX_HEAD.NUM_CLASSES)
 
 
 def difference_of_classes(theirs: Sequence[str] | None, ours: Sequence[str] | None) -> str:

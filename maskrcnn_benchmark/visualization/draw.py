@@ -1,4 +1,4 @@
-"""Draw instances on images: smooth contours, translucent fills, labels that never overlap.
+"""Draw instances on images: smooth contours, translucent fills, skeletons, labels without overlap.
 
 Small images are enlarged to the output resolution first, so that thin contours and text stay sharp.
 In crowded images, the text first shrinks, down to 11 pixels; then the labels with the lowest class
@@ -19,6 +19,7 @@ from maskrcnn_benchmark.visualization.instances import Drawable, label_text
 from maskrcnn_benchmark.visualization.label_placement import place_labels
 from maskrcnn_benchmark.visualization.outline import Outline, fill, stroke
 from maskrcnn_benchmark.visualization.outline import outline as outline_of
+from maskrcnn_benchmark.visualization.skeleton import draw_skeleton
 from maskrcnn_benchmark.visualization.text import draw_label, label_size
 
 # share of the image covered by labels at which text shrinks, and at which labels are omitted
@@ -184,6 +185,10 @@ def draw_instances(
         if draw_boxes:
             x1, y1, x2, y2 = (round(v) for v in (instances.box(i, image.shape[:2]) * factor))
             cv2.rectangle(canvas, (x1, y1), (x2, y2), tuple(int(c) for c in colors[i]), width // 2)
+    if instances.keypoints is not None:  # on top of all fills
+        for i, _ in rows:
+            points = np.asarray(instances.keypoints[i], np.float64) * (factor, factor, 1)
+            draw_skeleton(canvas, points, instances.skeleton, width)
     if instances.scores is not None:
         rows.sort(key=lambda row: -float(np.asarray(instances.scores)[row[0]]))
     order = [i for i, _ in rows]

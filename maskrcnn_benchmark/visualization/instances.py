@@ -45,6 +45,16 @@ class Drawable(Protocol):
         """[N] whether it is a region of many objects."""
         ...
 
+    @property
+    def keypoints(self) -> NDArray[Any] | None:
+        """[N, K, 3] keypoints ``x, y, v``."""
+        ...
+
+    @property
+    def skeleton(self) -> Sequence[Sequence[int]]:
+        """Pairs of keypoints, the limbs."""
+        ...
+
     def __len__(self) -> int: ...
 
     def mask(self, index: int, size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -90,6 +100,11 @@ def label_text(instances: Drawable, index: int) -> str:
     return f"{name} {' · '.join(numbers)}".strip()
 
 
+_PER_INSTANCE = (
+    *("masks", "boxes", "labels", "names", "scores", "mask_ious", "is_crowd", "keypoints"),
+)
+
+
 @dataclass(frozen=True)
 class Instances:
     """N instances of one image, in pixels of the image. Unknown attributes are None.
@@ -102,6 +117,8 @@ class Instances:
         scores: [N] class scores.
         mask_ious: [N] predicted mask IoUs.
         is_crowd: [N]; crowd regions are drawn lighter, and labeled as such.
+        keypoints: [N, K, 3]: ``x, y, v``; those with v = 0 are not drawn.
+        skeleton: pairs of keypoints that limbs are drawn between.
     """
 
     masks: Masks | None = None
@@ -111,12 +128,14 @@ class Instances:
     scores: NDArray[Any] | None = None
     mask_ious: NDArray[Any] | None = None
     is_crowd: NDArray[Any] | None = None
+    keypoints: NDArray[Any] | None = None
+    skeleton: Sequence[Sequence[int]] = ()
     _size: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         lengths = {
             name: len(getattr(self, name))
-            for name in ("masks", "boxes", "labels", "names", "scores", "mask_ious", "is_crowd")
+            for name in _PER_INSTANCE
             if getattr(self, name) is not None
         }
         if len(set(lengths.values())) > 1:

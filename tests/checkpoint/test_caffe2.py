@@ -81,6 +81,19 @@ def test_group_norm_blobs_fill_the_backbone_of_a_group_norm_model():
         assert found == name.removeprefix("backbone.body.").removeprefix("stem.")
 
 
+def test_keypoint_blobs_fill_the_keypoint_head():
+    """The last blob is Detectron's fixed interpolation, which is not a parameter here."""
+    file = "upstream__caffe2__e2e_keypoint_rcnn_R_50_FPN_1x_caffe2.json"
+    entries = json.loads((REFERENCE / "state_dicts" / file).read_text())["state_dict"]
+    head = [name for name, _, _ in entries if name.startswith("roi_heads.keypoint.")]
+    layers = [*(f"conv_fcn{number}" for number in range(1, 9)), "kps_score_lowres", "kps_score"]
+    blobs = [f"{layer}_{kind}" for layer in layers for kind in "wb"]
+    converted = convert_caffe2({blob: torch.zeros(1) for blob in blobs})
+    assert len(head) == 18
+    for name, found in match_suffixes(head, converted).items():
+        assert found == ".".join(name.split(".")[-2:])
+
+
 def test_other_names_are_not_caffe2s():
     assert not is_caffe2(["conv1.weight", "layer1.0.conv1.weight", "res2.0.conv1.weight"])
     assert not is_caffe2([])

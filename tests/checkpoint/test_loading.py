@@ -137,3 +137,24 @@ def test_box_offsets_that_all_classes_share_survive_a_change_of_classes():
     assert report.of_classes == names[:2]
     assert list(report.matched) == names[2:]
     assert model.state_dict()[names[2]].equal(saved[names[2]])
+
+
+def dense_head(*, towers):
+    """Return a model with the names of an RPN or of a RetinaNet."""
+    model = nn.Module()
+    model.rpn = nn.Module()
+    model.rpn.head = nn.Module()
+    model.rpn.head.cls_logits = nn.Conv2d(2, 3, 1)
+    if towers:
+        model.rpn.head.cls_tower = nn.Sequential(nn.Conv2d(2, 2, 1))
+    return model
+
+
+@pytest.mark.parametrize("towers", [True, False])
+def test_outputs_of_a_retinanet_are_of_classes_and_those_of_an_rpn_are_not(towers):
+    model, other = dense_head(towers=towers), dense_head(towers=towers)
+    report = load_state_dict(model, other.state_dict(), same_classes=False)
+    logits = [f"rpn.head.cls_logits.{kind}" for kind in ("weight", "bias")]
+    assert report.of_classes == (logits if towers else [])
+    kept = not model.rpn.head.cls_logits.weight.equal(other.rpn.head.cls_logits.weight)
+    assert kept == towers

@@ -22,6 +22,14 @@ def ms_rcnn(*options):
     [
         (["MODEL.MASK_ON", False], "set MODEL.MASK_ON True"),
         (["MODEL.RPN_ONLY", True], "RPN_ONLY"),
+        (
+            ["MODEL.RETINANET_ON", True, "MODEL.KEYPOINT_ON", True],
+            "MODEL.RETINANET_ON has no keypoint head",
+        ),
+        (
+            ["INPUT.COPY_PASTE", 0.5, "MODEL.KEYPOINT_ON", True],
+            "INPUT.COPY_PASTE pastes objects without their keypoints: set it to 0",
+        ),
         (["MODEL.DEVICE", "gpu"], "cuda, cuda:N or cpu"),
         (["MODEL.META_ARCHITECTURE", "RetinaNet"], "GeneralizedRCNN"),
         (

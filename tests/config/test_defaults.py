@@ -49,7 +49,7 @@ def test_keys_beyond_the_originals_have_upstreams_defaults():
     ours |= {"MODEL.PIXEL_OFFSET", "MODEL.RPN.ANCHOR_RULE", "MODEL.ROI_HEADS.MIN_SIZE"}
     ours |= {"MODEL.ROI_MASK_HEAD.PASTE_ALIGNED", "INPUT.SIZE_ROUNDING"}
     ours |= {"MODEL.BOX_CODER_CLIP_BELOW"}
-    ours |= {f"MODEL.ROI_{head}_HEAD.POOLER_ALIGNED" for head in ("BOX", "MASK")}
+    ours |= {f"MODEL.ROI_{head}_HEAD.POOLER_ALIGNED" for head in ("BOX", "MASK", "KEYPOINT")}
     ours |= {"MODEL.ROI_MASK_HEAD.PASTE_ALIGNED", "INPUT.SIZE_ROUNDING"}
     ours |= {key for key in DEFAULTS if key.startswith("MODEL.ROI_HEADS.SOFT_NMS.")}
     ours |= {f"INPUT.LARGE_SCALE_JITTER.{name}" for name in ("ENABLED", "SIZE", "SCALES")}
@@ -60,7 +60,10 @@ def test_keys_beyond_the_originals_have_upstreams_defaults():
     ours |= {f"MODEL.{part}.NORM" for part in parts} | {"MODEL.RPN.NUM_CONVS"}
     ours |= {key for key in DEFAULTS if key.startswith("MODEL.ROI_BOX_CASCADE_HEAD.")}
     ours |= {"MODEL.ROI_BOX_HEAD.NAME"}
+    # constants in upstream's code
+    ours |= {"MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE", "TEST.KEYPOINT_OKS_SIGMAS"}
     added = set(DEFAULTS) - set(FORK)
+    assert {key for key in UPSTREAM if key.startswith("MODEL.RETINANET")} <= added
     assert ours <= added
     for key in added - ours:
         # PyYAML reads 1e-05 as text

@@ -14,6 +14,7 @@ from pycocotools.cocoeval import COCOeval
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.data import make_data_loader
+from maskrcnn_benchmark.engine.launch import testing
 from maskrcnn_benchmark.engine.launch.testing import run_tests
 from maskrcnn_benchmark.evaluation import coco_eval
 from maskrcnn_benchmark.modeling.detector import build_detection_model
@@ -144,6 +145,14 @@ def verdicts(config: Any) -> list[str]:
         logger.removeHandler(handler)
         logger.setLevel(level)
     return [found[0] for line in said if (found := re.match(r"(PASS|FAIL): \w+ \w+", line))]
+
+
+def keypoint_sigmas(config: Any) -> tuple[float, ...]:
+    """Return the sigmas that the evaluation of a keypoint model gets."""
+    config.MODEL.KEYPOINT_ON = True
+    with mock.patch.object(testing, "inference", return_value=None) as called:
+        run_tests(config, None, torch.device("cpu"), {"any": None})
+    return called.call_args.kwargs["coco_options"]["keypoint_sigmas"]
 
 
 def folders_written(config: Any) -> list[str]:
@@ -308,6 +317,7 @@ CASES = [
         {"TEST.EXPECTED_RESULTS": EXPECTED},
     ),
     Case("TEST.COCO_EVALUATOR", "fast", evaluators, ["pycocotools"], ["fast"]),
+    Case("TEST.KEYPOINT_OKS_SIGMAS", (0.1, 0.2), keypoint_sigmas, (), (0.1, 0.2)),
     Case(
         *("SEED", 1, image_order, drawn_order(0), drawn_order(1)),
         {"DATALOADER.FILTER_EMPTY": False},
@@ -356,4 +366,7 @@ def test_a_probability_is_a_share(folder, monkeypatch):
 
 def test_every_key_has_a_case():
     keys = [key for key in all_keys() if not key.startswith(("MODEL.", "SOLVER."))]
-    assert_complete(keys, CASES, without_case={})
+    elsewhere = {"TEST.DETECTIONS_PER_IMG": "of a RetinaNet: test_every_retinanet_key"}
+    views = (key for key in keys if key.startswith("TEST.BBOX_AUG."))
+    elsewhere |= dict.fromkeys(views, "views of a test image: tests/data/test_views.py")
+    assert_complete(keys, CASES, elsewhere)

@@ -16,9 +16,17 @@ THIN = {
     "MODEL.ROI_BOX_HEAD.CONV_HEAD_DIM": 8,
     "MODEL.ROI_BOX_HEAD.NUM_STACKED_CONVS": 1,
     "MODEL.ROI_MASK_HEAD.CONV_LAYERS": (8,),
+    "MODEL.ROI_KEYPOINT_HEAD.CONV_LAYERS": (8,),
 }
 BOX, MASK, RPN, RESNETS = "MODEL.ROI_BOX_HEAD", "MODEL.ROI_MASK_HEAD", "MODEL.RPN", "MODEL.RESNETS"
 HEADS, SOFT = "MODEL.ROI_HEADS", "MODEL.ROI_HEADS.SOFT_NMS"
+KEYPOINT = "MODEL.ROI_KEYPOINT_HEAD"
+POINTS = {
+    "MODEL.KEYPOINT_ON": True,
+    f"{KEYPOINT}.RESOLUTION": 56,
+    f"{KEYPOINT}.SHARE_BOX_FEATURE_EXTRACTOR": False,
+}
+ONE_BIN_OF_POINTS = {"MODEL.KEYPOINT_ON": True, f"{KEYPOINT}.POOLER_RESOLUTION": 1}
 CONV5 = "ResNet50Conv5ROIFeatureExtractor"
 MASKS = {"MODEL.MASK_ON": True, "MODEL.MASKIOU_ON": True}
 STRIDES = (4, 8, 16, 32, 64)
@@ -69,6 +77,10 @@ WHOLE = [
         *("MODEL.MASKIOU_ON", True, see.losses),
         *(sorted([*BOX_LOSSES, "mask"]), sorted([*BOX_LOSSES, "mask", "maskiou"])),
         given={"MODEL.MASK_ON": True},
+    ),
+    Case(
+        *("MODEL.KEYPOINT_ON", True, see.losses, BOX_LOSSES, sorted([*BOX_LOSSES, "kp"])),
+        given={key: value for key, value in POINTS.items() if key != "MODEL.KEYPOINT_ON"},
     ),
     Case("MODEL.MASKIOU_LOSS_WEIGHT", 2.5, see.share_of_maskiou, 1.0, 2.5, given=MASKS),
     Case("MODEL.DEVICE", "gpu", see.refused, [], ["MODEL.DEVICE"]),
@@ -326,11 +338,46 @@ MASK_HEAD = [
     ),
     Case(f"{MASK}.USE_GN", True, see.group_norms, [0, 0, 0], [0, 1, 4], given=FPN),
 ]
-CASES = [*WHOLE, *BODY, *PROPOSALS, *ROIS, *BOXES, *MASK_HEAD]
+REFUSED = [
+    Case(key, value, see.refused, [], [key], given=POINTS)
+    for key, value in (
+        (f"{KEYPOINT}.FEATURE_EXTRACTOR", "X"),
+        (f"{KEYPOINT}.PREDICTOR", "X"),
+        (f"{KEYPOINT}.RESOLUTION", 28),
+        (f"{KEYPOINT}.SHARE_BOX_FEATURE_EXTRACTOR", True),
+        (f"{KEYPOINT}.NUM_CLASSES", 0),
+    )
+]
+POOLED = [
+    Case(f"{KEYPOINT}.{key}", value, see.keypoint_pooled, [17.5], after, given=ONE_BIN_OF_POINTS)
+    for key, value, after in (
+        ("POOLER_RESOLUTION", 2, [9.5, 25.5]),
+        ("POOLER_SAMPLING_RATIO", 1, [16.0]),
+        ("POOLER_ALIGNED", True, [13.5]),
+        ("POOLER_SCALES", (1 / 8,), [69.5]),
+    )
+]
+KEYPOINT_HEAD = [
+    *REFUSED,
+    *POOLED,
+    Case(
+        *(f"{KEYPOINT}.CONV_LAYERS", (8, 12), see.keypoint_layers),
+        *(["conv_fcn1 8", "17"], ["conv_fcn1 8", "conv_fcn2 12", "17"]),
+        given=POINTS,
+    ),
+    Case(
+        *(f"{KEYPOINT}.NUM_CLASSES", 5, see.keypoint_layers),
+        *(["conv_fcn1 8", "17"], ["conv_fcn1 8", "5"]),
+        given=POINTS,
+    ),
+]
+CASES = [*WHOLE, *BODY, *PROPOSALS, *ROIS, *BOXES, *MASK_HEAD, *KEYPOINT_HEAD]
 WITHOUT_CASE = {
     "MODEL.WEIGHT": "read by the tools when they load: tests/tools",
     "MODEL.PRETRAINED_MODELS": "of the original, nothing reads it; kept so that its YAMLs load",
     f"{MASK}.MLP_HEAD_DIM": "of the original, nothing reads it; kept so that its YAMLs load",
+    f"{KEYPOINT}.MLP_HEAD_DIM": "upstream's, nothing reads it; kept so that its YAMLs load",
+    f"{KEYPOINT}.MIN_KEYPOINTS_PER_IMAGE": "read with the data: tests/data/test_keypoint_data.py",
 }
 
 
@@ -340,6 +387,6 @@ def test_a_changed_key_changes_what_it_says(case):
 
 
 def test_every_key_has_a_case():
-    keys = [key for key in all_keys() if key.startswith("MODEL.")]
-    keys = [key for key in keys if not key.startswith("MODEL.FBNET.")]  # test_every_fbnet_key.py
+    elsewhere = ("MODEL.FBNET.", "MODEL.RETINANET")  # test_every_fbnet_key, ..._retinanet_key
+    keys = [key for key in all_keys() if key.startswith("MODEL.") and not key.startswith(elsewhere)]
     assert_complete(keys, CASES, WITHOUT_CASE)

@@ -8,15 +8,7 @@ from maskrcnn_benchmark.config.paths_catalog import DatasetCatalog, ModelCatalog
 from tests.helpers.vectors import REFERENCE
 
 RECORDED = json.loads((REFERENCE / "configs.json").read_text())
-OTHERS = ("keypoint", "retinanet")  # names of maskrcnn-benchmark that come with these models
-ENTRIES = [
-    *RECORDED["maskscoring_rcnn"].values(),
-    *(
-        entry
-        for name, entry in RECORDED["maskrcnn_benchmark"].items()
-        if not any(word in name for word in OTHERS)
-    ),
-]
+ENTRIES = [entry for entries in RECORDED.values() for entry in entries.values()]
 
 
 def test_a_data_set():
@@ -26,6 +18,14 @@ def test_a_data_set():
             "root": "datasets/coco/val2014",
             "ann_file": "datasets/coco/annotations/instances_minival2014.json",
         },
+    }
+    assert DatasetCatalog.get("keypoints_coco_2014_valminusminival")["args"] == {
+        "root": "datasets/coco/val2014",
+        "ann_file": "datasets/coco/annotations/person_keypoints_valminusminival2014.json",
+    }
+    assert DatasetCatalog.get("keypoints_coco_2017_train")["args"] == {
+        "root": "datasets/coco/train2017",
+        "ann_file": "datasets/coco/annotations/person_keypoints_train2017.json",
     }
 
 
@@ -69,6 +69,12 @@ def test_addresses_of_weights():
     assert ModelCatalog.get(name) == (
         f"{base}/35857890/12_2017_baselines/e2e_faster_rcnn_R-101-FPN_1x.yaml.01_38_50.sNxI7sX7/"
         "output/train/coco_2014_train%3Acoco_2014_valminusminival/generalized_rcnn/model_final.pkl"
+    )
+    keypoints = "Caffe2Detectron/COCO/37697547/e2e_keypoint_rcnn_R-50-FPN_1x"
+    assert ModelCatalog.get(keypoints) == (
+        f"{base}/37697547/12_2017_baselines/e2e_keypoint_rcnn_R-50-FPN_1x.yaml.08_42_54.kdzV35ao/"
+        "output/train/keypoints_coco_2014_train%3Akeypoints_coco_2014_valminusminival/"
+        "generalized_rcnn/model_final.pkl"
     )
 
 

@@ -131,6 +131,21 @@ def test_odd_but_valid_files_are_cached_too(tmp_path, cached, monkeypatch):
     monkeypatch.undo()
 
 
+def test_keypoints_and_frequencies_are_cached(tmp_path, cached, monkeypatch):
+    content = base.make_base()
+    content["categories"][0] |= {"keypoints": ["head", "tail"], "skeleton": [[1, 2]]}
+    content["categories"][1]["frequency"] = "r"
+    for entry in content["annotations"][:2]:
+        entry["keypoints"] = [1, 2, 2, 3, 4, 0]
+    path = write(tmp_path, content)
+    expected = parts(whole(path))
+    assert "KeypointSet(keypoint_names=['head', 'tail'], skeleton=[[0, 1]])" in expected[0]
+    assert "'keypoints': [1, 2, 2, 3, 4, 0], 'num_keypoints': 1" in expected[0]
+    assert parts(load.read_coco(path, 1)) == expected
+    monkeypatch.setattr(load, "_read", None)  # fails if it is called
+    assert parts(load.read_coco(path, 1)) == expected
+
+
 @pytest.mark.parametrize("content", [{"annotations": []}, {}])
 def test_no_annotations(tmp_path, cached, content):
     content = {**{key: base.make_base()[key] for key in ("images", "categories")}, **content}

@@ -100,6 +100,36 @@ def test_anything_unusual_is_left_to_the_judge(kind):
     assert judged(content)[0] is None
 
 
+def with_keypoints(value):
+    """Return annotations of a category with two keypoints, among others; ``value`` is the first."""
+    content = base.make_base()
+    content["categories"][0] |= {"keypoints": ["head", "tail"], "skeleton": [[1, 2]]}
+    for number, entry in enumerate(content["annotations"]):
+        if entry["category_id"] == 7:
+            entry["keypoints"] = [number, 2, number % 3, 5.5, 6, 1]
+    content["annotations"][0]["keypoints"] = value
+    return content
+
+
+@pytest.mark.parametrize("value", [None, [], [0] * 6, [1, 2, 2, 3, 4.5, 0], [-9, 0, 0, 0, 1e7, 1]])
+def test_usual_keypoints_are_taken(value):
+    bulk, *others = judged(with_keypoints(value))
+    assert_equal(bulk, *others)
+    assert sum("keypoints" in record for record in bulk.records) == 6
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", {}, 0, [1, 2, 2], [1, 2, 2] * 3, [1, 2, 3, 4, 5, 1], [1, 2, 0.5, 4, 5, 1]),
+        *([1, 2, True, 4, 5, 1], ["1", 2, 2, 4, 5, 1], [float("nan"), 2, 2, 4, 5, 1]),
+        *([1e8, 2, 2, 4, 5, 1], [[1], 2, 2, 4, 5, 1]),
+    ],
+)
+def test_unusual_keypoints_are_left_to_the_judge(value):
+    assert judged(with_keypoints(value))[0] is None
+
+
 @settings(
     max_examples=300,
     derandomize=True,

@@ -85,6 +85,8 @@ def test_instances_are_read(folder, mode, classes):
         filled = np.zeros_like(mask)
         filled[y1 : y2 + 1, x1 : x2 + 1] = 1
         np.testing.assert_array_equal(mask, filled)
+    assert dataset.get_labels(2) == set(target.get_field("labels").tolist())
+    assert dataset.get_labels(0) == set()
     assert len(dataset[0][1]) == 0
     assert len(dataset[1][1]) == 1  # without the group of cars
     assert str(dataset.learned) == f"{3 + (mode == 'poly')} of {3 + (mode == 'poly')} " + (

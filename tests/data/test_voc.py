@@ -87,6 +87,9 @@ def test_a_loader_by_its_name_in_the_catalog(tmp_path, monkeypatch):
     config.MODEL.MASK_ON = True
     with pytest.raises(ValueError, match="voc_2007_train has no masks"):
         make_data_loader(config)
+    config.MODEL.MASK_ON, config.MODEL.KEYPOINT_ON = False, True
+    with pytest.raises(ValueError, match="voc_2007_train has no keypoints"):
+        make_data_loader(config)
     config.DATASETS.TRAIN = ("voc_2012_train",)
     with pytest.raises(FileNotFoundError, match=r"'voc_2012_train': .*VOC2012"):
         make_data_loader(config)

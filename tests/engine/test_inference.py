@@ -16,6 +16,7 @@ from maskrcnn_benchmark.evaluation.predictions_file import load_predictions
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
 from maskrcnn_benchmark.structures.rle_masks import RleMasks
+from maskrcnn_benchmark.utils.user_error import UserError
 from tests.engine.stand_ins import TinyDataset, TinyModel, tiny_loader
 from tests.evaluation.dataset import StandInDataset, square
 
@@ -73,6 +74,14 @@ def test_predicts_evaluates_and_writes_the_files(tmp_path):
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["bbox.json", "coco_results.pth", "predictions.pth", "results.json"]
     assert len(load_predictions(folder / "predictions.pth")) == 6
+
+
+def test_keypoints_are_refused_before_the_inference_of_another_metric():
+    dataset = AnnotatedDataset(2)
+    dataset.metric = "voc"
+    loader = tiny_loader(2, dataset=dataset)
+    with pytest.raises(UserError, match="'tiny' is evaluated by the metric 'voc'"):
+        inference(None, loader, "tiny", iou_types=("bbox", "keypoints"), device="cpu")
 
 
 def _process(rank: int, folder: str) -> None:

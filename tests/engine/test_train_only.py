@@ -11,17 +11,19 @@ from maskrcnn_benchmark.evaluation.mode import evaluating
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_optimizer
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.keypoints import Keypoints
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 from tests.helpers.thin_model import thin_config
 from tests.helpers.tiny_detector import tiny_config
 
 PREFIXES = {"rpn": "rpn.", "box": "roi_heads.box.", "mask": "roi_heads.mask."}
-PREFIXES["maskiou"] = "roi_heads.maskiou."
+PREFIXES |= {"maskiou": "roi_heads.maskiou.", "keypoint": "roi_heads.keypoint."}
 LOSSES = {
     "rpn": {"loss_objectness", "loss_rpn_box_reg"},
     "box": {"loss_classifier", "loss_box_reg"},
     "mask": {"loss_mask"},
     "maskiou": {"loss_maskiou"},
+    "keypoint": {"loss_kp"},
 }
 SIZE = (96, 64)
 
@@ -42,15 +44,18 @@ def target(corners):
     boxes.add_field("labels", torch.ones(len(boxes), dtype=torch.int64))
     outlines = [[[x1, y1, x2, y1, x2, y2, x1, y2]] for x1, y1, x2, y2 in boxes.bbox.tolist()]
     boxes.add_field("masks", SegmentationMask(outlines, SIZE))
+    points = torch.cat([boxes.bbox[:, None, :2], torch.ones(len(boxes), 1, 1)], dim=2)
+    boxes.add_field("keypoints", Keypoints(points, SIZE, names=["corner"]))
     return boxes
 
 
 TARGETS = [target([[10, 10, 50, 50], [40, 5, 90, 40]]), target([[5, 20, 60, 60]])]
 
 
-def make(part):
+def make(part, *, keypoints=False):
     """Return the config, the model and the wrapped model."""
-    cfg = tiny_config()
+    head = {"CONV_LAYERS": (8,), "NUM_CLASSES": 1}
+    cfg = tiny_config(KEYPOINT_ON=keypoints or part == "keypoint", ROI_KEYPOINT_HEAD=head)
     cfg.SOLVER.TRAIN_ONLY = part
     torch.manual_seed(0)
     model = build_detection_model(cfg)
@@ -110,7 +115,7 @@ def test_shared_layers_are_frozen(part, shares):
 
 @pytest.mark.parametrize("part", list(PREFIXES))
 def test_its_losses_are_those_of_the_whole_training(part):
-    whole, alone = (make(p)[2] for p in ("", part))
+    whole, alone = (make(p, keypoints=part == "keypoint")[2] for p in ("", part))
     torch.manual_seed(1)
     expected = whole(images(), TARGETS)
     torch.manual_seed(1)

@@ -13,8 +13,8 @@ def test_starts_in_the_recorded_layout():
     values = dict.fromkeys(["AP", "AP50", "AP75", "APs", "APm", "APl"], -1)
     assert COCOResults("bbox", "segm").results == {"bbox": values, "segm": values}
     assert "AR@1000" in COCOResults("box_proposal")["box_proposal"]
-    with pytest.raises(ValueError, match="keypoints"):
-        COCOResults("keypoints")
+    with pytest.raises(ValueError, match="pose"):
+        COCOResults("pose")
 
 
 @pytest.mark.parametrize(("actual", "passes"), [(0.383, True), (0.385, False), (0.375, False)])

@@ -290,6 +290,10 @@ def mask_pooled(cfg: CfgNode) -> list[float]:
     return pooled(heads_of(cfg).mask.feature_extractor)
 
 
+def keypoint_pooled(cfg: CfgNode) -> list[float]:
+    return pooled(heads_of(cfg).keypoint.feature_extractor)
+
+
 def layers(module: nn.Module) -> list[str]:
     """Return names and first sizes of the kernels, and norms."""
     kernels = [(n, p.shape[0]) for n, p in module.named_parameters() if p.dim() > 1]
@@ -302,6 +306,13 @@ def box_layers(cfg: CfgNode) -> list[str]:
 
 def mask_layers(cfg: CfgNode) -> list[str]:
     return layers(heads_of(cfg).mask.feature_extractor)
+
+
+def keypoint_layers(cfg: CfgNode) -> list[str]:
+    """Return the convolutions and the number of heat maps."""
+    head = heads_of(cfg).keypoint
+    count = head.predictor.kps_score_lowres.weight.shape[1]
+    return [*layers(head.feature_extractor), str(count)]
 
 
 def group_norms(cfg: CfgNode) -> list[int]:

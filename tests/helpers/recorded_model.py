@@ -14,6 +14,7 @@ from maskrcnn_benchmark.config import cfg as defaults
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.image_list import ImageList, to_image_list
+from maskrcnn_benchmark.structures.keypoints import PersonKeypoints
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 from tests.helpers.first_n_sampler import FirstNSampler
 from tests.helpers.polygons import unflatten
@@ -50,9 +51,12 @@ def _value(
         mean, std = 1.0, 0.1
     elif tensor.ndim < 2:
         std = 0.05
+        if key == "rpn.head.cls_logits.bias" and "retina_bias" in rule:
+            mean = -math.log(99)
     else:
-        transposed = key.endswith("conv5_mask.weight")
-        fan_in = tensor.shape[0] if transposed else math.prod(tensor.shape[1:])
+        fan_in = math.prod(tensor.shape[1:])
+        for suffix, factor in (("conv5_mask.weight", 1), ("kps_score_lowres.weight", 4)):
+            fan_in = factor * tensor.shape[0] if key.endswith(suffix) else fan_in
         gain = next((g for suffix, g in rule["gains"] if key.endswith(suffix)), math.sqrt(2))
         std = gain / math.sqrt(fan_in)
     return torch.from_numpy((mean + _draw(seed, tensor) * std).astype(np.float32))
@@ -74,8 +78,9 @@ def recorded_model(arguments: Mapping[str, Any]) -> nn.Module:
     cfg = load_config(arguments["config"], arguments["overrides"])
     model = build_detection_model(cfg)
     set_recorded_weights(model, arguments["base_seed"], arguments["weight_rule"])
+    state = model.state_dict()
     for key, (total, first, last) in arguments.get("weight_check_sum_first_last", {}).items():
-        flat = model.state_dict()[key].double().flatten()
+        flat = state[key].double().flatten()
         assert abs(flat.sum() - total) <= 1e-3 + 1e-5 * abs(total), key
         assert abs(flat[0] - first) < 1e-6 and abs(flat[-1] - last) < 1e-6, key
     return model
@@ -105,4 +110,7 @@ def recorded_target(arrays: Mapping[str, np.ndarray], number: int) -> BoxList:
     if f"poly{number}_lengths" in arrays:
         polygons = unflatten(arrays, f"poly{number}")
         target.add_field("masks", SegmentationMask(polygons, (width, height)))
+    if f"gt_keypoints_{number}" in arrays:
+        keypoints = torch.from_numpy(arrays[f"gt_keypoints_{number}"])
+        target.add_field("keypoints", PersonKeypoints(keypoints, (width, height)))
     return target

@@ -6,6 +6,7 @@ import torch
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.keypoints import PersonKeypoints
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 from tests.helpers.recorded_model import load_config
 
@@ -29,11 +30,18 @@ def thin_config(name: str, options: dict[str, Any] | None = None) -> CfgNode:
 
 
 def two_objects(size: int = 64) -> BoxList:
-    """Return ground truth of a square image: a triangle and a quadrangle, which overlap."""
+    """Return ground truth of a square image: a triangle and a quadrangle, which overlap.
+
+    All 17 keypoints of each lie on a diagonal of its box.
+    """
     shapes = [[[4, 4, 40, 4, 40, 40]], [[20, 10, 60, 10, 56, 50, 20, 50]]]
     scaled = [[[x * size / 64 for x in polygon] for polygon in shape] for shape in shapes]
     boxes = torch.tensor([[4, 4, 40, 40], [20, 10, 60, 50]]) * (size / 64)
     target = BoxList(boxes, (size, size))
     target.add_field("labels", torch.tensor([1, 2]))
     target.add_field("masks", SegmentationMask(scaled, (size, size)))
+    places = boxes[:, None, :2].lerp(boxes[:, None, 2:], torch.linspace(0.1, 0.9, 17)[:, None])
+    visible = torch.full((2, 17, 1), 2.0)
+    keypoints = PersonKeypoints(torch.cat([places, visible], dim=2), (size, size))
+    target.add_field("keypoints", keypoints)
     return target

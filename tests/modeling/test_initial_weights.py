@@ -34,6 +34,8 @@ def normal(deviation):
 RULES = [
     (r"rpn\.head\.(conv\d?|(1\.)?cls_logits|(1\.)?bbox_pred)$", normal(0.01)),
     (r"\.(first|pw|dw|pwl|last)\.conv$", normal_by_fan_out),
+    (r"rpn\.head\.(cls|bbox)_tower\.\d$", normal(0.01)),
+    (r"backbone\.fpn\.top_blocks\.p\d$", uniform_by_fan_in),
     (r"box\.predictor\.cls_score$", normal(0.01)),
     (r"box\.predictor\.bbox_pred$", normal(0.001)),
     (r"box\.feature_extractor\.xconvs\.\d+$", normal(0.01)),
@@ -65,6 +67,7 @@ MODELS = {
             "MODEL.ROI_MASK_HEAD.NORM": "FrozenBN",
         },
     ),
+    "retinanet": ("retinanet/retinanet_R-50-FPN_1x.yaml", {}),
     "dcn": ("dcn/e2e_mask_rcnn_mdconv_R_50_FPN_1x.yaml", {}),
     "fbnet": ("e2e_mask_rcnn_fbnet_xirb16d_dsmask.yaml", {}),
 }

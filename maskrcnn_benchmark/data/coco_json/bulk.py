@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from maskrcnn_benchmark.data.coco_json.entries import Category
+from maskrcnn_benchmark.data.coco_json.entries import Category, num_keypoints_by_id
 from maskrcnn_benchmark.data.coco_json.judge import BOX_LENGTH, MAX_AREA, MAX_COORDINATE
 from maskrcnn_benchmark.data.coco_json.problems import Entry
 from maskrcnn_benchmark.data.coco_json.segmentation import (
@@ -56,7 +56,7 @@ class BulkJudge:
         self._row_of = {image["id"]: row for row, image in enumerate(images)}
         sizes = [(image["width"], image["height"]) for image in images]
         self._sizes = np.array(sizes, dtype=np.float64).reshape(-1, 2)
-        self._category_ids = {category.id for category in categories}
+        self._num_keypoints = num_keypoints_by_id(categories)
 
     def annotations(self, entries: Sequence[Any], first: int) -> Bulk | None:
         """Return the annotations if all are well-formed and in the usual form, otherwise None.
@@ -77,7 +77,7 @@ class BulkJudge:
         boxes = [entry["bbox"] for entry in entries]
         source_ids = [entry.get("id") for entry in entries]
         _demand(_types(image_ids) <= _IDS and _types(category_ids) <= _IDS)
-        _demand(all(map(is_id, source_ids)) and self._category_ids.issuperset(category_ids))
+        _demand(all(map(is_id, source_ids)) and {*self._num_keypoints}.issuperset(category_ids))
         rows = [self._row_of[image_id] for image_id in image_ids]
         crowd = [entry.get("iscrowd", 0) for entry in entries]
         _demand(_types(crowd) <= {int} and {0, 1}.issuperset(crowd))
@@ -112,6 +112,7 @@ class BulkJudge:
                 mask,
             ) in enumerate(columns, first)
         ]
+        _add_keypoints(records, entries, [self._num_keypoints[i] for i in category_ids])
         return Bulk(records, rows, _boxes(boxes))
 
     def _segmentations(self, entries: Sequence[Entry], rows: Sequence[int]) -> list[Any]:
@@ -180,3 +181,32 @@ def _boxes(values: list[Any]) -> NDArray[np.float64]:
     boxes = _numbers([*chain.from_iterable(values)])
     _demand(bool((np.abs(boxes) <= MAX_COORDINATE).all()))
     return boxes.reshape(-1, BOX_LENGTH)
+
+
+def _add_keypoints(
+    records: Sequence[Entry], entries: Sequence[Entry], counts: Sequence[int]
+) -> None:
+    """Add ``keypoints`` and ``num_keypoints`` to the records of categories that have keypoints.
+
+    Args:
+        records: what is known of the annotations so far.
+        entries: the raw annotations.
+        counts: number of keypoints of each one's category.
+    """
+    own = [place for place, count in enumerate(counts) if count]
+    if not own:
+        return
+    values: list[Any] = [entries[place].get("keypoints") for place in own]
+    lengths = [3 * counts[place] for place in own]
+    for place, (value, length) in enumerate(zip(values, lengths, strict=True)):
+        if value is None or value == []:
+            values[place] = [0.0] * length
+    _demand(_types(values) <= {list} and [*map(len, values)] == lengths)
+    numbers = _numbers([*chain.from_iterable(values)])
+    visibility = numbers[2::3]
+    _demand(bool((np.abs(numbers) <= MAX_COORDINATE).all()))
+    _demand(bool(np.isin(visibility, (0, 1, 2)).all()))
+    starts = np.cumsum([0, *lengths[:-1]]) // 3
+    annotated = np.add.reduceat((visibility > 0).astype(np.int64), starts).tolist()
+    for place, value, number in zip(own, values, annotated, strict=True):
+        records[place]["keypoints"], records[place]["num_keypoints"] = value, number

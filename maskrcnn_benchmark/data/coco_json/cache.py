@@ -26,6 +26,7 @@ from maskrcnn_benchmark.data.coco_json.coco_file import CocoFile
 from maskrcnn_benchmark.data.coco_json.entries import Category
 from maskrcnn_benchmark.data.coco_json.learned import Learned
 from maskrcnn_benchmark.data.coco_json.pack import PackedRecords, map_file
+from maskrcnn_benchmark.structures.keypoints import KeypointSet
 from maskrcnn_benchmark.utils.folder_lock import one_at_a_time
 
 CACHE_VARIABLE = "MASKRCNN_ANNOTATION_CACHE"  # a folder, or "off"
@@ -170,7 +171,7 @@ def _load(target: Path) -> CocoFile | None:
     size = int(index["ends"][-1])
     content = map_file(str(target), size) if size else torch.zeros(1, dtype=torch.uint8)
     return CocoFile(
-        [Category(*category) for category in about["categories"]],
+        [_category(*category) for category in about["categories"]],
         PackedRecords.from_parts(index["images"], index["image_ends"]),
         PackedRecords.from_parts(content, index["ends"]),
         index["rows"],
@@ -178,3 +179,11 @@ def _load(target: Path) -> CocoFile | None:
         Learned(**about["learned"]),
         [],
     )
+
+
+def _category(
+    id_: Any, name: str, frequency: str | None, keypoint_set: list[Any] | None
+) -> Category:
+    """Return a category of what JSON makes of it."""
+    own = None if keypoint_set is None else KeypointSet(*keypoint_set)
+    return Category(id_, name, frequency, own)

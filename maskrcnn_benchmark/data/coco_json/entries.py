@@ -1,21 +1,32 @@
 """Validation of the categories and images of a COCO file."""
 
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
+from maskrcnn_benchmark.data.coco_json.keypoints import MalformedKeypointsError, read_keypoint_set
 from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem
 from maskrcnn_benchmark.data.coco_json.values import as_number, is_id, is_text, shown
+from maskrcnn_benchmark.structures.keypoints import KeypointSet
 
 FREQUENCIES = ("r", "c", "f")  # LVIS: rare, common and frequent categories
 _MAX_SIDE = 65535  # pixels; a larger image would overflow the 32-bit counts of pycocotools
 
 
 class Category(NamedTuple):
-    """A class: its id in the file, its name, and its frequency (``r``, ``c``, ``f``) in LVIS."""
+    """A class of a file.
+
+    Attributes:
+        id: its id in the file.
+        name: its name.
+        frequency: ``r``, ``c`` or ``f`` in LVIS, else None.
+        keypoint_set: its keypoints, if any.
+    """
 
     id: Any
     name: str
     frequency: str | None = None
+    keypoint_set: KeypointSet | None = None
 
 
 def judge_categories(entries: list[Any]) -> tuple[list[Category], list[Problem]]:
@@ -30,12 +41,30 @@ def judge_categories(entries: list[Any]) -> tuple[list[Category], list[Problem]]
             text = f"category id {shown(entry['id'])} occurs twice"
             problems.append(Problem("category id twice", text))
         else:
+            try:
+                keypoint_set = read_keypoint_set(entry)
+            except MalformedKeypointsError as error:
+                text = f"category id {shown(entry['id'])}: {error}"
+                problems.append(Problem("malformed keypoints", text))
+                continue
             frequency = entry.get("frequency")
             rarity = frequency if frequency in FREQUENCIES else None
-            found[entry["id"]] = Category(entry["id"], str(entry["name"]), rarity)
+            found[entry["id"]] = Category(entry["id"], str(entry["name"]), rarity, keypoint_set)
     if not entries:
         problems.append(Problem("no categories", "there are no categories"))
     return list(found.values()), problems
+
+
+def num_keypoints_by_id(categories: Sequence[Category]) -> dict[Any, int]:
+    """Return the number of keypoints of each category id; 0 without any."""
+    sets = {category.id: category.keypoint_set for category in categories}
+    return {id_: 0 if own is None else len(own.keypoint_names) for id_, own in sets.items()}
+
+
+def common_keypoint_set(categories: Sequence[Category]) -> KeypointSet | None:
+    """Return the keypoints that the categories share; None if none has any, or they differ."""
+    sets = [category.keypoint_set for category in categories if category.keypoint_set is not None]
+    return sets[0] if sets and all(other == sets[0] for other in sets) else None
 
 
 def _category_problem(entry: Any) -> str:

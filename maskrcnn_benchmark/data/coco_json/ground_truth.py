@@ -13,6 +13,8 @@ from maskrcnn_benchmark.data.coco_json.learned import LeftOut
 from maskrcnn_benchmark.data.coco_json.problems import Entry
 from maskrcnn_benchmark.structures.rle import rle_areas, to_rle
 
+_KEYS = ("id", "name", "frequency")  # of a category that evaluations read
+
 
 def index_annotations(
     images: Iterable[Entry],
@@ -48,7 +50,7 @@ def index_annotations(
     coco.dataset = {
         "images": list(by_id.values()),
         "categories": [
-            {key: value for key, value in category._asdict().items() if value is not None}
+            {key: value for key in _KEYS if (value := getattr(category, key)) is not None}
             for category in categories
         ],
         "annotations": made,

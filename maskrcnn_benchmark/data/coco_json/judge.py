@@ -8,7 +8,12 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import Any
 
-from maskrcnn_benchmark.data.coco_json.entries import Category
+from maskrcnn_benchmark.data.coco_json.entries import Category, num_keypoints_by_id
+from maskrcnn_benchmark.data.coco_json.keypoints import (
+    MalformedKeypointsError,
+    count_annotated,
+    read_keypoints,
+)
 from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem, of_annotation
 from maskrcnn_benchmark.data.coco_json.segmentation import MalformedMaskError, read_segmentation
 from maskrcnn_benchmark.data.coco_json.values import are_numbers, as_number, is_id, shown
@@ -35,7 +40,7 @@ class Judge:
         problems: list[Problem],
     ) -> None:
         self._images = images
-        self._category_ids = {category.id for category in categories}
+        self._num_keypoints = num_keypoints_by_id(categories)
         self._problems = problems
 
     def annotation(self, entry: Any, number: int) -> Entry | None:
@@ -49,7 +54,8 @@ class Judge:
             ``id`` (the position, because ids in files may be missing or repeated), ``source_id``
             (the id in the file, None if it is invalid), ``image_id``, ``category_id``, ``bbox``
             (four numbers), ``iscrowd`` (0 or 1), ``area`` (a number, or None if missing) and
-            ``segmentation`` (see ``read_segmentation``).
+            ``segmentation`` (see ``read_segmentation``). If its category has keypoints, also
+            ``keypoints`` (see ``read_keypoints``) and ``num_keypoints``, how many are annotated.
         """
         if not isinstance(entry, dict):
             text = f"annotation number {number} is {shown(entry)}, not an object"
@@ -72,7 +78,8 @@ class Judge:
         image = self._images.get(image_id) if is_id(image_id) else None
         if image is None:
             found.append(("unknown image", f"there is no image id {shown(image_id)}"))
-        if not is_id(category_id) or category_id not in self._category_ids:
+        num_keypoints = self._num_keypoints.get(category_id) if is_id(category_id) else None
+        if num_keypoints is None:
             found.append(("unknown category", f"there is no category id {shown(category_id)}"))
         record = {
             "id": number,
@@ -84,6 +91,8 @@ class Judge:
             "area": _read_area(entry.get("area"), found),
             "segmentation": None,
         }
+        if num_keypoints:
+            record |= _read_keypoints(entry.get("keypoints"), num_keypoints, found)
         _judge_box(entry["bbox"], found)
         if image is not None:
             try:
@@ -91,6 +100,16 @@ class Judge:
             except MalformedMaskError as error:
                 found.append((error.kind, str(error)))
         return record
+
+
+def _read_keypoints(value: Any, count: int, found: list[tuple[str, str]]) -> Entry:
+    """Return ``keypoints`` and ``num_keypoints``; append problems to ``found``."""
+    try:
+        keypoints = read_keypoints(value, count)
+    except MalformedKeypointsError as error:
+        found.append(("malformed keypoints", str(error)))
+        return {}
+    return {"keypoints": keypoints, "num_keypoints": count_annotated(keypoints)}
 
 
 def _judge_box(box: Any, found: list[tuple[str, str]]) -> None:

@@ -12,6 +12,7 @@ from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.seeded_index import random_of
 from maskrcnn_benchmark.data.transforms.transforms import Transform
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.keypoints import KeypointSet
 from maskrcnn_benchmark.utils.file_names import name_on_disk
 from maskrcnn_benchmark.utils.user_error import UserError
 
@@ -26,12 +27,14 @@ class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
     Attributes:
         class_names: name of each label; 0 is ``__background__``.
         has_masks: whether the targets have masks.
+        keypoint_set: names and limbs of the keypoints that the targets have; None without any.
         learned: how many instances are learned, and why others are not.
         metric: name of the evaluation protocol, see ``evaluation.evaluate``.
     """
 
     class_names: list[str]
     has_masks: bool
+    keypoint_set: KeypointSet | None = None
     learned: Learned
     metric: str
 
@@ -40,6 +43,16 @@ class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
         self.transforms = transforms
         if not self.root.is_dir():
             raise FileNotFoundError(f"image folder {self.root} does not exist")
+
+    @staticmethod
+    def read_keypoint_set(**location: Any) -> KeypointSet | None:
+        """Return ``keypoint_set`` without building the data set; takes what ``read_classes`` does.
+
+        Data sets without keypoints need not define it; those that do are given ``min_keypoints``
+        as well, see ``COCODataset``.
+        """
+        del location
+        return None
 
     @abstractmethod
     def __len__(self) -> int:

@@ -9,8 +9,9 @@ import torch
 from pycocotools.coco import COCO
 
 from maskrcnn_benchmark.data.coco_json import LeftOut, read_categories, read_coco
-from maskrcnn_benchmark.data.coco_json.entries import Category
+from maskrcnn_benchmark.data.coco_json.entries import Category, common_keypoint_set
 from maskrcnn_benchmark.data.coco_json.ground_truth import index_annotations
+from maskrcnn_benchmark.data.coco_json.keypoints import has_valid_annotation, read_keypoints
 from maskrcnn_benchmark.data.coco_json.pack import GroupedRecords
 from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
 from maskrcnn_benchmark.data.registry import DATASETS
@@ -19,6 +20,7 @@ from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
 from maskrcnn_benchmark.structures.class_names import BACKGROUND, Classes
+from maskrcnn_benchmark.structures.keypoints import Keypoints, KeypointSet
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 
 
@@ -28,7 +30,8 @@ class COCODataset(AnnotatedImages):
 
     A sample is ``(image, target, index)``: a PIL image or what the transforms make of it, and a
     ``BoxList`` with the fields ``labels`` (int64, from 1) and, if the file has masks, ``masks``, in
-    which those of instances without a mask are absent. What is not learned (``LeftOut``) is not in
+    which those of instances without a mask are absent; and if its categories have keypoints,
+    ``keypoints`` (``Keypoints``). What is not learned (``LeftOut``) is not in
     the target, and is ignored by the evaluation; an image may end up with an empty target. The
     annotations are held in flat tensors that worker processes share.
 
@@ -37,6 +40,8 @@ class COCODataset(AnnotatedImages):
         root: folder of the images.
         remove_images_without_annotations: leave images out that have no annotation at all; those
             whose annotations are all left out stay.
+        min_keypoints: with ``remove_images_without_annotations``, if above 0: leave images out by
+            the rule of ``has_valid_annotation``.
         transforms: called with the image, the target and a random generator.
         pixel_offset: convention of the boxes (``box_ops``), that of the model.
 
@@ -49,6 +54,7 @@ class COCODataset(AnnotatedImages):
         coco: the ground truth as a pycocotools object, see ``index_annotations``; built on first
             use.
         has_masks: whether any instance to learn has a mask (or there is no annotation).
+        keypoint_set: the keypoints that the categories have in common; None without any.
         learned: how many instances are learned, and why others are not.
 
     Raises:
@@ -67,6 +73,7 @@ class COCODataset(AnnotatedImages):
         transforms: Transform | None = None,
         *,
         pixel_offset: float = PIXEL_OFFSET,
+        min_keypoints: int = 0,
     ) -> None:
         file = read_coco(ann_file, pixel_offset)
         super().__init__(root, transforms)
@@ -74,12 +81,20 @@ class COCODataset(AnnotatedImages):
         self.learned = file.learned
         self._annotations = GroupedRecords(file.annotations, file.rows, len(file.images))
         self._left_out = file.left_out
-        every = torch.arange(len(file.images))
-        self._rows = file.rows.unique() if remove_images_without_annotations else every
-        if not len(self._rows):
-            raise ValueError(f"annotation file {ann_file} has no annotated image")
+        rows = torch.arange(len(file.images))
+        least = min_keypoints if remove_images_without_annotations else 0
+        if remove_images_without_annotations:
+            rows = file.rows.unique()
+        if least:
+            valid = [has_valid_annotation(self._annotations[row], least) for row in rows.tolist()]
+            rows = rows[torch.tensor(valid, dtype=torch.bool)]
+        if not len(rows):
+            having = f" with at least {least} keypoints" if least else ""
+            raise ValueError(f"annotation file {ann_file} has no annotated image{having}")
+        self._rows = rows
         self._images = file.images
         self._categories = file.categories
+        self.keypoint_set = common_keypoint_set(file.categories)
         self.class_names, category_ids = _classes(file.categories)
         self.contiguous_category_id_to_json_id = dict(enumerate(category_ids, 1))
         self.json_category_id_to_contiguous_id = {
@@ -119,6 +134,16 @@ class COCODataset(AnnotatedImages):
         del root
         return _classes(read_categories(ann_file))
 
+    @staticmethod
+    def read_keypoint_set(ann_file: str | Path, root: str | Path) -> KeypointSet | None:  # type: ignore[override]
+        """Return the keypoints that a file's categories have in common; None without any.
+
+        Raises:
+            FileNotFoundError, ValueError: see ``read_classes``.
+        """
+        del root
+        return common_keypoint_set(read_categories(ann_file))
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -152,6 +177,13 @@ class COCODataset(AnnotatedImages):
             masks = [annotation["segmentation"] for annotation in annotations]
             target.add_field(
                 fields.MASKS, SegmentationMask(masks, size, pixel_offset=self.pixel_offset)
+            )
+        if self.keypoint_set is not None:
+            names = self.keypoint_set.keypoint_names
+            points = [read_keypoints(a.get("keypoints"), len(names)) for a in annotations]
+            target.add_field(
+                fields.KEYPOINTS,
+                Keypoints(points, size, names=names, pixel_offset=self.pixel_offset),
             )
         return target.clip_to_image(remove_empty=False)
 

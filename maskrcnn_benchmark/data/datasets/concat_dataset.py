@@ -4,12 +4,14 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch.utils.data import ConcatDataset as TorchConcatDataset
 
 from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
 from maskrcnn_benchmark.data.seeded_index import SeededIndex
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.keypoints import Keypoints
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 
 
@@ -20,8 +22,10 @@ class ConcatDataset(TorchConcatDataset[tuple[Any, BoxList, int]]):
         class_names: as in ``AnnotatedImages``.
         has_masks: whether any of them has masks; the instances of the others have absent masks.
 
+        keypoint_set: the keypoints of any of them; those of the others are not annotated.
+
     Raises:
-        ValueError: the classes differ.
+        ValueError: the classes or the keypoints differ.
     """
 
     def __init__(self, datasets: Sequence[AnnotatedImages]) -> None:
@@ -33,6 +37,15 @@ class ConcatDataset(TorchConcatDataset[tuple[Any, BoxList, int]]):
                 raise ValueError(
                     "data sets trained on together need the same classes in the same order, got "
                     f"{self.class_names[1:]} and {dataset.class_names[1:]}"
+                )
+
+        sets = [d.keypoint_set for d in datasets if d.keypoint_set is not None]
+        self.keypoint_set = sets[0] if sets else None
+        for other in sets[1:]:
+            if other.keypoint_names != sets[0].keypoint_names:
+                raise ValueError(
+                    "data sets trained on together need the same keypoints in the same order, got "
+                    f"{sets[0].keypoint_names} and {other.keypoint_names}"
                 )
 
     def get_idxs(self, index: int) -> tuple[int, int]:
@@ -48,6 +61,13 @@ class ConcatDataset(TorchConcatDataset[tuple[Any, BoxList, int]]):
         image, target, _ = self.datasets[dataset_index][inner]
         if self.has_masks and not target.has_field(fields.MASKS):
             target.add_field(fields.MASKS, SegmentationMask([None] * len(target), target.size))
+        if self.keypoint_set is not None and not target.has_field(fields.KEYPOINTS):
+            names = self.keypoint_set.keypoint_names
+            unknown = torch.zeros(len(target), len(names), 3)
+            keypoints = Keypoints(
+                unknown, target.size, names=names, pixel_offset=target.pixel_offset
+            )
+            target.add_field(fields.KEYPOINTS, keypoints)
         return image, target, int(index)
 
     def get_labels(self, index: int) -> set[int]:

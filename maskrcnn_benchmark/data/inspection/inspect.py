@@ -80,7 +80,7 @@ def inspect_coco(ann_file: str | Path, folder: str | Path) -> Inspection:
         problems,
         {image["id"]: image for image in file.images},
         list(file.annotations),
-        dict(file.categories),
+        {category.id: category.name for category in file.categories},
         file.learned,
         unlisted,
     )

@@ -3,7 +3,6 @@
 from maskrcnn_benchmark.data.transforms.build import (
     build_augmentation,
     build_normalization,
-    build_test_resize,
     build_transforms,
 )
 from maskrcnn_benchmark.data.transforms.color_jitter import ColorJitter
@@ -17,6 +16,7 @@ from maskrcnn_benchmark.data.transforms.transforms import (
     ToTensor,
     resized_size,
 )
+from maskrcnn_benchmark.data.transforms.views import build_test_views
 
 __all__ = [
     "ColorJitter",
@@ -29,7 +29,7 @@ __all__ = [
     "ToTensor",
     "build_augmentation",
     "build_normalization",
-    "build_test_resize",
+    "build_test_views",
     "build_transforms",
     "resized_size",
 ]

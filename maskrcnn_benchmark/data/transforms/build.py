@@ -13,12 +13,21 @@ from maskrcnn_benchmark.data.transforms.transforms import (
     ToTensor,
     Transform,
 )
+from maskrcnn_benchmark.data.transforms.views import ViewMaker, build_test_views
 
 
-def build_transforms(cfg: CfgNode, is_train: bool = True) -> Compose:
-    """Build resizing, augmentation (in training) and normalization from ``INPUT``."""
-    first = build_augmentation(cfg) if is_train else build_test_resize(cfg)
-    return Compose([first, build_normalization(cfg)])
+def build_transforms(cfg: CfgNode, is_train: bool = True) -> Transform:
+    """Build resizing, augmentation (in training) and normalization from ``INPUT``.
+
+    With ``TEST.BBOX_AUG``, test images become ``ImageViews``.
+    """
+    normalization = build_normalization(cfg)
+    if is_train:
+        return Compose([build_augmentation(cfg), normalization])
+    views = build_test_views(cfg)
+    if cfg.TEST.BBOX_AUG.ENABLED:
+        return ViewMaker(views, normalization)
+    return Compose([views[0].resize, normalization])
 
 
 def build_normalization(cfg: CfgNode) -> Compose:
@@ -42,12 +51,6 @@ def build_augmentation(cfg: CfgNode) -> Compose:
         RandomVerticalFlip(inputs.VERTICAL_FLIP_PROB_TRAIN),
     ]
     return Compose([colors, _build_resize(cfg), *flips])
-
-
-def build_test_resize(cfg: CfgNode) -> Resize:
-    """Build the resizing of test images."""
-    inputs = cfg.INPUT
-    return Resize(inputs.MIN_SIZE_TEST, inputs.MAX_SIZE_TEST, inputs.SIZE_ROUNDING)
 
 
 def _build_resize(cfg: CfgNode) -> Transform:

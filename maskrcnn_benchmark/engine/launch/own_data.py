@@ -5,12 +5,13 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.data.build import check_num_classes
-from maskrcnn_benchmark.data.classes import make_classes
+from maskrcnn_benchmark.data.build import check_num_classes, check_num_keypoints
+from maskrcnn_benchmark.data.classes import make_classes, make_keypoint_set
+from maskrcnn_benchmark.structures.class_names import make_num_classes
 
 DatasetFiles = Sequence[str | Path]  # annotation file, image folder
 
-_NUM_CLASSES = "MODEL.ROI_BOX_HEAD.NUM_CLASSES"
+_NUM_KEYPOINTS = "MODEL.ROI_KEYPOINT_HEAD.NUM_CLASSES"
 _SPLITS = ("TRAIN", "TEST")
 
 
@@ -69,7 +70,7 @@ def register_datasets(
 
 
 def resolve_num_classes(cfg: CfgNode, uses: Sequence[str]) -> list[str]:
-    """Infer the number of classes from the data, or check it if it is set explicitly.
+    """Infer the numbers of classes and keypoints from the data, or check those that are set.
 
     Args:
         cfg: config, modified in place.
@@ -79,18 +80,31 @@ def resolve_num_classes(cfg: CfgNode, uses: Sequence[str]) -> list[str]:
         Log lines.
 
     Raises:
-        ValueError: the data sets differ in their classes, or the number set is wrong.
+        ValueError: the data sets differ in their classes or keypoints, or a number set is wrong.
         FileNotFoundError: an annotation file is missing.
     """
     names = [name for split in uses for name in cfg.DATASETS[split]]
-    if not names or cfg.MODEL.RPN_ONLY:
+    wanted = make_num_classes(cfg)
+    if not names or wanted is None:
         return []
+    lines = _resolve_num_keypoints(cfg, names) if cfg.MODEL.KEYPOINT_ON else []
     classes = make_classes(cfg, names)
-    head = cfg.MODEL.ROI_BOX_HEAD
-    if cfg.is_set(_NUM_CLASSES):
-        check_num_classes(classes.class_names, head.NUM_CLASSES, names)
-        return []
-    head.NUM_CLASSES = len(classes.class_names)
+    if cfg.is_set(wanted.key):
+        check_num_classes(classes.class_names, wanted, names)
+        return lines
+    cfg.merge_from_list([wanted.key, len(classes.class_names)])
     count = len(classes.category_ids)
     found = f"{count} {'class' if count == 1 else 'classes'}"
-    return [f"{_NUM_CLASSES} is {head.NUM_CLASSES}: {names[0]} has {found}"]
+    return [f"{wanted.key} is {len(classes.class_names)}: {names[0]} has {found}", *lines]
+
+
+def _resolve_num_keypoints(cfg: CfgNode, names: Sequence[str]) -> list[str]:
+    keypoint_set = make_keypoint_set(cfg, names)
+    if keypoint_set is None:  # a test set without annotations; training refuses it
+        return []
+    head, count = cfg.MODEL.ROI_KEYPOINT_HEAD, len(keypoint_set.keypoint_names)
+    if cfg.is_set(_NUM_KEYPOINTS):
+        check_num_keypoints(keypoint_set, head.NUM_CLASSES, names)
+        return []
+    head.NUM_CLASSES = count
+    return [f"{_NUM_KEYPOINTS} is {count}: {', '.join(keypoint_set.keypoint_names)}"]

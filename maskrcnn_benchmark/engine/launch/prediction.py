@@ -92,7 +92,7 @@ def predict_images(
 ) -> None:
     """Predict on image files; the JSON is written even if the run is interrupted."""
     root = common_folder(files)
-    found = ResultsFile(*run.predictor.classes)
+    found = ResultsFile(*run.predictor.classes, run.predictor.keypoint_set)
     with contextlib.ExitStack() as stack:
         if run.json:
             stack.callback(lambda: found.write(folder / "predictions.json"))
@@ -156,7 +156,7 @@ def predict_frames(
     run: PredictionRun, frames: Iterable[TimedFrame], fps: Fraction, output: Path
 ) -> None:
     """Predict on timed frames; write a video and ``<video name>.json``, or show the frames."""
-    found = ResultsFile(*run.predictor.classes)
+    found = ResultsFile(*run.predictor.classes, run.predictor.keypoint_set)
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(output, fps)) if run.pictures else None
         for index, ((frame, seconds), prediction) in enumerate(predicted(run, frames)):

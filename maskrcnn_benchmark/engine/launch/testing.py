@@ -12,13 +12,14 @@ from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
-from maskrcnn_benchmark.data import make_classes, make_data_loader
+from maskrcnn_benchmark.data import make_data_loader, make_metadata
 from maskrcnn_benchmark.engine.inference import TestLoader, inference
 from maskrcnn_benchmark.engine.launch.own_data import DatasetFiles
 from maskrcnn_benchmark.engine.launch.run_config import Config, Settings, setting_list
 from maskrcnn_benchmark.engine.launch.start import LOGGER, started_run
 from maskrcnn_benchmark.evaluation import COCOResults
-from maskrcnn_benchmark.modeling.detector import build_detection_model
+from maskrcnn_benchmark.modeling.detector import build_detection_model, make_augmented
+from maskrcnn_benchmark.structures.class_names import make_num_classes
 from maskrcnn_benchmark.structures.mask_paste import make_masker
 from maskrcnn_benchmark.utils.comm import get_world_size, synchronize
 from maskrcnn_benchmark.utils.user_error import user_errors
@@ -64,8 +65,8 @@ def test(
             )
             model = build_detection_model(cfg, paste_masks=False).to(device)
             checkpointer = DetectronCheckpointer(cfg, model, save_dir=cfg.OUTPUT_DIR)
-            if not cfg.MODEL.RPN_ONLY:
-                checkpointer.metadata |= make_classes(cfg, cfg.DATASETS.TEST)._asdict()
+            if make_num_classes(cfg) is not None:
+                checkpointer.metadata |= make_metadata(cfg, cfg.DATASETS.TEST)
             load_weights(checkpointer, cfg, pairs[::2])
         return run_tests(cfg, model, device)
 
@@ -120,17 +121,22 @@ def run_tests(
     if loaders is None:
         with user_errors():
             loaders = make_test_loaders(cfg)
+    model = make_augmented(cfg, model)
+    tasks = ["bbox"] + ["segm"] * cfg.MODEL.MASK_ON + ["keypoints"] * cfg.MODEL.KEYPOINT_ON
     results_by_set = {}
     for name, loader in loaders.items():
         results = inference(
             model,
             loader,
             name,
-            iou_types=("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",),
-            box_only=cfg.MODEL.RPN_ONLY,
+            iou_types=tasks,
+            box_only=make_num_classes(cfg) is None,
             device=device,
             masker=make_masker(cfg),
-            coco_evaluator=cfg.TEST.COCO_EVALUATOR,
+            coco_options={
+                "evaluator": cfg.TEST.COCO_EVALUATOR,
+                "keypoint_sigmas": cfg.TEST.KEYPOINT_OKS_SIGMAS,
+            },
             expected_results=cfg.TEST.EXPECTED_RESULTS,
             expected_results_sigma_tol=cfg.TEST.EXPECTED_RESULTS_SIGMA_TOL,
             output_folder=Path(cfg.OUTPUT_DIR) / "inference" / name,

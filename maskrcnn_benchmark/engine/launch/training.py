@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.checkpoint.checkpointer import DetectronCheckpointer
-from maskrcnn_benchmark.data import make_classes, make_data_loader
+from maskrcnn_benchmark.data import make_data_loader, make_metadata
 from maskrcnn_benchmark.engine.launch.own_data import DatasetFiles
 from maskrcnn_benchmark.engine.launch.processes import deterministic_algorithms, parallel
 from maskrcnn_benchmark.engine.launch.run_config import Config, Settings, setting_list
@@ -32,6 +32,7 @@ from maskrcnn_benchmark.engine.validation import make_validation, metrics_by_nam
 from maskrcnn_benchmark.evaluation import COCOResults
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_lr_scheduler, make_optimizer
+from maskrcnn_benchmark.structures.class_names import make_num_classes
 from maskrcnn_benchmark.utils.comm import get_world_size, is_main_process
 from maskrcnn_benchmark.utils.user_error import user_errors
 from maskrcnn_benchmark.visualization.curves import plot_runs
@@ -149,8 +150,8 @@ def make_training(cfg: CfgNode, device: torch.device) -> Training:
     scheduler = make_lr_scheduler(cfg, optimizer)
     checkpointer = DetectronCheckpointer(cfg, model, optimizer, scheduler, cfg.OUTPUT_DIR)
     checkpointer.parts["random_states"] = RandomStates(device)
-    if not cfg.MODEL.RPN_ONLY:
-        checkpointer.metadata |= make_classes(cfg, cfg.DATASETS.TRAIN)._asdict()
+    if make_num_classes(cfg) is not None:
+        checkpointer.metadata |= make_metadata(cfg, cfg.DATASETS.TRAIN)
     step = StepOptions.from_cfg(cfg, model, device)
     evaluation = Evaluation(cfg, step.trained(model), device)
     validation = make_validation(cfg, evaluation.during_training)

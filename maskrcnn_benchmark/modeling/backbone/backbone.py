@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.modeling.backbone.fpn import FPN
+from maskrcnn_benchmark.modeling.backbone.fpn import FPN, ConvolvedLevels
 from maskrcnn_benchmark.modeling.make_layers import make_norm
 
 
@@ -23,14 +23,23 @@ class Backbone(nn.Sequential):
         self.out_channels = out_channels
 
 
-def build_fpn_backbone(cfg: CfgNode, body: nn.Module, channels: Sequence[int]) -> Backbone:
+def build_fpn_backbone(
+    cfg: CfgNode,
+    body: nn.Module,
+    channels: Sequence[int],
+    *,
+    finest: int = 1,
+    top_blocks: nn.Module | None = None,
+) -> Backbone:
     """Add the FPN of ``MODEL.FPN`` with ``MODEL.BACKBONE.OUT_CHANNELS`` channels to a body.
 
     Args:
         cfg: the config.
         body: maps images ``[N, 3, H, W]`` to feature maps, finest first, each half the size of the
-            previous one; the pyramid adds one level.
+            previous one; the pyramid adds one level, or those of ``top_blocks``.
         channels: number of channels of each feature map.
+        finest: see ``FPN``.
+        top_blocks: see ``FPN``.
     """
     out_channels = cfg.MODEL.BACKBONE.OUT_CHANNELS
     fpn = FPN(
@@ -38,5 +47,24 @@ def build_fpn_backbone(cfg: CfgNode, body: nn.Module, channels: Sequence[int]) -
         out_channels,
         norm=make_norm(cfg, cfg.MODEL.FPN),
         relu=cfg.MODEL.FPN.USE_RELU,
+        finest=finest,
+        top_blocks=top_blocks,
     )
     return Backbone(OrderedDict(body=body, fpn=fpn), out_channels)
+
+
+def build_retinanet_backbone(cfg: CfgNode, body: nn.Module, channels: Sequence[int]) -> Backbone:
+    """Add the pyramid P3 to P7 of RetinaNet to a body.
+
+    ``MODEL.RETINANET.USE_C5`` selects whether P6 is computed from C5 or from P5.
+
+    Args:
+        cfg: the config.
+        body: maps images ``[N, 3, H, W]`` to the feature maps C3, C4 and C5.
+        channels: number of channels of each.
+    """
+    out_channels, from_c5 = cfg.MODEL.BACKBONE.OUT_CHANNELS, cfg.MODEL.RETINANET.USE_C5
+    in_channels = channels[-1] if from_c5 else out_channels
+    top_blocks = ConvolvedLevels(in_channels, out_channels, from_c5=from_c5)
+    # the layers of C3, the output of layer2, are called fpn_inner2 and fpn_layer2
+    return build_fpn_backbone(cfg, body, channels, finest=2, top_blocks=top_blocks)

@@ -7,7 +7,11 @@ from torch import nn
 from yacs.config import CfgNode
 
 from maskrcnn_benchmark.layers import FrozenBatchNorm2d
-from maskrcnn_benchmark.modeling.backbone.backbone import Backbone, build_fpn_backbone
+from maskrcnn_benchmark.modeling.backbone.backbone import (
+    Backbone,
+    build_fpn_backbone,
+    build_retinanet_backbone,
+)
 from maskrcnn_benchmark.modeling.backbone.resnet import BlockSpec, ResNet, StageSpec, make_stage
 from maskrcnn_benchmark.modeling.make_layers import (
     NormMaker,
@@ -25,7 +29,7 @@ BLOCK_COUNTS = {
     "R-152": (3, 8, 36, 3),
 }
 BASIC_BLOCKS = ("R-18", "R-34")
-LAST_STAGES = {"C4": (3,), "C5": (4,), "FPN": (1, 2, 3, 4)}
+LAST_STAGES = {"C4": (3,), "C5": (4,), "FPN": (1, 2, 3, 4), "FPN-RETINANET": (2, 3, 4)}
 CONV_BODIES = tuple(f"{depth}-{kind}" for depth in BLOCK_COUNTS for kind in LAST_STAGES)
 TRANS_FUNCS = ("BottleneckWithFixedBatchNorm", "BottleneckWithGN")
 STEM_FUNCS = ("StemWithFixedBatchNorm", "StemWithGN")
@@ -39,8 +43,18 @@ def ends_before_conv5(body: str) -> bool:
 def make_resnet_strides(cfg: CfgNode) -> tuple[int, ...]:
     """Return the stride in pixels of each feature map."""
     last = 16 if cfg.MODEL.RESNETS.RES5_DILATION > 1 else 32
-    kind = cfg.MODEL.BACKBONE.CONV_BODY.rpartition("-")[2]
-    return {"C4": (16,), "C5": (last,), "FPN": (4, 8, 16, last, 2 * last)}[kind]
+    return {
+        "C4": (16,),
+        "C5": (last,),
+        "FPN": (4, 8, 16, last, 2 * last),
+        "FPN-RETINANET": (8, 16, last, 2 * last, 4 * last),
+    }[_split_body(cfg.MODEL.BACKBONE.CONV_BODY)[1]]
+
+
+def _split_body(body: str) -> tuple[str, str]:
+    """Return depth and kind of a body: R-50 and FPN-RETINANET of R-50-FPN-RETINANET."""
+    letter, depth, kind = body.split("-", 2)
+    return f"{letter}-{depth}", kind
 
 
 def check_resnet(cfg: CfgNode) -> Iterator[str]:
@@ -56,7 +70,7 @@ def check_resnet(cfg: CfgNode) -> Iterator[str]:
             yield f"MODEL.RESNETS.{key} is {options[key]}; it must be at least 1"
     if not 0 <= freeze <= 5:
         yield f"MODEL.BACKBONE.FREEZE_CONV_BODY_AT is {freeze}; it must be 0 to 5 (stages)"
-    depth = cfg.MODEL.BACKBONE.CONV_BODY.rpartition("-")[0]
+    depth = _split_body(cfg.MODEL.BACKBONE.CONV_BODY)[0]
     if depth not in BASIC_BLOCKS:
         return
     for key, plain in (("NUM_GROUPS", 1), ("RES5_DILATION", 1), ("STAGE_WITH_DCN", (False,) * 4)):
@@ -123,7 +137,7 @@ def make_stage_spec(cfg: CfgNode, number: int, count: int) -> StageSpec:
 
 def build_resnet(cfg: CfgNode) -> ResNet:
     """Build the body that ``MODEL.BACKBONE.CONV_BODY`` names: ``R-50-C4``, ``R-101-FPN``, ..."""
-    depth, _, kind = cfg.MODEL.BACKBONE.CONV_BODY.rpartition("-")
+    depth, kind = _split_body(cfg.MODEL.BACKBONE.CONV_BODY)
     counts = BLOCK_COUNTS[depth][: LAST_STAGES[kind][-1]]
     resnet = ResNet(
         [make_stage_spec(cfg, number, count) for number, count in enumerate(counts, start=1)],
@@ -138,8 +152,11 @@ def build_resnet(cfg: CfgNode) -> ResNet:
 
 @BACKBONES.register(*CONV_BODIES, strides=make_resnet_strides, check=check_resnet)
 def build_resnet_backbone(cfg: CfgNode) -> Backbone:
-    """Build a ResNet or ResNeXt, with the feature pyramid if its name ends in ``-FPN``."""
+    """Build a ResNet or ResNeXt, with the feature pyramid that its name asks for."""
     body = build_resnet(cfg)
-    if cfg.MODEL.BACKBONE.CONV_BODY.endswith("-FPN"):
+    kind = _split_body(cfg.MODEL.BACKBONE.CONV_BODY)[1]
+    if kind == "FPN":
         return build_fpn_backbone(cfg, body, body.stage_channels)
+    if kind == "FPN-RETINANET":
+        return build_retinanet_backbone(cfg, body, body.stage_channels[1:])
     return Backbone(OrderedDict(body=body), body.stage_channels[-1])

@@ -2,6 +2,7 @@ import torch
 from torch import nn
 from yacs.config import CfgNode
 
+from maskrcnn_benchmark.modeling.detector.augmented_rcnn import make_augmented
 from maskrcnn_benchmark.modeling.detector.build_generalized_rcnn import build_generalized_rcnn
 from maskrcnn_benchmark.modeling.detector.derived import derive_settings
 from maskrcnn_benchmark.modeling.detector.generalized_rcnn import GeneralizedRCNN
@@ -13,6 +14,7 @@ __all__ = [
     "build_generalized_rcnn",
     "check_model",
     "derive_settings",
+    "make_augmented",
 ]
 
 

@@ -7,12 +7,19 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.modeling.backbone.build_resnet import ends_before_conv5
 from maskrcnn_benchmark.modeling.registry import BACKBONES, make_strides
 from maskrcnn_benchmark.modeling.roi_heads.conv5_extractor import CONV5_EXTRACTOR
+from maskrcnn_benchmark.modeling.roi_heads.keypoint_head import UPSAMPLING
 from maskrcnn_benchmark.modeling.roi_heads.mask_predictor import make_mask_side
 
 _BODY = "MODEL.BACKBONE.CONV_BODY"
+_STRIDES = "MODEL.RPN.ANCHOR_STRIDE"
 _EXTRACTOR = "MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR"
 FPN_DIVISIBILITY = 32  # each level must be exactly twice as large as the next
 _POOLED_LEVELS = 4  # levels that ROIs are pooled from; coarser ones serve the RPN only
+
+
+def make_has_roi_heads(cfg: CfgNode) -> bool:
+    """Return whether the model has ROI heads: an RPN alone and a RetinaNet have none."""
+    return not (cfg.MODEL.RPN_ONLY or cfg.MODEL.RETINANET_ON)
 
 
 def derive_settings(cfg: CfgNode) -> list[str]:
@@ -63,7 +70,7 @@ def _make_levels(cfg: CfgNode) -> dict[str, Any]:
     is_pyramid = len(strides) > 1
     levels: dict[str, Any] = {
         "MODEL.RPN.USE_FPN": is_pyramid,
-        "MODEL.RPN.ANCHOR_STRIDE": strides,
+        "MODEL.RETINANET.ANCHOR_STRIDES" if cfg.MODEL.RETINANET_ON else _STRIDES: strides,
         "DATALOADER.SIZE_DIVISIBILITY": FPN_DIVISIBILITY if is_pyramid else 0,
     }
     if is_pyramid and not cfg.is_set("MODEL.RPN.USE_FPN"):
@@ -74,7 +81,7 @@ def _make_levels(cfg: CfgNode) -> dict[str, Any]:
 def _make_heads(cfg: CfgNode) -> dict[str, Any]:
     make_own = BACKBONES.optional_fact(cfg.MODEL.BACKBONE.CONV_BODY, "heads")
     own: dict[str, Any] = {} if make_own is None else make_own(cfg)
-    if cfg.MODEL.RPN_ONLY:
+    if not make_has_roi_heads(cfg):
         return own
     strides, conv5 = make_strides(cfg), ends_before_conv5(cfg.MODEL.BACKBONE.CONV_BODY)
     scales = tuple(1.0 / stride for stride in strides[:_POOLED_LEVELS])
@@ -94,10 +101,17 @@ def _make_heads(cfg: CfgNode) -> dict[str, Any]:
             ),
             "MODEL.ROI_MASK_HEAD.SHARE_BOX_FEATURE_EXTRACTOR": conv5,
         }
+    if cfg.MODEL.KEYPOINT_ON:
+        keypoint = "MODEL.ROI_KEYPOINT_HEAD"
+        heads |= {
+            f"{keypoint}.POOLER_SCALES": scales,
+            f"{keypoint}.RESOLUTION": UPSAMPLING * cfg.MODEL.ROI_KEYPOINT_HEAD.POOLER_RESOLUTION,
+            f"{keypoint}.SHARE_BOX_FEATURE_EXTRACTOR": False,
+        }
     return heads | own
 
 
 def _make_mask_resolution(cfg: CfgNode) -> dict[str, Any]:
-    if cfg.MODEL.RPN_ONLY or not cfg.MODEL.MASK_ON:
+    if not make_has_roi_heads(cfg) or not cfg.MODEL.MASK_ON:
         return {}
     return {"MODEL.ROI_MASK_HEAD.RESOLUTION": make_mask_side(cfg)[2]}

@@ -7,19 +7,19 @@ import torch
 from torch import Tensor, nn
 
 from maskrcnn_benchmark.modeling.roi_heads.roi_heads import CombinedROIHeads
+from maskrcnn_benchmark.modeling.rpn.retinanet.retinanet import RetinaNet
 from maskrcnn_benchmark.modeling.rpn.rpn import RPN
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.structures.fields import OBJECTNESS
 from maskrcnn_benchmark.structures.image_list import ImageList, to_image_list
 
 
 class GeneralizedRCNN(nn.Module):
-    """Faster, Mask or Mask Scoring R-CNN, or only an RPN.
+    """Faster, Mask or Mask Scoring R-CNN; without ROI heads, only an RPN, or a RetinaNet.
 
     Args:
         backbone: maps images to feature maps.
-        rpn: maps feature maps to proposals.
-        roi_heads: maps proposals to detections; None for an RPN-only model.
+        rpn: maps feature maps to proposals, or, without ROI heads, to detections.
+        roi_heads: maps proposals to detections; None for a model of one stage.
         dtype: float16 or bfloat16 for mixed precision with ``torch.autocast``; with float32 the
             autocast state of the caller applies.
     """
@@ -27,7 +27,7 @@ class GeneralizedRCNN(nn.Module):
     def __init__(
         self,
         backbone: nn.Module,
-        rpn: RPN,
+        rpn: RPN | RetinaNet,
         roi_heads: CombinedROIHeads | None,
         *,
         dtype: torch.dtype = torch.float32,
@@ -55,12 +55,12 @@ class GeneralizedRCNN(nn.Module):
                 images, or they use another box convention than the model.
         """
         images = to_image_list(images)
-        with self._precision(images.tensors.device):
+        with self.precision(images.tensors.device):
             if not self.training:
                 return self.predict(images)
             return self.losses(images, self._check_targets(images, targets))
 
-    def _precision(self, device: torch.device) -> contextlib.AbstractContextManager[None]:
+    def precision(self, device: torch.device) -> contextlib.AbstractContextManager[None]:
         """Return the autocast context of the forward pass."""
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
@@ -86,19 +86,21 @@ class GeneralizedRCNN(nn.Module):
         return targets
 
     def losses(self, images: ImageList, targets: Sequence[BoxList]) -> dict[str, Tensor]:
-        """Return the losses of the RPN and of the ROI heads by name."""
+        """Return the losses of ``rpn`` and of the ROI heads by name."""
         features = self.backbone(images.tensors)
         output = self.rpn(features)
         losses = self.rpn.losses(images, output, targets)
         if self.roi_heads is not None:
+            assert isinstance(self.rpn, RPN)
             proposals = self.rpn.train_proposals(images, output)
             losses |= self.roi_heads.losses(features, proposals, targets)
         return losses
 
     def predict(self, images: ImageList) -> list[BoxList]:
-        """Return the detections of each image, or for an RPN-only model the sorted proposals."""
+        """Return the detections of each image; without ROI heads, those of ``rpn``."""
         features = self.backbone(images.tensors)
-        proposals = self.rpn.predict(images, self.rpn(features))
-        if self.roi_heads is not None:
-            return self.roi_heads.predict(features, proposals)
-        return [p[p.get_field(OBJECTNESS).argsort(descending=True)] for p in proposals]
+        output = self.rpn(features)
+        if self.roi_heads is None:
+            return self.rpn.detections(images, output)
+        assert isinstance(self.rpn, RPN)
+        return self.roi_heads.predict(features, self.rpn.predict(images, output))

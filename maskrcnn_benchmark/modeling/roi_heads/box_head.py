@@ -176,25 +176,24 @@ class ROIBoxHead(nn.Module):
         loss_classifier, loss_box = box_losses(output.logits, output.deltas, labels, targets)
         return {"loss_classifier": loss_classifier, "loss_box_reg": loss_box}
 
-    def detections(self, output: BoxOutput, boxes: Sequence[BoxList]) -> list[BoxList]:
-        """Return the detections of each image, see ``select_detections``."""
+    def classified(
+        self, output: BoxOutput, boxes: Sequence[BoxList]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Return the boxes ``[R_i, K, 4]`` of each image, not clipped, and scores ``[R_i, K]``."""
         scores = output.logits.softmax(dim=1)
         decoded = self.box_coder.decode(output.deltas, torch.cat([b.bbox for b in boxes]))
         decoded = decoded.unflatten(1, (-1, 4))  # [R, B, 4]
         if decoded.shape[1] < scores.shape[1]:  # class-agnostic
             decoded = decoded[:, -1:].expand(-1, scores.shape[1], -1)
         counts = [len(b) for b in boxes]
+        return list(zip(decoded.split(counts), scores.split(counts), strict=True))
+
+    def detections(self, output: BoxOutput, boxes: Sequence[BoxList]) -> list[BoxList]:
+        """Return the detections of each image, see ``select_detections``."""
+        offset = self.box_coder.pixel_offset
         return [
-            select_detections(
-                image_boxes,
-                image_scores,
-                proposals.size,
-                self.limits,
-                pixel_offset=self.box_coder.pixel_offset,
-            )
-            for image_boxes, image_scores, proposals in zip(
-                decoded.split(counts), scores.split(counts), boxes, strict=True
-            )
+            select_detections(*of_image, proposals.size, self.limits, pixel_offset=offset)
+            for of_image, proposals in zip(self.classified(output, boxes), boxes, strict=True)
         ]
 
 

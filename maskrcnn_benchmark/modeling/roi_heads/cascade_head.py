@@ -21,7 +21,10 @@ from maskrcnn_benchmark.modeling.matcher import Matcher
 from maskrcnn_benchmark.modeling.registry import ROI_BOX_FEATURE_EXTRACTORS, ROI_BOX_PREDICTOR
 from maskrcnn_benchmark.modeling.roi_heads.box_head import BoxOutput, ROIBoxHead, check_box_head
 from maskrcnn_benchmark.modeling.roi_heads.conv5_extractor import CONV5_EXTRACTOR
-from maskrcnn_benchmark.modeling.roi_heads.detections import make_detection_limits
+from maskrcnn_benchmark.modeling.roi_heads.detections import (
+    DetectionLimits,
+    make_detection_limits,
+)
 from maskrcnn_benchmark.modeling.roi_heads.sampling import SampledProposals, match_proposals
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.box_ops import clip_boxes
@@ -92,6 +95,11 @@ class CascadeBoxHead(nn.Module):
         return self._stages[0].feature_extractor
 
     @property
+    def limits(self) -> DetectionLimits:
+        """The criteria for detections."""
+        return self._stages[-1].limits
+
+    @property
     def _stages(self) -> list[ROIBoxHead]:
         return cast(list[ROIBoxHead], list(self.stages))
 
@@ -120,9 +128,19 @@ class CascadeBoxHead(nn.Module):
     def detections(self, output: CascadeOutput, boxes: Sequence[BoxList]) -> list[BoxList]:
         """Return the detections of each image: the last stage's boxes, scored by all stages."""
         del boxes  # the proposals
+        return self._stages[-1].detections(self._final(output), output.boxes[-1])
+
+    def classified(
+        self, output: CascadeOutput, boxes: Sequence[BoxList]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Return what ``detections`` selects from, see ``ROIBoxHead.classified``."""
+        del boxes
+        return self._stages[-1].classified(self._final(output), output.boxes[-1])
+
+    def _final(self, output: CascadeOutput) -> BoxOutput:
+        """Return the output of the last stage with the scores of all stages."""
         last = output.stages[-1]
-        averaged = BoxOutput(self._averaged(output.stages), last.deltas, last.pooled, last.features)
-        return self._stages[-1].detections(averaged, output.boxes[-1])
+        return BoxOutput(self._averaged(output.stages), last.deltas, last.pooled, last.features)
 
     def _averaged(self, outputs: Sequence[BoxOutput]) -> Tensor:
         """Return logits ``[R, K]`` whose softmax is the score of the whole cascade."""

@@ -54,6 +54,18 @@ def select_detections(
         pixel_offset: box convention (``box_ops``).
     """
     boxes = clip_boxes(boxes, image_size, pixel_offset)
+    return filter_detections(boxes, scores, image_size, limits, pixel_offset=pixel_offset)
+
+
+def filter_detections(
+    boxes: Tensor,
+    scores: Tensor,
+    image_size: tuple[int, int],
+    limits: DetectionLimits,
+    *,
+    pixel_offset: float,
+) -> BoxList:
+    """Return the same as ``select_detections``, of boxes that are not clipped here."""
     # NaN scores and boxes fail these comparisons, so a diverged model detects nothing
     wanted = (limits.score_thresh < scores[:, 1:]) & ~boxes[:, 1:].isnan().any(dim=2)
     if limits.min_size > 0:

@@ -60,7 +60,7 @@ class AnchorGenerator(nn.Module):
     """Generate the anchors of all levels.
 
     Args:
-        sizes: anchor sizes in pixels, one per level or all for a single level.
+        sizes: anchor sizes in pixels, one or several per level, or all for a single level.
         aspect_ratios: ratios height / width.
         anchor_strides: stride in pixels of each level.
         straddle_thresh: pixels by which an anchor may extend beyond the image and still be trained;
@@ -73,7 +73,7 @@ class AnchorGenerator(nn.Module):
 
     def __init__(
         self,
-        sizes: Sequence[float] = (128, 256, 512),
+        sizes: Sequence[float | Sequence[float]] = (128, 256, 512),
         aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
         anchor_strides: Sequence[int] = (8, 16, 32),
         straddle_thresh: float = 0,
@@ -83,10 +83,11 @@ class AnchorGenerator(nn.Module):
         super().__init__()
         if rule not in ANCHOR_RULES:
             raise ValueError(f"MODEL.RPN.ANCHOR_RULE {rule!r} is none of {', '.join(ANCHOR_RULES)}")
+        several = [tuple(size) if isinstance(size, Sequence) else (size,) for size in sizes]
         if len(anchor_strides) == 1:
-            sizes_per_level = [tuple(sizes)]
+            sizes_per_level = [tuple(size for sizes in several for size in sizes)]
         elif len(anchor_strides) == len(sizes):
-            sizes_per_level = [(size,) for size in sizes]
+            sizes_per_level = several
         else:
             raise ValueError(
                 f"MODEL.RPN: {len(sizes)} ANCHOR_SIZES for {len(anchor_strides)} ANCHOR_STRIDE"

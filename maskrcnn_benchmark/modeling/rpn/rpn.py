@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.layers import Conv2d, full_precision, fused_conv
+from maskrcnn_benchmark.layers import Conv2d, conv_relu, full_precision
 from maskrcnn_benchmark.modeling.box_coder import BoxCoder, make_box_coder
 from maskrcnn_benchmark.modeling.matcher import Matcher
 from maskrcnn_benchmark.modeling.registry import RPN_HEADS
@@ -19,6 +19,7 @@ from maskrcnn_benchmark.modeling.rpn.loss import anchor_targets, rpn_losses
 from maskrcnn_benchmark.modeling.rpn.proposals import ProposalLimits, RPNOutput, select_proposals
 from maskrcnn_benchmark.modeling.sampler import BalancedPositiveNegativeSampler
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.fields import OBJECTNESS
 from maskrcnn_benchmark.structures.image_list import ImageList
 
 Sampler = Callable[[Sequence[Tensor]], tuple[list[Tensor], list[Tensor]]]
@@ -47,10 +48,9 @@ class RPNHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Return the logits ``[N, A, H, W]`` and offsets ``[N, 4A, H, W]`` of each level."""
-        hidden = [fused_conv(self.conv, feature, relu=True) for feature in features]
+        hidden = [conv_relu(self.conv, feature) for feature in features]
         for name in self.more:
-            layer = self.get_submodule(name)
-            hidden = [fused_conv(layer, h, relu=True) for h in hidden]
+            hidden = [conv_relu(self.get_submodule(name), h) for h in hidden]
         return [self.cls_logits(h) for h in hidden], [self.bbox_pred(h) for h in hidden]
 
 
@@ -121,6 +121,11 @@ class RPN(nn.Module):
     def predict(self, images: ImageList, output: RPNOutput) -> list[BoxList]:
         """Return the proposals of each image under the limits of inference."""
         return self._select(output, images.image_sizes, self.test_limits)
+
+    def detections(self, images: ImageList, output: RPNOutput) -> list[BoxList]:
+        """Return the proposals of each image, sorted: the result of an RPN-only model."""
+        proposals = self.predict(images, output)
+        return [p[p.get_field(OBJECTNESS).argsort(descending=True)] for p in proposals]
 
     def losses(
         self, images: ImageList, output: RPNOutput, targets: Sequence[BoxList]

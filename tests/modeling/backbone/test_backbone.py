@@ -23,15 +23,10 @@ def test_fpn():
         np.testing.assert_allclose(level.detach(), arrays[f"p{number}"], atol=1e-5)
 
 
-def _is_built(name: str) -> bool:
-    """Return whether this project builds a recorded model."""
-    return not any(head in name for head in ("keypoint", "retinanet"))
-
-
 STATE_DICTS = [
     path.stem
     for path in sorted((REFERENCE / "state_dicts").glob("*.json"))
-    if not path.stem.startswith("_") and _is_built(path.stem)
+    if not path.stem.startswith("_")
 ]
 
 

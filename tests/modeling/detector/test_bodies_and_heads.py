@@ -85,7 +85,7 @@ def trains_and_predicts(config):
     return model
 
 
-@pytest.mark.parametrize("body", CONV_BODIES)
+@pytest.mark.parametrize("body", [b for b in CONV_BODIES if not b.endswith("RETINANET")])
 def test_each_combination_works_or_is_refused(body):
     heads = list(product(BOX_EXTRACTORS, PREDICTORS, MASK_EXTRACTORS, (False, True)))
     accepted = []

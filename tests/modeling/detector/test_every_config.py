@@ -11,6 +11,8 @@ from maskrcnn_benchmark.config import cfg
 from maskrcnn_benchmark.modeling.detector import build_detection_model
 from maskrcnn_benchmark.solver import make_optimizer
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.class_names import make_num_classes
+from maskrcnn_benchmark.structures.keypoints import PersonKeypoints
 from maskrcnn_benchmark.structures.segmentation_mask import SegmentationMask
 from tests.helpers.shipped_configs import CONFIGS, SHIPPED
 
@@ -20,6 +22,8 @@ FEW = {
     "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": 4,
     "MODEL.ROI_HEADS.DETECTIONS_PER_IMG": 3,
     "MODEL.ROI_HEADS.SCORE_THRESH": 0.0,
+    "MODEL.RETINANET.INFERENCE_TH": 0.0,
+    "TEST.DETECTIONS_PER_IMG": 3,
 }
 FEW |= {
     f"MODEL.RPN.{stage}_{mode}": count
@@ -72,6 +76,8 @@ def target(config):
     boxes.add_field("labels", torch.tensor([1]))
     corners = [4.0, 6.0, 50.0, 6.0, 50.0, 44.0, 4.0, 44.0]
     boxes.add_field("masks", SegmentationMask([[corners]], boxes.size))
+    places = torch.linspace(10, 40, 17)[:, None].expand(1, 17, 3)
+    boxes.add_field("keypoints", PersonKeypoints(places, boxes.size))
     return boxes
 
 
@@ -79,17 +85,20 @@ def check_predictions(config, detections):
     assert len(detections) >= 1
     boxes, limit = detections.bbox, SIDE - config.MODEL.PIXEL_OFFSET
     assert boxes.isfinite().all() and (boxes >= 0).all() and (boxes <= limit).all()
-    if config.MODEL.RPN_ONLY:
+    if make_num_classes(config) is None:
         assert detections.fields() == ["objectness"]
         return
     scores, labels = detections.get_field("scores"), detections.get_field("labels")
     assert (scores > 0).all() and (scores <= 1).all()
-    assert (labels >= 1).all() and (labels < config.MODEL.ROI_BOX_HEAD.NUM_CLASSES).all()
+    assert (labels >= 1).all() and (labels < make_num_classes(config).number).all()
     if config.MODEL.MASK_ON:
         side = config.MODEL.ROI_MASK_HEAD.RESOLUTION
         masks = detections.get_field("mask")
         assert masks.shape == (len(detections), 1, side, side)
         assert (masks >= 0).all() and (masks <= 1).all()
+    assert detections.has_field("keypoints") == config.MODEL.KEYPOINT_ON
+    if config.MODEL.KEYPOINT_ON:
+        assert detections.get_field("keypoints").keypoints.shape == (len(detections), 17, 3)
     if config.MODEL.MASKIOU_ON:
         ious = detections.get_field("mask_ious")
         assert ious.isfinite().all()
@@ -97,12 +106,15 @@ def check_predictions(config, detections):
 
 
 def expected_losses(config):
+    if config.MODEL.RETINANET_ON:
+        return {"loss_retina_cls", "loss_retina_reg"}
     names = {"loss_objectness", "loss_rpn_box_reg"}
     if not config.MODEL.RPN_ONLY:
         is_cascade = config.MODEL.ROI_BOX_HEAD.NAME == "CascadeBoxHead"
         stages = [f"_stage{i}" for i in (1, 2, 3)] if is_cascade else [""]
         names |= {f"loss_{loss}{stage}" for loss in ("classifier", "box_reg") for stage in stages}
     names |= {"loss_mask"} if config.MODEL.MASK_ON else set()
+    names |= {"loss_kp"} if config.MODEL.KEYPOINT_ON else set()
     return names | ({"loss_maskiou"} if config.MODEL.MASKIOU_ON else set())
 
 

@@ -31,6 +31,7 @@ EVAL = [
     ("e2e_mask_fbnet_default_eval", "vectors_upstream"),
     ("e2e_mask_fbnet_xirb16d_dsmask_eval", "vectors_upstream"),
     ("e2e_faster_fbnet_chamv1a_eval", "vectors_upstream"),
+    ("e2e_keypoint_R50_FPN_eval", "vectors_upstream"),
 ]
 TRAIN = [
     ("e2e_mask_R50_C4_train", "vectors"),
@@ -41,6 +42,7 @@ TRAIN = [
     ("e2e_faster_R50_FPN_clsagnostic_train", "vectors_upstream"),
     SLOW_TRAIN,
     ("e2e_mask_fbnet_default_train", "vectors_upstream"),
+    ("e2e_keypoint_R50_FPN_train", "vectors_upstream"),
 ]
 
 
@@ -64,6 +66,14 @@ def test_recorded_detections(name, folder):
             means = masks.mean(dim=(1, 2, 3))
             np.testing.assert_allclose(means, arrays[f"{prefix}_mask_mean"], atol=1e-4)
             np.testing.assert_allclose(masks[: len(first)], first, atol=2e-3)
+        assert detections.has_field("keypoints") == (f"{prefix}_keypoints" in arrays)
+        if detections.has_field("keypoints"):
+            keypoints = detections.get_field("keypoints")
+            np.testing.assert_allclose(
+                keypoints.get_field("logits"), arrays[f"{prefix}_kp_scores"], atol=2e-3
+            )
+            recorded = arrays[f"{prefix}_keypoints"]
+            np.testing.assert_allclose(keypoints.keypoints, recorded, atol=1e-2)
 
 
 @pytest.mark.parametrize(("name", "folder"), TRAIN)
