@@ -14,6 +14,7 @@ from maskrcnn_benchmark.data.collate_batch import BatchCollator
 from maskrcnn_benchmark.data.datasets import ConcatDataset
 from maskrcnn_benchmark.data.datasets.annotated_images import AnnotatedImages
 from maskrcnn_benchmark.data.datasets.copy_paste import CopyPaste
+from maskrcnn_benchmark.data.fit import check_fit
 from maskrcnn_benchmark.data.registry import DATASETS
 from maskrcnn_benchmark.data.samplers import (
     DistributedSampler,
@@ -28,9 +29,8 @@ from maskrcnn_benchmark.data.transforms import (
     build_transforms,
 )
 from maskrcnn_benchmark.data.worker import outlive_stop_signals
-from maskrcnn_benchmark.structures.class_names import NumClasses, make_num_classes
+from maskrcnn_benchmark.structures.class_names import make_num_classes
 from maskrcnn_benchmark.structures.image_list import padded_shape
-from maskrcnn_benchmark.structures.keypoints import KeypointSet
 from maskrcnn_benchmark.utils.comm import get_rank, get_world_size
 from maskrcnn_benchmark.utils.imports import import_file
 
@@ -70,7 +70,7 @@ def make_data_loader(
     dataset = made[0] if len(made) == 1 else ConcatDataset(made)
     if not any(part.learned.count for part in made):
         raise ValueError(f"{key} {', '.join(names)}: there is nothing to learn; {made[0].learned}")
-    _check_fit(
+    check_fit(
         dataset,
         names,
         classes=make_num_classes(cfg),
@@ -122,86 +122,13 @@ def build_dataset(cfg: CfgNode, name: str, is_train: bool) -> AnnotatedImages:
     args["pixel_offset"] = cfg.MODEL.PIXEL_OFFSET
     args["remove_images_without_annotations"] = is_train and cfg.DATALOADER.FILTER_EMPTY
     has_keypoints = dataset.read_keypoint_set is not AnnotatedImages.read_keypoint_set
-    if cfg.MODEL.KEYPOINT_ON and has_keypoints:  # _check_fit refuses to train on the others
+    if cfg.MODEL.KEYPOINT_ON and has_keypoints:  # check_fit refuses to train on the others
         args["min_keypoints"] = cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE
     try:
         made: AnnotatedImages = dataset(**args)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"data set {name!r}: {error}") from error
     return made
-
-
-def _check_fit(
-    dataset: AnnotatedImages | ConcatDataset,
-    names: Sequence[str],
-    *,
-    classes: NumClasses | None,
-    masks: bool,
-    keypoints: int | None,
-) -> None:
-    """Refuse to train a model on data that it cannot learn from.
-
-    Args:
-        dataset: the training set.
-        names: names of its parts, for the message.
-        classes: number of classes of the model; None for an RPN-only model.
-        masks: whether the model predicts masks.
-        keypoints: number of keypoints that the model predicts; None without a keypoint head.
-    """
-    # a data set may have a subset of the model's classes
-    if classes is not None and len(dataset.class_names) > classes.number:
-        check_num_classes(dataset.class_names, classes, names)
-    if masks and not dataset.has_masks:
-        raise ValueError(f"{', '.join(names)} has no masks: set MODEL.MASK_ON False")
-    if keypoints is not None:
-        check_num_keypoints(dataset.keypoint_set, keypoints, names)
-
-
-def check_num_classes(
-    class_names: Sequence[str], classes: NumClasses, names: Sequence[str]
-) -> None:
-    """Raise an error if model and data differ in their number of classes.
-
-    Args:
-        class_names: names of the data's classes, background included.
-        classes: number of classes of the model.
-        names: names of the data sets, for the message.
-
-    Raises:
-        ValueError: they differ.
-    """
-    if len(class_names) != classes.number:
-        raise ValueError(
-            f"{', '.join(names)} has {len(class_names) - 1} classes: "
-            f"{classes.key} must be {len(class_names)} (the background counts), "
-            f"not {classes.number}; if it is unset, the tools infer it from the data"
-        )
-
-
-def check_num_keypoints(
-    keypoint_set: KeypointSet | None, num_keypoints: int, names: Sequence[str]
-) -> None:
-    """Raise an error if model and data differ in their number of keypoints.
-
-    Args:
-        keypoint_set: the keypoints of the data, if any.
-        num_keypoints: number of keypoints of the model.
-        names: names of the data sets, for the message.
-
-    Raises:
-        ValueError: they differ.
-    """
-    if keypoint_set is None:
-        raise ValueError(
-            f"{', '.join(names)} has no keypoints that its categories agree on: set "
-            "MODEL.KEYPOINT_ON False"
-        )
-    count = len(keypoint_set.keypoint_names)
-    if count != num_keypoints:
-        raise ValueError(
-            f"{', '.join(names)} has {count} keypoints: MODEL.ROI_KEYPOINT_HEAD.NUM_CLASSES must "
-            f"be {count}, not {num_keypoints}; if it is unset, the tools infer it from the data"
-        )
 
 
 def _make_loader(

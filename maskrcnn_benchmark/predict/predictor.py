@@ -33,16 +33,12 @@ from maskrcnn_benchmark.modeling.detector import (
     derive_settings,
     make_augmented,
 )
+from maskrcnn_benchmark.predict.names import complete_classes, make_model_keypoints
 from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.structures.bounding_box import BoxList
-from maskrcnn_benchmark.structures.class_names import (
-    BACKGROUND,
-    COCO_CLASSES,
-    Classes,
-    make_num_classes,
-)
+from maskrcnn_benchmark.structures.class_names import BACKGROUND, Classes, make_num_classes
 from maskrcnn_benchmark.structures.image_views import padded_shapes, to_batch
-from maskrcnn_benchmark.structures.keypoints import COCO_PERSON, NO_KEYPOINTS, KeypointSet
+from maskrcnn_benchmark.structures.keypoints import NO_KEYPOINTS, KeypointSet
 from maskrcnn_benchmark.structures.mask_paste import Masker, make_masker
 from maskrcnn_benchmark.visualization import draw_instances
 
@@ -118,8 +114,8 @@ class Predictor:
         return cls(
             make_augmented(cfg, model),
             build_transforms(cfg, is_train=False),
-            classes=_complete(classes, num_classes.number),
-            keypoint_set=_make_keypoint_set(cfg, keypoint_set),
+            classes=complete_classes(classes, num_classes.number),
+            keypoint_set=make_model_keypoints(cfg, keypoint_set),
             size_divisible=cfg.DATALOADER.SIZE_DIVISIBILITY,
             masker=make_masker(cfg),
             device=device,
@@ -269,36 +265,3 @@ def _make_config(
     if make_num_classes(cfg) is None:
         raise ValueError(f"{weights} is an RPN only (MODEL.RPN_ONLY): it detects no objects")
     return cfg
-
-
-def _make_keypoint_set(cfg: CfgNode, given: KeypointSet | None) -> KeypointSet:
-    """Return the keypoints of the model, see ``Predictor.from_cfg``.
-
-    Raises:
-        ValueError: their number is not that of the model.
-    """
-    if not cfg.MODEL.KEYPOINT_ON:
-        return NO_KEYPOINTS
-    count = cfg.MODEL.ROI_KEYPOINT_HEAD.NUM_CLASSES
-    if given is None and count == len(COCO_PERSON.keypoint_names):
-        return COCO_PERSON
-    if given is None:
-        return KeypointSet([f"keypoint {number}" for number in range(1, count + 1)], [])
-    if len(given.keypoint_names) != count:
-        raise ValueError(
-            f"{len(given.keypoint_names)} keypoint names for a model of {count} keypoints: "
-            f"{given.keypoint_names}"
-        )
-    return given
-
-
-def _complete(given: Classes | None, count: int) -> Classes:
-    """Return the classes of ``count`` labels, including the background."""
-    if given is None:
-        is_coco = count == len(COCO_CLASSES.class_names)
-        given = COCO_CLASSES if is_coco else Classes([BACKGROUND], [])
-    names, ids = given
-    if len(names) > count:
-        raise ValueError(f"{len(names) - 1} class names for a model of {count - 1}: {names[1:]}")
-    names = [*names, *(f"class {label}" for label in range(len(names), count))]
-    return Classes(names, list(ids) if len(ids) == count - 1 else list(range(1, count)))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.data.build import check_num_classes, check_num_keypoints
 from maskrcnn_benchmark.data.classes import make_classes, make_keypoint_set
+from maskrcnn_benchmark.data.fit import check_num_classes, check_num_keypoints
 from maskrcnn_benchmark.structures.class_names import make_num_classes
 
 DatasetFiles = Sequence[str | Path]  # annotation file, image folder
