@@ -60,7 +60,7 @@ def test_values_convert(config, key, raw, value):
         ("SOLVER.lr", 1, "unknown key SOLVER.lr; did you mean SOLVER"),
         ("SOLVER.BASE_LRR", 1, "did you mean SOLVER.BASE_LR?"),
         ("solver.base_lr", 1, "did you mean SOLVER.BASE_LR?"),
-        ("MODEL.NUM_CLASSES", 3, "did you mean MODEL.ROI_BOX_HEAD.NUM_CLASSES?"),
+        ("MODEL.ROI_HEADS.NUM_CLASSES", 3, "did you mean MODEL.ROI_BOX_HEAD.NUM_CLASSES?"),
         ("MODEL.WEIGHT.X", 3, "unknown key MODEL.WEIGHT.X"),
         ("MODEL", 3, "MODEL is a section"),
     ],
