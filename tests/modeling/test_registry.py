@@ -68,3 +68,13 @@ def test_names_are_unique_and_entries_are_complete():
     heads.register("OtherHead", size=1)(build_other)
     heads.register("OtherHead", size=2)(build_other)  # a notebook's cell is run again
     assert heads.entry("OtherHead").facts == {"size": 2}
+
+
+def test_optional_facts_have_defaults():
+    bodies = Registry("MODEL.BACKBONE.CONV_BODY", facts=("size",), optional={"scale": 2})
+    bodies.register("one", size=1)(make_registry)
+    bodies.register("two", size=1, scale=3)(make_registry)
+    found = [bodies.optional_fact(name, "scale") for name in ("one", "two", "unknown")]
+    assert found == [2, 3, 2]
+    with pytest.raises(TypeError, match="needs the keyword arguments .'size'., got .'shape', 'si"):
+        bodies.register("three", size=1, shape=3)
