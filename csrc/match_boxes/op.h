@@ -25,6 +25,7 @@ std::tuple<Tensor, Tensor, Tensor> match_boxes(const Tensor& gt_boxes, const Ten
         "expected gt_boxes [G, 4] with G > 0, got ", shape_of(gt_boxes));
   check(boxes.dim() == 2 && boxes.size(1) == 4, op, "expected boxes [N, 4], got ", shape_of(boxes));
   check_same_device(op, "gt_boxes", gt_boxes, boxes);
+  dispatch_floating(op, "boxes", boxes.scalar_type(), [](auto) {});
   check(gt_boxes.scalar_type() == boxes.scalar_type(), op, "expected gt_boxes of ",
         torch::headeronly::toString(boxes.scalar_type()), ", got ",
         torch::headeronly::toString(gt_boxes.scalar_type()));

@@ -165,11 +165,7 @@ def inference(  # noqa: PLR0913 - settings by keyword
     """
     dataset: Any = data_loader.dataset
     metric = getattr(dataset, "metric", "coco")
-    if "keypoints" in iou_types and metric != "coco":
-        raise UserError(
-            f"data set {dataset_name!r} is evaluated by the metric {metric!r}, which has no "
-            "keypoints: set MODEL.KEYPOINT_ON False"
-        )
+    _check_metric(metric, dataset_name, iou_types)
     logging.getLogger("maskrcnn_benchmark.inference").info(
         f"Start evaluation on {dataset_name} ({len(dataset)} images)"
     )
@@ -194,6 +190,14 @@ def inference(  # noqa: PLR0913 - settings by keyword
         expected_results_sigma_tol=expected_results_sigma_tol,
         **((coco_options or {}) if metric == "coco" else {}),
     )
+
+
+def _check_metric(metric: str, dataset_name: str, iou_types: Sequence[str]) -> None:
+    if "keypoints" in iou_types and metric != "coco":
+        raise UserError(
+            f"data set {dataset_name!r} is evaluated by the metric {metric!r}, which has no "
+            "keypoints: set MODEL.KEYPOINT_ON False"
+        )
 
 
 def _log_speed(seconds: float, num_images: int) -> None:

@@ -94,8 +94,6 @@ def evaluate_coco(  # noqa: PLR0913 - settings by keyword
         keypoint_sigmas: see ``oks_sigmas``.
     """
     folder = None if output_folder is None else Path(output_folder)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
     masker = Masker() if masker is None else masker
     rows = {} if box_only else detection_rows(dataset, predictions, iou_types, masker)
     if folder is not None:
@@ -106,11 +104,8 @@ def evaluate_coco(  # noqa: PLR0913 - settings by keyword
     if box_only:
         results = _evaluate_proposals(dataset, predictions)
     else:
-        evaluate = evaluate_rows or partial(
-            _evaluate_detections,
-            evaluator=find_evaluator(evaluator),
-            keypoint_sigmas=keypoint_sigmas,
-        )
+        options = {"evaluator": find_evaluator(evaluator), "keypoint_sigmas": keypoint_sigmas}
+        evaluate = evaluate_rows or partial(_evaluate_detections, **options)
         results = evaluate(dataset.coco, rows)
     report_results(
         results,
@@ -272,6 +267,7 @@ def _warn_of_nothing_to_evaluate(rows: dict[str, list[Row]], folder: Path | None
 
 def _write_rows(rows: dict[str, list[Row]], folder: Path) -> None:
     """Write ``bbox.json`` and so on row by row to save memory."""
+    folder.mkdir(parents=True, exist_ok=True)
     for task in _written(rows):
         with (folder / f"{task}.json").open("w", encoding="utf-8") as file:
             file.write("[")

@@ -113,7 +113,8 @@ def sorted_nms_mask(
     Raises:
         ValueError: shapes, dtypes or devices do not fit, the threshold is NaN, or max_keep < 0.
     """
-    _check(boxes, boxes[..., 0], groups, threshold, max_keep)
+    scores = boxes[..., 0] if isinstance(boxes, Tensor) else boxes
+    _check(boxes, scores, groups, threshold, max_keep)
     return _keep(boxes, groups, (threshold, pixel_offset, max_keep))
 
 

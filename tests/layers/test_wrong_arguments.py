@@ -30,6 +30,7 @@ WRONG: dict[str, tuple[Callable[[torch.Tensor], Any], Callable[[torch.Tensor], s
 }
 TENSORS = {
     "boxes": ("rank", "columns", "integers", "complex"),
+    "gt_boxes": ("rank", "columns"),
     "scores": ("rank", "rows"),
     "groups": ("rank", "rows", "fractions"),
     "input": ("rank", "no cells", "integers", "complex"),
@@ -121,6 +122,11 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
         **{"boxes": boxes(), "scores": torch.rand(3), "groups": torch.arange(3)},
         "threshold": 0.5,
     },
+    "batched_nms_mask": {
+        **{"boxes": boxes(), "scores": torch.rand(3), "groups": torch.arange(3)},
+        "threshold": 0.5,
+    },
+    "sorted_nms_mask": {"boxes": boxes(), "groups": torch.arange(3), "threshold": 0.5},
     "soft_nms": {"boxes": boxes(), "scores": torch.rand(3), "rule": layers.SoftNMS()},
     "batched_soft_nms": {
         **{"boxes": boxes(), "scores": torch.rand(3), "groups": torch.arange(3)},
@@ -189,7 +195,7 @@ def test_a_function(name: str, argument: str, wrong: Any) -> None:
     else:
         change, say = WRONG[wrong]
         arguments[argument], said = change(value), say(value)
-    operator = name.removeprefix("batched_").removeprefix("multilevel_")
+    operator = re.sub("^(batched|sorted|multilevel)_|_mask$", "", name)
     with pytest.raises(ValueError, match=rf"^{operator}: expected {argument}.*{re.escape(said)}"):
         getattr(layers, name)(**arguments)
 
