@@ -152,8 +152,8 @@ def inference(  # noqa: PLR0913 - settings by keyword
         masker: pastes the masks, see ``make_masker``; None: the original's rule, threshold 0.5.
         coco_options: keyword arguments of ``evaluate_coco`` that other metrics do not have:
             ``evaluator`` and ``keypoint_sigmas``.
-        expected_results: TEST.EXPECTED_RESULTS, compared with the results and logged.
-        expected_results_sigma_tol: allowed deviation in standard deviations.
+        expected_results: see ``check_expected_results``.
+        expected_results_sigma_tol: see ``check_expected_results``.
         output_folder: folder for ``predictions.pth`` and the evaluation files; required, and shared
             by all ranks, in a distributed job.
 
@@ -165,11 +165,7 @@ def inference(  # noqa: PLR0913 - settings by keyword
     """
     dataset: Any = data_loader.dataset
     metric = getattr(dataset, "metric", "coco")
-    if "keypoints" in iou_types and metric != "coco":
-        raise UserError(
-            f"data set {dataset_name!r} is evaluated by the metric {metric!r}, which has no "
-            "keypoints: set MODEL.KEYPOINT_ON False"
-        )
+    _check_metric(metric, iou_types, dataset_name)
     logging.getLogger("maskrcnn_benchmark.inference").info(
         f"Start evaluation on {dataset_name} ({len(dataset)} images)"
     )
@@ -194,6 +190,14 @@ def inference(  # noqa: PLR0913 - settings by keyword
         expected_results_sigma_tol=expected_results_sigma_tol,
         **((coco_options or {}) if metric == "coco" else {}),
     )
+
+
+def _check_metric(metric: str, iou_types: Sequence[str], dataset_name: str) -> None:
+    if "keypoints" in iou_types and metric != "coco":
+        raise UserError(
+            f"data set {dataset_name!r} is evaluated by the metric {metric!r}, which has no "
+            "keypoints: set MODEL.KEYPOINT_ON False"
+        )
 
 
 def _log_speed(seconds: float, num_images: int) -> None:

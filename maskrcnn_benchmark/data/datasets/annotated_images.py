@@ -11,6 +11,7 @@ from maskrcnn_benchmark.data.coco_json.learned import Learned
 from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.data.seeded_index import random_of
 from maskrcnn_benchmark.data.transforms.transforms import Transform
+from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.keypoints import KeypointSet
 from maskrcnn_benchmark.utils.file_names import name_on_disk
@@ -62,9 +63,11 @@ class AnnotatedImages(ABC, Dataset[tuple[Any, BoxList, int]]):
     def get_img_info(self, index: int) -> dict[str, Any]:
         """Return at least ``id``, ``file_name``, ``height`` and ``width`` of an image."""
 
-    @abstractmethod
     def get_labels(self, index: int) -> set[int]:
         """Return the labels of the instances to learn from an image, without reading it."""
+        info = self.get_img_info(index)
+        target = self._make_target(index, (info["width"], info["height"]))
+        return set(target.get_field(fields.LABELS).tolist())
 
     @abstractmethod
     def _make_target(self, index: int, size: tuple[int, int]) -> BoxList:

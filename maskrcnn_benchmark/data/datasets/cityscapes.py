@@ -131,10 +131,6 @@ class CityScapesDataset(AnnotatedImages):
         )
         return target
 
-    def get_labels(self, index: int) -> set[int]:
-        """Return the labels of the instances to learn from an image."""
-        return set(self._make_target(index, (0, 0)).get_field(fields.LABELS).tolist())
-
     def _make_boxes(self, record: Record) -> BoxList:
         size, boxes = (record["width"], record["height"]), [o["box"] for o in record["objects"]]
         return BoxList(boxes, size, "xywh", pixel_offset=self.pixel_offset).convert("xyxy")

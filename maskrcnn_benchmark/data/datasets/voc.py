@@ -101,10 +101,6 @@ class PascalVOCDataset(AnnotatedImages):
         target.add_field(fields.DIFFICULT, torch.tensor(difficult, dtype=torch.bool))
         return target
 
-    def get_labels(self, index: int) -> set[int]:
-        """Return the labels of the instances to learn from an image."""
-        return set(self._make_target(index, (0, 0)).get_field(fields.LABELS).tolist())
-
     def map_class_id_to_class_name(self, class_id: int) -> str:
         """Return the name of a label."""
         return self.class_names[class_id]

@@ -30,7 +30,7 @@ class Recorder(nn.Module):
     def losses(self, images, output, targets):
         return {"loss": output.float().mean()}
 
-    def predict(self, images, output):
+    def detections(self, images, output):
         return []
 
 
