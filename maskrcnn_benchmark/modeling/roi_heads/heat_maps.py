@@ -1,15 +1,18 @@
 """Keypoints to cells of heat maps for training, and heat maps to keypoints at inference.
 
-Shapes: R ROIs, K keypoints each, M size of the heat maps, H and W size of the enlarged ones.
+Shapes: R ROIs, K keypoints each, M size of the heat maps, H and W size of the enlarged ones, C
+columns of enlarged heat maps.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 _CUBIC = -0.75  # OpenCV's and PyTorch's parameter of the cubic convolution
-_MAX_VALUES = 1 << 23  # enlarged heat maps that are in memory at the same time
+_OVERSHOOT = -_CUBIC / 4  # the most that negative weights add up to, half way between two cells
+_MAX_VALUES = 1 << 23  # values of enlarged heat maps that are in memory at the same time
 
 
 def keypoints_to_heat_map(keypoints: Tensor, rois: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -55,35 +58,52 @@ def heat_maps_to_keypoints(heat_maps: Tensor, rois: Tensor) -> tuple[Tensor, Ten
     logits = heat_maps.new_zeros(heat_maps.shape[:2])
     # mixed precision has too few digits for positions
     with torch.autocast(rois.device.type, enabled=False):
-        for rows in _groups(pixels, heat_maps.shape[1]):
+        for rows in _groups(pixels, heat_maps.shape[1:3].numel()):
             chosen = torch.tensor(rows, device=rois.device)
             cells[chosen], logits[chosen] = _maxima(heat_maps[chosen], pixels[chosen])
     points = (cells + 0.5) * (sizes / pixels)[:, None] + rois[:, None, :2]
     return torch.cat([points, torch.ones_like(points[..., :1])], dim=2), logits
 
 
-def _groups(pixels: Tensor, num_keypoints: int) -> Iterator[Sequence[int]]:
-    """Yield the rows of ROIs to decode together, so that their padded maps fit into memory.
+def _groups(pixels: Tensor, values_per_column: int) -> Iterator[Sequence[int]]:
+    """Yield the rows of ROIs to decode together, so that their widened maps fit into memory.
 
     Args:
         pixels: int64 ``[R, 2]``, width and height of each enlarged map.
-        num_keypoints: K.
+        values_per_column: K * M.
     """
     group: list[int] = []
-    width = height = 0
-    sides = pixels.tolist()  # one transfer
+    widest = 0
+    widths = pixels[:, 0].tolist()  # one transfer
     for row in pixels.prod(dim=1).argsort(stable=True).tolist():
-        width, height = max(width, sides[row][0]), max(height, sides[row][1])
-        if group and (len(group) + 1) * num_keypoints * width * height > _MAX_VALUES:
+        widest = max(widest, widths[row])
+        if group and (len(group) + 1) * widest * values_per_column > _MAX_VALUES:
             yield group
-            group, (width, height) = [], sides[row]
+            group, widest = [], widths[row]
         group.append(row)
     if group:
         yield group
 
 
+class _Taps(NamedTuple):
+    """The cells that each enlarged position is a weighted sum of.
+
+    Attributes:
+        cells: int64 ``[R, N, 4]``; N is the largest size, rows beyond that of an ROI mean nothing.
+        weights: ``[R, N, 4]``.
+        inside: bool ``[R, N]``, whether the position is within the size of the ROI.
+    """
+
+    cells: Tensor
+    weights: Tensor
+    inside: Tensor
+
+
 def _maxima(heat_maps: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Return the first maximum of each enlarged map in row-major order.
+
+    The maps are widened, but of their columns only those are enlarged that may hold the maximum:
+    cubic convolution exceeds the cells of a column by at most ``_OVERSHOOT`` of their range.
 
     Args:
         heat_maps: ``[R, K, M, M]``.
@@ -92,36 +112,68 @@ def _maxima(heat_maps: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         int64 ``[R, K, 2]``, column and row; and the values ``[R, K]``.
     """
-    side = heat_maps.shape[-1]
-    to_columns, to_rows = (_enlargement(n, side, heat_maps.dtype) for n in pixels.unbind(dim=1))
-    enlarged = to_rows[:, None] @ heat_maps @ to_columns.mT[:, None]  # [R, K, H, W]
-    height, width = enlarged.shape[2:]
-    steps = [torch.arange(n, device=pixels.device) for n in (width, height)]
-    is_column, is_row = (s < n[:, None] for s, n in zip(steps, pixels.unbind(dim=1), strict=True))
-    inside = is_row[:, None, :, None] & is_column[:, None, None]
-    best, where = enlarged.masked_fill(~inside, -torch.inf).flatten(2).max(dim=2)
-    return torch.stack([where % width, where // width], dim=2), best
+    side, count = heat_maps.shape[-1], heat_maps.shape[0] * heat_maps.shape[1]
+    across, down = (_taps(sizes, side, heat_maps.dtype) for sizes in pixels.unbind(dim=1))
+    matrix = heat_maps.new_zeros(*across.cells.shape[:2], side)
+    matrix.scatter_add_(2, across.cells, across.weights)
+    wide = matrix[:, None] @ heat_maps.mT  # [R, K, W, M]: its rows are columns of the maps
+    high, low = wide.amax(dim=3), wide.amin(dim=3)
+    high = high.masked_fill(~across.inside[:, None], -torch.inf)
+    roi, keypoint = (torch.ones_like(high[..., 0]) > 0).nonzero(as_tuple=True)
+    start = high.argmax(dim=2)
+    attained, _ = _highest(wide[roi, keypoint, start.flatten()], roi, down)
+    # a little more, for what rounding adds
+    bound = high + (_OVERSHOOT + 1e-4) * (high - low)
+    promising = bound >= attained.unflatten(0, start.shape)[..., None]
+    promising.scatter_(2, start[..., None], value=1)  # also where there is a NaN
+    roi, keypoint, column = promising.nonzero(as_tuple=True)
+    values, row = _highest(wide[roi, keypoint, column], roi, down)
+    heat_map = roi * heat_maps.shape[1] + keypoint
+    best = values.new_full((count,), -torch.inf).scatter_reduce(0, heat_map, values, "amax")
+    width = wide.shape[2]
+    nowhere = torch.iinfo(row.dtype).max
+    place = torch.where(values < best[heat_map], nowhere, row * width + column)
+    first = place.new_full((count,), nowhere)
+    first = first.scatter_reduce(0, heat_map, place, "amin").unflatten(0, start.shape)
+    return torch.stack([first % width, first // width], dim=2), best.unflatten(0, start.shape)
 
 
-def _enlargement(sizes: Tensor, side: int, dtype: torch.dtype) -> Tensor:
-    """Return the matrices ``[R, N, M]`` that enlarge M values to ``sizes[r]``; N is the largest.
+def _highest(columns: Tensor, roi: Tensor, taps: _Taps) -> tuple[Tensor, Tensor]:
+    """Return the maximum of each column when it is enlarged, and the first row that has it.
 
-    Rows beyond the size of an ROI have no meaning.
+    Args:
+        columns: ``[C, M]``.
+        roi: int64 ``[C]``, index of the ROI of each.
+        taps: of the rows.
+
+    Returns:
+        ``[C]``, and int64 ``[C]``.
+    """
+    parts = max(_MAX_VALUES // (4 * taps.cells.shape[1]), 1)
+    found = [
+        (of_part.gather(1, taps.cells[rois].flatten(1)).unflatten(1, (-1, 4)) * taps.weights[rois])
+        .sum(dim=2)
+        .masked_fill(~taps.inside[rois], -torch.inf)
+        .max(dim=1)
+        for of_part, rois in zip(columns.split(parts), roi.split(parts), strict=True)
+    ]
+    return torch.cat([values for values, _ in found]), torch.cat([rows for _, rows in found])
+
+
+def _taps(sizes: Tensor, side: int, dtype: torch.dtype) -> _Taps:
+    """Return the taps that enlarge M values to ``sizes[r]``.
 
     Args:
         sizes: int64 ``[R]``.
         side: M.
-        dtype: of the result.
+        dtype: of the weights.
     """
-    count = int(sizes.max())
-    steps = torch.arange(count, device=sizes.device, dtype=torch.float64)
-    source = (steps + 0.5) * (side / sizes[:, None].double()) - 0.5  # [R, N], in cells of the map
+    steps = torch.arange(int(sizes.max()), device=sizes.device)
+    source = (steps + 0.5).double() * (side / sizes[:, None].double()) - 0.5  # [R, N], in cells
     left = source.floor()
-    t = (source - left).to(dtype)
-    weights = _cubic_weights(t)
-    taps = left.long()[..., None] + torch.arange(-1, 3, device=sizes.device)
-    matrix = torch.zeros(*source.shape, side, dtype=dtype, device=sizes.device)
-    return matrix.scatter_add_(2, taps.clamp(min=0, max=side - 1), weights)
+    cells = left.long()[..., None] + torch.arange(-1, 3, device=sizes.device)
+    weights = _cubic_weights((source - left).to(dtype))
+    return _Taps(cells.clamp(min=0, max=side - 1), weights, steps < sizes[:, None])
 
 
 def _cubic_weights(t: Tensor) -> Tensor:

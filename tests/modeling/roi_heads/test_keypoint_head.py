@@ -78,6 +78,34 @@ def test_the_first_of_equal_maxima_is_taken():
     assert keypoints.tolist() == [[[10.5, 20.5, 1]], [[0.5, 0.5, 1]]]
 
 
+@pytest.mark.parametrize("sharpness", [0.0, 0.3, 30.0])
+@pytest.mark.parametrize("side", [5.0, 56.0, 211.3])
+def test_peaks_and_plateaus_of_any_shape(sharpness, side):
+    """The columns that are left out never hold the maximum."""
+    places = torch.rand(4, 17, 2, 1, 1) * 56
+    steps = torch.arange(56.0)
+    distance = (steps - places[..., 0, :, :]) ** 2 + (steps[:, None] - places[..., 1, :, :]) ** 2
+    maps = -sharpness * distance / 100 + 0.02 * torch.randn(4, 17, 56, 56)
+    corners = torch.rand(4, 2) * 50
+    boxes = torch.cat([corners, corners + side * torch.tensor([1, 0.7])], dim=1)
+    keypoints, logits = heat_maps_to_keypoints(maps, boxes)
+    points, values = opencv_decoding(maps, boxes)
+    np.testing.assert_allclose(logits, values, atol=1e-4)
+    near = np.abs(keypoints.numpy() - points).max(axis=2) < 1e-3
+    assert near.mean() > 0.95  # elsewhere two values are equal up to rounding
+
+
+def test_a_diverged_model_has_finite_keypoints():
+    maps = torch.randn(2, 3, 8, 8)
+    maps[0, 1] = torch.nan
+    maps[1, 2, 3, 4] = torch.nan
+    maps[1, 0, 0, 0] = torch.inf
+    boxes = torch.tensor([[10.0, 10, 40, 50], [5, 5, 9, 40]])
+    keypoints, _ = heat_maps_to_keypoints(maps, boxes)
+    low, high = boxes[:, None, :2], boxes[:, None, 2:]
+    assert ((keypoints[..., :2] >= low) & (keypoints[..., :2] <= high)).all()
+
+
 def test_mixed_precision_does_not_touch_the_decoding():
     maps, boxes = torch.randn(2, 3, 8, 8), torch.tensor([[0.0, 0, 50, 60], [5, 5, 90, 40]])
     expected = heat_maps_to_keypoints(maps, boxes)
