@@ -150,9 +150,9 @@ def inference(  # noqa: PLR0913 - settings by keyword
         box_only: whether to evaluate proposals (for a model without a box head).
         device: device of the model.
         masker: pastes the masks, see ``make_masker``; None: the original's rule, threshold 0.5.
-        coco_options: keyword arguments of ``evaluate_coco`` that other metrics do not have:
-            ``evaluator`` and ``keypoint_sigmas``.
-        expected_results, expected_results_sigma_tol: see ``check_expected_results``.
+        coco_options: ``evaluator`` and ``keypoint_sigmas`` of ``evaluate_coco``, COCO's metric.
+        expected_results: see ``check_expected_results``.
+        expected_results_sigma_tol: see ``check_expected_results``.
         output_folder: folder for ``predictions.pth`` and the evaluation files; required, and shared
             by all ranks, in a distributed job.
 
