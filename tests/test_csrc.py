@@ -7,7 +7,7 @@ import pytest
 
 CSRC = Path(__file__).parent.parent / "csrc"
 OPERATORS = sorted(path.parent.name for path in CSRC.glob("*/op.h"))
-# these have no CUDA kernel: polygons and texts live on the host, and torch's own kernels match boxes
+# without a CUDA kernel: polygons and texts live on the host, torch's own kernels match boxes
 HOST_ONLY = {"mask_targets", "masks_to_rle", "match_boxes"}
 SCHEMAS = re.findall(r'"(\w+)\(Tensor', (CSRC / "ops.cpp").read_text())
 

@@ -150,22 +150,18 @@ def inference(  # noqa: PLR0913 - settings by keyword
         box_only: whether to evaluate proposals (for a model without a box head).
         device: device of the model.
         masker: pastes the masks, see ``make_masker``; None: the original's rule, threshold 0.5.
-        coco_options: keyword arguments of ``evaluate_coco`` that other metrics do not have:
-            ``evaluator`` and ``keypoint_sigmas``.
-        expected_results: TEST.EXPECTED_RESULTS, compared with the results and logged.
-        expected_results_sigma_tol: allowed deviation in standard deviations.
+        coco_options: ``evaluator`` and ``keypoint_sigmas`` of ``evaluate_coco``, COCO's metric.
+        expected_results: see ``check_expected_results``.
+        expected_results_sigma_tol: see ``check_expected_results``.
         output_folder: folder for ``predictions.pth`` and the evaluation files; required, and shared
             by all ranks, in a distributed job.
 
     Returns:
         The results on rank 0, None on the other ranks.
-
-    Raises:
-        UserError: keypoints are to be evaluated by a metric other than COCO's.
     """
     dataset: Any = data_loader.dataset
     metric = getattr(dataset, "metric", "coco")
-    _check_metric(metric, dataset_name, iou_types)
+    _check_metric(metric, iou_types, dataset_name)
     logging.getLogger("maskrcnn_benchmark.inference").info(
         f"Start evaluation on {dataset_name} ({len(dataset)} images)"
     )
@@ -192,7 +188,8 @@ def inference(  # noqa: PLR0913 - settings by keyword
     )
 
 
-def _check_metric(metric: str, dataset_name: str, iou_types: Sequence[str]) -> None:
+def _check_metric(metric: str, iou_types: Sequence[str], dataset_name: str) -> None:
+    """Raise a ``UserError`` if a metric other than COCO's is to evaluate keypoints."""
     if "keypoints" in iou_types and metric != "coco":
         raise UserError(
             f"data set {dataset_name!r} is evaluated by the metric {metric!r}, which has no "

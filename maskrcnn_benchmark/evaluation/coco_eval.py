@@ -104,8 +104,7 @@ def evaluate_coco(  # noqa: PLR0913 - settings by keyword
     if box_only:
         results = _evaluate_proposals(dataset, predictions)
     else:
-        options = {"evaluator": find_evaluator(evaluator), "keypoint_sigmas": keypoint_sigmas}
-        evaluate = evaluate_rows or partial(_evaluate_detections, **options)
+        evaluate = evaluate_rows or _make_evaluation(evaluator, keypoint_sigmas)
         results = evaluate(dataset.coco, rows)
     report_results(
         results,
@@ -115,6 +114,14 @@ def evaluate_coco(  # noqa: PLR0913 - settings by keyword
         sigma_tol=expected_results_sigma_tol,
     )
     return results
+
+
+def _make_evaluation(
+    evaluator: str, keypoint_sigmas: Sequence[float]
+) -> Callable[[COCO, dict[str, list[Row]]], COCOResults]:
+    return partial(
+        _evaluate_detections, evaluator=find_evaluator(evaluator), keypoint_sigmas=keypoint_sigmas
+    )
 
 
 def detection_rows(
