@@ -96,7 +96,8 @@ MASKRCNN_VECTORIZED void match_block(const BoxMatching<A>& op, int64_t block) no
   }
 }
 
-// Fills is_best of one box from the best IoUs of all ground truths, of which `lowest` is the lowest.
+// Fills is_best of one box from the best IoUs of all ground truths, of which `lowest` is the
+// lowest.
 template <typename A>
 void mark_best(const BoxMatching<A>& op, A lowest, int64_t i) noexcept {
   constexpr A kLowest = -std::numeric_limits<A>::infinity();

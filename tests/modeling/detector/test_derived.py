@@ -127,9 +127,7 @@ def test_a_frozen_config_must_be_complete(frozen):
         assert derive_settings(config) == []
 
 
-OTHERS = ("keypoint", "retinanet", "test_time_aug")  # of maskrcnn-benchmark's, not of this project
-OF_OURS = [name for name in UPSTREAM if not any(part in name for part in OTHERS)]
-RECORDED = [*FORK.values(), *(UPSTREAM[name] for name in OF_OURS)]
+RECORDED = [*FORK.values(), *UPSTREAM.values()]
 
 
 def test_no_recorded_config_is_changed():
