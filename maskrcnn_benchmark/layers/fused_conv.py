@@ -134,6 +134,8 @@ def _prepare(conv: nn.Conv2d, norm: FrozenBatchNorm2d | None, x: Tensor) -> _Pre
     weight, bias = _fold(conv, norm)
     weight = weight.detach().to(x.dtype)
     bias = None if bias is None else bias.detach().to(x.dtype)
+    # oneDNN's ReLU makes 0 of NaN, which would hide that the model has diverged
+    packed = packed and all(bool(t.isfinite().all()) for t in (weight, bias) if t is not None)
     if packed:
         weight = torch.ops.mkldnn._reorder_convolution_weight(
             weight, conv.padding, conv.stride, conv.dilation, conv.groups, list(x.shape)

@@ -194,6 +194,18 @@ def test_other_sizes_and_no_rows() -> None:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_diverged_weights_are_not_hidden_by_the_relu(value: float) -> None:
+    conv, norm = make_layers()
+    with torch.no_grad():
+        conv.weight[3, 0, 0, 0] = value
+    found = infer(conv, norm, torch.randn(1, 8, 6, 6), relu=True)
+    assert not found[:, 3].isfinite().all()
+    assert found[:, 4].isfinite().all()
+    conv.load_state_dict({"weight": torch.ones_like(conv.weight)})
+    assert infer(conv, norm, torch.randn(1, 8, 6, 6), relu=True).isfinite().all()
+
+
 def test_inference_mode() -> None:
     with torch.inference_mode():
         conv, norm = make_layers()
