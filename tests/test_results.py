@@ -14,7 +14,7 @@ MODEL_RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*-model.json"))
 ROWS_RESULTS = sorted(set((ROOT / "benchmarks" / "results").glob("*.json")) - {*MODEL_RESULTS})
 
 
-@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RESULTS, ids=str)
 def test_a_result_has_date_machine_command_and_commit(path):
     head = path.read_text().split("\n|", 1)[0]  # before the first table
     assert re.search(r"\b20\d\d-\d\d-\d\d\b", head), "the date"
@@ -27,7 +27,7 @@ def test_a_result_has_date_machine_command_and_commit(path):
     assert all((ROOT / script).is_file() for script in scripts)
 
 
-@pytest.mark.parametrize("path", MODEL_RESULTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODEL_RESULTS, ids=str)
 def test_a_comparison_of_models_states_the_same_for_each_part(path):
     found = header_of(path)
     assert found["parts"]
@@ -49,7 +49,7 @@ def header_of(path):
     return found
 
 
-@pytest.mark.parametrize("path", ROWS_RESULTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ROWS_RESULTS, ids=str)
 def test_a_result_of_rows_states_command_and_commit(path):
     found = header_of(path)
     assert re.fullmatch(r"[0-9a-f]{7,40}", found["commit"]), "committed code only"
