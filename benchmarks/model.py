@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import torch
 from model_calls import Recorder, count_kernels, time_calls
-from model_sides import Ours, Torchvision
+from model_sides import CONFIG, Ours, Torchvision
 from report import RESULTS, commit, header
 
 GB = 2**20  # of KiB, the unit of ru_maxrss
@@ -130,6 +130,33 @@ def peak(side: str, work: str) -> float:
     return round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / GB, 3)
 
 
+STARTS = {  # what a side imports after torch, and how it builds its model
+    "ours": """
+from maskrcnn_benchmark.config import cfg
+from maskrcnn_benchmark.modeling.detector import build_detection_model
+cfg.merge_from_file(CONFIG)
+build_detection_model(cfg)
+""",
+    "torchvision": """
+from torchvision.models.detection import maskrcnn_resnet50_fpn
+maskrcnn_resnet50_fpn(weights=None, weights_backbone=None)
+""",
+}
+
+
+def start(rounds: int) -> Iterator[Row]:
+    """Measure imports and the construction of the model in processes that have torch."""
+    code = f"import torch, time; CONFIG = {str(CONFIG)!r}; t = time.perf_counter()"
+    seconds: dict[str, list[float]] = {side: [] for side in STARTS}
+    for _ in range(rounds + 1):
+        for side, lines in STARTS.items():
+            command = [sys.executable, "-c", f"{code}\n{lines}\nprint(time.perf_counter() - t)"]
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            seconds[side].append(float(output))
+    ours, theirs = (round(statistics.median(times[1:]), 3) for times in seconds.values())
+    yield row("import and construction, after torch", "s", ours, theirs)
+
+
 def save(part: str, rows: list[Row], rounds: int) -> None:
     """Add a part to today's file; each part states its own command and commit."""
     head = header()
@@ -160,6 +187,7 @@ def main() -> None:
         "training100": lambda rounds: training(100, rounds),
         "kernels": lambda _: kernels(),
         "memory": lambda _: memory(),
+        "start": start,
     }
     parser.add_argument("--only", choices=parts, help="measure this part only")
     parser.add_argument("--threads", type=int, default=2)
