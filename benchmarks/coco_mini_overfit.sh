@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Overfits 20 COCO photographs (a sanity check): Mask Scoring R-CNN (half-width ResNet-50-FPN, 80 classes) is
 # trained on them without mirroring, in bfloat16, and evaluated on the same 20. About 45 minutes on 2
-# CPU cores. Which photographs these are: coco_twenty.py. Later KEY VALUE pairs win.
+# CPU cores. Which photographs these are: clear_images.py. Later KEY VALUE pairs win.
 # Usage: benchmarks/coco_mini_overfit.sh DATA WEIGHTS OUTPUT [KEY VALUE ...]
 #   DATA     folder with images/ and annotations/instances_train.json in COCO format
 #   WEIGHTS  half-width ResNet-50 of 104, 117, 123 mean BGR input, such as resnet50_thin.npz
 source "$(dirname "$0")/common.sh"
 
 mkdir -p "$output"
-"$python" "$root/benchmarks/coco_twenty.py" "$data/annotations/instances_train.json" "$output/twenty.json"
+"$python" "$root/benchmarks/clear_images.py" "$data/annotations/instances_train.json" "$output/twenty.json"
 
 exec "$python" "${train[@]}" --register coco_twenty "$output/twenty.json" "$data/images" \
   DATASETS.TRAIN "('coco_twenty',)" DATASETS.TEST "('coco_twenty',)" "${model[@]}" \
