@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from maskrcnn_benchmark.evaluation.coco_format import Row
+from maskrcnn_benchmark.evaluation.coco_results import SEGM_BY_CLASS_SCORE
 from maskrcnn_benchmark.evaluation.mask_ious import Floats, MaskIous
 from maskrcnn_benchmark.structures.fields import CLASS_SCORE, MASK_IOU, MASK_SCORE, SCORE_KINDS
 from maskrcnn_benchmark.structures.rle import rle_box
@@ -42,12 +43,17 @@ def as_boxes(values: Sequence[Sequence[float]]) -> Floats:
 
 
 def detected_masks(rows: Mapping[str, Sequence[Row]]) -> DetectedMasks:
-    """Return the masks of ``coco_eval.detection_rows``, computed with ``bbox`` and ``segm``."""
+    """Return the masks of ``coco_eval.detection_rows``, with the boxes and all known scores.
+
+    Args:
+        rows: of ``bbox`` and ``segm``, and ``segm_by_class_score`` if there are mask scores.
+    """
     masks, boxes = rows["segm"], rows["bbox"]
     values = {CLASS_SCORE.key: [row["score"] for row in boxes]}
-    if masks and all(MASK_IOU.key in row for row in masks):
-        values[MASK_IOU.key] = [row[MASK_IOU.key] for row in masks]
+    if SEGM_BY_CLASS_SCORE in rows:  # the others are ranked by mask score
         values[MASK_SCORE.key] = [row["score"] for row in masks]
+        if all(MASK_IOU.key in row for row in masks):
+            values[MASK_IOU.key] = [row[MASK_IOU.key] for row in masks]
     scores = {key: np.array(v, np.float64) for key, v in values.items()}
     return DetectedMasks(masks, as_boxes([row["bbox"] for row in boxes]), scores)
 

@@ -147,12 +147,12 @@ def test_the_rows_of_the_evaluation_give_all_scores():
     rle = encode_rle(pixels(0, 0, 5))
     box = {"image_id": 7, "category_id": 3, "bbox": [0, 0, 5, 5], "score": 0.5}
     mask = {"image_id": 7, "category_id": 3, "segmentation": rle, "score": 0.4, "mask_iou": 0.8}
-    found = detected_masks({"bbox": [box], "segm": [mask]})
+    rows = {"bbox": [box], "segm": [mask], "segm_by_class_score": [mask | {"score": 0.5}]}
+    found = detected_masks(rows)
     assert found.boxes.tolist() == [[0, 0, 5, 5]]
-    assert {key: values.tolist() for key, values in found.scores.items()} == {
-        "score": [0.5],
-        "mask_iou": [0.8],
-        "mask_score": [0.4],
-    }
+    expected = {"score": [0.5], "mask_iou": [0.8], "mask_score": [0.4]}
+    assert {key: values.tolist() for key, values in found.scores.items()} == expected
     del mask["mask_iou"]
-    assert set(detected_masks({"bbox": [box], "segm": [mask]}).scores) == {"score"}
+    assert set(detected_masks(rows).scores) == {"score", "mask_score"}
+    del rows["segm_by_class_score"]
+    assert set(detected_masks(rows).scores) == {"score"}

@@ -4,14 +4,23 @@ import contextlib
 import copy
 import io
 import json
+import re
 
 import numpy as np
 import pytest
+import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from maskrcnn_benchmark.report.mask_quality import report_mask_quality
+from maskrcnn_benchmark.evaluation import evaluate_coco
+from maskrcnn_benchmark.evaluation.mask_ious import MaskIous
+from maskrcnn_benchmark.evaluation.ranked_masks import RankedMasks
+from maskrcnn_benchmark.report.mask_quality import report_mask_quality, write_mask_quality
+from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.fields import SCORE_KINDS
 from maskrcnn_benchmark.structures.rle import decode_rle
+from maskrcnn_benchmark.structures.rle_masks import RleMasks
+from tests.evaluation.dataset import StandInDataset
 from tests.report.cases import CLASSES, SIZE, drawn_case, write_case
 from tests.report.test_page import Reader
 
@@ -334,3 +343,52 @@ def test_an_image_folder_that_does_not_exist_is_refused_first(case, tmp_path):
     with pytest.raises(FileNotFoundError, match="image folder .*nowhere does not exist"):
         report(tmp_path, *case, images=tmp_path / "nowhere")
     assert not (tmp_path / "out").exists()
+
+
+def predictions_of(rows, dataset):
+    """Return rows as a model would predict them, one list of boxes for each image."""
+    made = []
+    labels = {i: label for label, i in dataset.contiguous_category_id_to_json_id.items()}
+    for image_id in dataset.id_to_img_map.values():
+        own = [row for row in rows if row["image_id"] == image_id]
+        boxes = BoxList([row["bbox"] for row in own], (SIZE, SIZE), mode="xywh").convert("xyxy")
+        boxes.add_field("labels", torch.tensor([labels[row["category_id"]] for row in own]))
+        for kind in SCORE_KINDS.values():
+            values = [row[kind.key] for row in own]
+            boxes.add_field(kind.field, torch.tensor(values, dtype=torch.float64))
+        counts = [row["segmentation"]["counts"] for row in own]
+        boxes.add_field("rles", RleMasks((SIZE, SIZE), counts))
+        made.append(boxes)
+    return made
+
+
+def test_an_evaluation_shares_its_ious_and_its_ap(case, made, tmp_path, monkeypatch):
+    annotations, rows = case
+    dataset, received = StandInDataset(copy.deepcopy(annotations)), []
+    results = evaluate_coco(
+        dataset,
+        predictions_of(rows, dataset),
+        iou_types=("bbox", "segm"),
+        receive_masks=received.append,
+    )
+    (evaluated,) = received
+
+    def never(*_):
+        raise AssertionError("computed a second time")
+
+    monkeypatch.setattr(MaskIous, "_compute", never)
+    ranked = []
+    evaluate = RankedMasks.evaluate
+    monkeypatch.setattr(
+        RankedMasks, "evaluate", lambda *args: ranked.append(args[1]) or evaluate(*args)
+    )
+    page = write_mask_quality(evaluated, tmp_path, title="as evaluated")
+    content = json.loads(page.with_suffix(".json").read_text())
+    assert len(ranked) == 1  # the oracle
+    for key, task in (("mask_score", "segm"), ("score", "segm_by_class_score")):
+        expected = results[task]
+        assert content["ap"][key] == {k: None if v < 0 else v for k, v in expected.items()}
+    for key in ("ap", "correlation", "head_room"):  # as from the file
+        flat = [json.dumps(one[key], sort_keys=True) for one in (content, made[0])]
+        numbers = [[float(n) for n in re.findall(r"-?\d+\.?\d*(?:e-\d+)?", one)] for one in flat]
+        np.testing.assert_allclose(numbers[0], numbers[1], atol=1e-6)

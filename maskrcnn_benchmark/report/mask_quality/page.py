@@ -16,6 +16,7 @@ from maskrcnn_benchmark.report.mask_quality.numbers import (
     head_room,
 )
 from maskrcnn_benchmark.report.page import Captioned, Page
+from maskrcnn_benchmark.report.values import decimal, percent, points, share, signed
 from maskrcnn_benchmark.structures.fields import CLASS_SCORE, MASK_IOU, MASK_SCORE, SCORE_KINDS
 
 Pictures = dict[str, list[Captioned]]  # by over_rated, under_rated
@@ -26,7 +27,6 @@ _GROUPS = {
     CONFIDENT: "found, class score > 0.5",
 }
 _SIZES = {"APs": "small", "APm": "medium", "APl": "large"}
-_DASH = "–"
 
 
 def quality_page(content: Json, matched: MatchedMasks, pictures: Pictures) -> Page:
@@ -57,22 +57,22 @@ def _facts(content: Json) -> list[tuple[str, str]]:
     room = content["head_room"]["AP"]
     found = content["correlation"][FOUND]
     facts = [
-        (f"mask AP ranked by {figures.NAMES[key]}", _percent(content["ap"][key]["AP"]))
+        (f"mask AP ranked by {figures.NAMES[key]}", percent(content["ap"][key]["AP"]))
         for key in (CLASS_SCORE.key, MASK_SCORE.key)
         if key in content["ap"]
     ]
     if room["gain"] is not None:
-        facts.append(("AP gained by the mask score", _points(room["gain"])))
+        facts.append(("AP gained by the mask score", points(room["gain"])))
     if room["reached"] is not None:
         facts.append(("of the oracle's head-room reached", f"{100 * room['reached']:.0f} %"))
     if MASK_IOU.key in found:
         value = found[MASK_IOU.key]["pearson"]
-        facts.append(("correlation of predicted and true mask IoU", _decimal(value)))
+        facts.append(("correlation of predicted and true mask IoU", decimal(value)))
     elif CLASS_SCORE.key in found:
         value = found[CLASS_SCORE.key]["pearson"]
-        facts.append(("correlation of class score and true mask IoU", _decimal(value)))
+        facts.append(("correlation of class score and true mask IoU", decimal(value)))
     if content["calibration"]:
-        facts.append(("calibration error (ECE)", _decimal(content["calibration"][FOUND]["ece"], 3)))
+        facts.append(("calibration error (ECE)", decimal(content["calibration"][FOUND]["ece"], 3)))
     return facts
 
 
@@ -104,7 +104,7 @@ def _write_scatter(page: Page, content: Json, matched: MatchedMasks) -> None:
                 matched.scores[key][chosen],
                 matched.true_ious[chosen],
                 name=name,
-                title=f"Pearson correlation {_decimal(r)}",
+                title=f"Pearson correlation {decimal(r)}",
             )
             caption = f"True mask IoU against {name}, for the {chosen.sum()} masks that found an "
             drawn.append((figure, caption + "object. On the dashed line the two are equal."))
@@ -112,8 +112,8 @@ def _write_scatter(page: Page, content: Json, matched: MatchedMasks) -> None:
     keys = [key for key in SCORE_KINDS if key in matched.scores]
     header = ["", "masks", "mean true IoU", *(figures.NAMES[key] for key in keys)]
     rows = [
-        [_GROUPS[name], str(one["count"]), _decimal(one["mean_true"])]
-        + [f"{_decimal(one[key]['pearson'])} / {_decimal(one[key]['spearman'])}" for key in keys]
+        [_GROUPS[name], str(one["count"]), decimal(one["mean_true"])]
+        + [f"{decimal(one[key]['pearson'])} / {decimal(one[key]['spearman'])}" for key in keys]
         for name, one in content["correlation"].items()
     ]
     page.table(
@@ -142,16 +142,16 @@ def _write_calibration(page: Page, content: Json) -> None:
         if name not in groups:
             continue
         one = content["calibration"][name]
-        figure = figures.draw_reliability(one, f"{_GROUPS[name]}: ECE {_decimal(one['ece'], 3)}")
+        figure = figures.draw_reliability(one, f"{_GROUPS[name]}: ECE {decimal(one['ece'], 3)}")
         drawn.append((figure, f"Reliability of the predicted mask IoU: {_GROUPS[name]}."))
     page.figures(drawn)
     rows = [
         [
             _GROUPS[name],
             str(one["count"]),
-            _decimal(one["ece"], 3),
-            _signed(one["bias"]),
-            _decimal(one["mae"], 3),
+            decimal(one["ece"], 3),
+            signed(one["bias"]),
+            decimal(one["mae"], 3),
         ]
         for name, one in content["calibration"].items()
     ]
@@ -177,16 +177,16 @@ def _write_ap(page: Page, content: Json) -> None:
             "reached = (AP by mask score − AP by class score) / (AP by oracle − AP by class score)"
         )
     rows = [
-        [figures.NAMES[key], *(_percent(values[metric]) for metric in AP_METRICS)]
+        [figures.NAMES[key], *(percent(values[metric]) for metric in AP_METRICS)]
         for key, values in content["ap"].items()
     ]
     rooms = [content["head_room"][metric] for metric in AP_METRICS]
     if any(room["gain"] is not None for room in rooms):
-        rows.append(["gain by the mask score", *(_points(room["gain"]) for room in rooms)])
+        rows.append(["gain by the mask score", *(points(room["gain"]) for room in rooms)])
     if any(room["head_room"] is not None for room in rooms):
-        rows.append(["head-room", *(_points(room["head_room"]) for room in rooms)])
+        rows.append(["head-room", *(points(room["head_room"]) for room in rooms)])
     if any(room["reached"] is not None for room in rooms):
-        rows.append(["reached", *(_share(room["reached"]) for room in rooms)])
+        rows.append(["reached", *(share(room["reached"]) for room in rooms)])
     header = ["ranked by", *(f"{m} ({_SIZES[m]})" if m in _SIZES else m for m in AP_METRICS)]
     page.table(header, rows, "COCO's metrics in percent; differences in points.")
     if not any(content["ap_by_iou"]["ap"].values()):
@@ -213,9 +213,9 @@ def _write_classes(page: Page, content: Json) -> None:
     rows = []
     for name, aps in by_class.items():
         room = head_room(aps)
-        row = [name, *(_percent(aps[key]) for key in keys)]
-        row += [_points(room["gain"])] if MASK_SCORE.key in keys and CLASS_SCORE.key in keys else []
-        row += [_points(room["head_room"]), _share(room["reached"])] if ORACLE in keys else []
+        row = [name, *(percent(aps[key]) for key in keys)]
+        row += [points(room["gain"])] if MASK_SCORE.key in keys and CLASS_SCORE.key in keys else []
+        row += [points(room["head_room"]), share(room["reached"])] if ORACLE in keys else []
         rows.append(row)
     header = ["class", *(f"by {figures.NAMES[key]}" for key in keys)]
     header += ["gain"] if MASK_SCORE.key in keys and CLASS_SCORE.key in keys else []
@@ -242,7 +242,7 @@ def _write_kept(page: Page, content: Json) -> None:
     )
     keys = list(content["kept"][ALL])
     rows = [
-        [_GROUPS[name], *(_decimal(of_group[key]["area"], 3) for key in keys)]
+        [_GROUPS[name], *(decimal(of_group[key]["area"], 3) for key in keys)]
         for name, of_group in content["kept"].items()
     ]
     page.table(["area below the curve", *(figures.NAMES[key] for key in keys)], rows)
@@ -277,28 +277,8 @@ def _listed(masks: Sequence[Json]) -> list[list[str]]:
             one["file_name"],
             str(one["annotation_id"]),
             one["category"],
-            _decimal(one[MASK_IOU.key]),
-            _decimal(one["true_iou"]),
+            decimal(one[MASK_IOU.key]),
+            decimal(one["true_iou"]),
         ]
         for one in masks
     ]
-
-
-def _decimal(value: float | None, digits: int = 2) -> str:
-    return _DASH if value is None else f"{value:.{digits}f}"
-
-
-def _signed(value: float | None) -> str:
-    return _DASH if value is None else f"{value:+.3f}"
-
-
-def _percent(value: float | None) -> str:
-    return _DASH if value is None else f"{100 * value:.1f}"
-
-
-def _points(value: float | None) -> str:
-    return _DASH if value is None else f"{100 * value:+.2f}"
-
-
-def _share(value: float | None) -> str:
-    return _DASH if value is None else f"{100 * value:.0f} %"

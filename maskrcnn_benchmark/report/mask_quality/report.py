@@ -1,18 +1,13 @@
 """The mask-quality report: how well predicted mask IoUs tell the true ones, as HTML and json."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from maskrcnn_benchmark.evaluation.coco_evaluator import find_evaluator
 from maskrcnn_benchmark.evaluation.ground_truth import renumber_ground_truth
 from maskrcnn_benchmark.evaluation.mask_ious import MaskIous
-from maskrcnn_benchmark.evaluation.matched_masks import DetectedMasks, match_masks
-from maskrcnn_benchmark.evaluation.ranked_masks import RankedMasks
+from maskrcnn_benchmark.evaluation.matched_masks import match_masks
+from maskrcnn_benchmark.evaluation.ranked_masks import EvaluatedMasks, RankedMasks
 from maskrcnn_benchmark.report.annotations import read_annotations
 from maskrcnn_benchmark.report.detections import read_detections
 from maskrcnn_benchmark.report.folder import written_together
@@ -23,25 +18,6 @@ from maskrcnn_benchmark.report.mask_quality.pictures import describe_masks, draw
 
 HTML, JSON = "mask_quality.html", "mask_quality.json"
 SHOWN = 12  # over-rated and under-rated masks
-
-
-@dataclass(frozen=True)
-class EvaluatedMasks:
-    """Detected masks with what was computed of them already.
-
-    Attributes:
-        coco: the annotations.
-        found: the detections.
-        masks: their IoUs with the objects of their class.
-        evaluator: what evaluates a ranking.
-        evaluations: the finished evaluations, by the key of the score that ranks.
-    """
-
-    coco: COCO
-    found: DetectedMasks
-    masks: MaskIous
-    evaluator: type[COCOeval] = COCOeval
-    evaluations: Mapping[str, COCOeval] = field(default_factory=dict)
 
 
 def report_mask_quality(
