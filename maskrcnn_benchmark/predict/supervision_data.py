@@ -36,7 +36,7 @@ def to_detections(
         raise MissingPackageError(
             "to_supervision needs the supervision package: pip install supervision"
         ) from error
-    data: dict[str, NDArray[Any]] = {"class_name": np.array(names, dtype=np.str_)}
+    data: dict[str, Any] = {"class_name": np.array(names, dtype=np.str_)}
     for kind in SCORE_KINDS.values():
         if detections.has_field(kind.field) and kind != CLASS_SCORE:
             data[kind.key] = detections.get_field(kind.field).numpy()
