@@ -4,7 +4,7 @@ In a bootstrap resample, an image occurs 0, 1, 2 or more times. Its detections a
 objects in the same way every time, so the AP of a resample follows from the matches that COCOeval
 made and from how often each image occurs: a true positive of an image that occurs twice counts as
 two, at the same score. The result equals that of COCOeval on a data set with copies of the images,
-to rounding.
+to rounding, if no two scores are equal; equal ones keep the order of the original data set.
 """
 
 from collections.abc import Iterator
