@@ -120,7 +120,7 @@ def _of_area(
 ) -> Floats:
     """Return the AP ``[T, R]``; ``weights`` is ``[D, R]``, ``objects`` ``[R]``."""
     # most detections are the same at every threshold: a false positive, or ignored
-    is_false = (counted & ~found).all(axis=0)
+    is_false = np.all(counted & ~found, axis=0)
     special = np.flatnonzero(~is_false & counted.any(axis=0))
     false = np.cumsum(weights * is_false[:, None], axis=0)[special]
     weights = weights[special]
