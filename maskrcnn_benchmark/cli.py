@@ -28,6 +28,7 @@ COMMANDS = {
     "convert": Command("tools.convert_weights", "convert weights from other projects"),
     "analyze": Command("tools.analyze", "print parameters, FLOPs and shapes of a model"),
     "plot": Command("tools.plot_metrics", "draw the curves of training runs"),
+    "compare": Command("tools.compare", "compare two models on the same data set"),
     "env": Command("utils.collect_env", "print versions and devices for bug reports"),
 }
 

@@ -81,9 +81,9 @@ class Difference:
     Attributes:
         a: of the first model, a fraction of 1; NaN without objects.
         b: of the second.
-        low: lower end of the 95 % interval of ``b - a``; NaN if it is unknown.
-        high: upper end.
-        p_value: two-sided, of no difference; NaN if it is unknown.
+        low: lower end of the 95 % interval of ``b - a``; NaN with fewer than ``MIN_IMAGES``.
+        high: upper end; NaN too.
+        p_value: two-sided, of no difference; NaN too.
         images: number of images with objects.
     """
 
@@ -104,7 +104,7 @@ class Difference:
         """``A``, ``B`` (the better model), ``none``, ``few images`` or ``no objects``."""
         if self.images == 0:
             return "no objects"
-        if self.images < MIN_IMAGES or math.isnan(self.p_value):
+        if math.isnan(self.p_value):
             return "few images"
         if self.p_value >= LEVEL:
             return "none"
@@ -169,7 +169,7 @@ def _mean(values: Floats) -> Floats:
 def _difference(a: float, b: float, samples: Floats, images: int) -> Difference:
     """Return the difference of two values with the interval that ``[R]`` samples of it give."""
     known = samples[~np.isnan(samples)]
-    if len(known) < 2:
+    if images < MIN_IMAGES or len(known) < 2:
         return Difference(a, b, math.nan, math.nan, math.nan, images)
     deviation = float(known.std(ddof=1))
     half = _WIDTH * deviation

@@ -8,13 +8,15 @@ from pycocotools.cocoeval import COCOeval
 
 Floats = NDArray[np.float64]
 
+_LEAST_IOU = 0.1  # of a detection of this object rather than of a neighbor
+
 
 @dataclass(frozen=True)
 class FoundObjects:
     """The best detection of each of N annotations.
 
     Attributes:
-        ious: float ``[N]``, its IoU; 0 if there is none, NaN for a region (crowd, ignored).
+        ious: float ``[N]``, its IoU; 0 below 0.1, NaN for a region (crowd, ignored).
         rows: int64 ``[N]``, its index in the rows that were evaluated; -1 if there is none.
     """
 
@@ -43,7 +45,7 @@ def found_objects(evaluation: COCOeval, min_score: float) -> FoundObjects:
             continue
         best = of_cell[:count].argmax(axis=0)
         highest = of_cell[best, np.arange(len(objects))]
-        is_found = (highest > 0) & ~np.isnan(ious[objects])
+        is_found = (highest >= _LEAST_IOU) & ~np.isnan(ious[objects])
         ious[objects[is_found]] = highest[is_found]
         rows[objects[is_found]] = [found[index]["id"] - 1 for index in best[is_found]]
     return FoundObjects(ious, rows)

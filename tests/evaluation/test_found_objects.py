@@ -43,13 +43,13 @@ def test_the_best_detection_of_the_class_above_the_score(drawn, iou_type, min_sc
             for number, row in enumerate(rows)
             if row["score"] >= min_score and all(row[key] == original[key] for key in keys)
         }
-        best = max(ious.values(), default=0)
+        best = max((iou for iou in ious.values() if iou >= 0.1), default=0)
         if original["image_id"] != CROWDED:  # there, pycocotools cuts the detections
             assert found.ious[index] == pytest.approx(best, abs=1e-12)
         if found.ious[index] > 0:
             assert ious[found.rows[index]] == pytest.approx(found.ious[index], abs=1e-12)
             some += 1
-    assert some > 3
+    assert some > 1
 
 
 def test_without_detections_nothing_is_found(drawn):  # noqa: F811
