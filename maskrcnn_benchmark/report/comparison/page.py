@@ -17,6 +17,7 @@ from maskrcnn_benchmark.report.comparison.pictures import (
 )
 from maskrcnn_benchmark.report.comparison.tables import (
     CORRECTED,
+    by_difference,
     difference_row,
     header,
     interval,
@@ -107,9 +108,9 @@ def _add_task(page: Page, comparison: Comparison, task: str, title: str) -> None
     )
     if len(found.per_class) == 1:
         return
-    aps = {name: metrics["AP"] for name, metrics in found.per_class.items()}
-    order = sorted(aps, key=lambda name: -abs(_known(aps[name].difference)))
-    shown = sorted(order[:_CHART_ROWS], key=lambda name: -_known(aps[name].difference))
+    aps = by_difference(found)
+    known = [name for name in aps if not math.isnan(aps[name].difference)]
+    shown = sorted(known[:_CHART_ROWS], key=lambda name: -aps[name].difference)
     which = (
         "all classes" if len(aps) <= _CHART_ROWS else f"the {_CHART_ROWS} classes that differ most"
     )
@@ -120,19 +121,15 @@ def _add_task(page: Page, comparison: Comparison, task: str, title: str) -> None
     )
     page.table(
         header(comparison, "class"),
-        [difference_row(comparison, name, aps[name]) for name in order],
+        [difference_row(comparison, *pair) for pair in aps.items()],
         f"AP of each class, the greatest difference first. {CORRECTED}",
     )
     page.table(
         ["difference", *_SIZES.values()],
-        [[name, *(_marked(found.per_class[name][metric]) for metric in _SIZES)] for name in order],
+        [[name, *(_marked(found.per_class[name][metric]) for metric in _SIZES)] for name in aps],
         "Differences by size of the object (COCO's areas); * is significant after the correction "
         "for the number of classes.",
     )
-
-
-def _known(value: float) -> float:
-    return 0.0 if math.isnan(value) else value
 
 
 def _marked(one: Difference) -> str:

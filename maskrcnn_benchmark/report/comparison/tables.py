@@ -3,10 +3,13 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from maskrcnn_benchmark.evaluation.coco_results import format_table
-from maskrcnn_benchmark.evaluation.comparison import Difference
+from maskrcnn_benchmark.evaluation.comparison import Difference, TaskComparison
 from maskrcnn_benchmark.report.comparison.compare import Comparison
 
+_SHOWN = 10  # classes on the terminal
 CORRECTED = (
     "The intervals of classes are not corrected for their number; the p-values are, by Holm's "
     "method for each column of metrics, and the verdicts follow them."
@@ -56,18 +59,24 @@ def difference_row(comparison: Comparison, name: str, one: Difference) -> list[s
     ]
 
 
+def by_difference(found: TaskComparison) -> dict[str, Difference]:
+    """Return the AP of each class, the greatest difference first, unknown ones last."""
+    aps = {name: metrics["AP"] for name, metrics in found.per_class.items()}
+    return dict(sorted(aps.items(), key=lambda pair: -abs(np.nan_to_num(pair[1].difference))))
+
+
 def as_text(comparison: Comparison) -> str:
     """Return the tables of all tasks for the terminal."""
     parts = []
     for task, title in comparison.titles.items():
         found = comparison.tasks[task]
         rows = [difference_row(comparison, *pair) for pair in found.overall.items()]
-        if len(found.per_class) > 1:
-            rows += [
-                difference_row(comparison, name, metrics["AP"])
-                for name, metrics in found.per_class.items()
-            ]
+        aps = by_difference(found)
+        if len(aps) > 1:
+            rows += [difference_row(comparison, *pair) for pair in list(aps.items())[:_SHOWN]]
         parts.append(format_table(header(comparison, title), rows))
+        if len(aps) > _SHOWN:
+            parts[-1] += f"\n({len(aps) - _SHOWN} classes that differ less are in the report)"
     if len(comparison.coco.cats) > 1:
         parts.append(CORRECTED)
     return "\n\n".join(parts)
