@@ -18,13 +18,18 @@ from pycocotools.coco import COCO
 from maskrcnn_benchmark.data.coco_json.segmentation import MalformedMaskError, read_segmentation
 from maskrcnn_benchmark.data.coco_json.values import are_numbers, is_id, shown
 from maskrcnn_benchmark.evaluation.mask_ious import Floats
-from maskrcnn_benchmark.evaluation.matched_masks import DetectedMasks
+from maskrcnn_benchmark.evaluation.matched_masks import (
+    DetectedMasks,
+    as_boxes,
+    boxes_of_masks,
+)
 from maskrcnn_benchmark.structures.fields import CLASS_SCORE, MASK_IOU, MASK_SCORE
 from maskrcnn_benchmark.structures.rle import to_rle
 
 Row = dict[str, Any]
 
 _BOXES, _MASKS = "bbox.json", "segm.json"
+_BOX = 4  # numbers
 
 
 def read_detections(path: str | Path, coco: COCO) -> DetectedMasks:
@@ -44,7 +49,7 @@ def read_detections(path: str | Path, coco: COCO) -> DetectedMasks:
         path = path / _MASKS
     raw = _read_rows(path, coco)
     rows = [_checked_mask(path, number, row, coco) for number, row in enumerate(raw, 1)]
-    return DetectedMasks(rows, _scores(path, raw))
+    return DetectedMasks(rows, *_boxes_and_scores(path, raw, rows))
 
 
 def read_boxes(path: str | Path, coco: COCO) -> list[Row]:
@@ -59,9 +64,15 @@ def read_boxes(path: str | Path, coco: COCO) -> list[Row]:
     if path.is_dir():
         path = path / _BOXES
     raw = _read_rows(path, coco)
-    rows = [_checked_box(path, number, row, coco) for number, row in enumerate(raw, 1)]
-    scores = _column(path, raw, CLASS_SCORE.key).tolist()
-    return [row | {"score": score} for row, score in zip(rows, scores, strict=True)]
+    ids = [
+        _checked_ids(f"predictions {path}, row {number}", row, coco)
+        for number, row in enumerate(raw, 1)
+    ]
+    boxes, scores = _boxes(path, raw).tolist(), _column(path, raw, CLASS_SCORE.key).tolist()
+    return [
+        {**own, "bbox": box, "score": score}
+        for own, box, score in zip(ids, boxes, scores, strict=True)
+    ]
 
 
 def detected_kinds(path: str | Path) -> set[str]:
@@ -143,19 +154,6 @@ def _checked_ids(where: str, row: Any, coco: COCO) -> Row:
     return {"image_id": row["image_id"], "category_id": row["category_id"]}
 
 
-def _checked_box(path: Path, number: int, row: Any, coco: COCO) -> Row:
-    """Return ids and box of a row."""
-    where = f"predictions {path}, row {number}"
-    ids = _checked_ids(where, row, coco)
-    box = row.get("bbox")
-    if not isinstance(box, list) or len(box) != 4 or not are_numbers(box) or min(box[2:]) < 0:
-        raise ValueError(
-            f"{where} (image {shown(row['image_id'])}): bbox {shown(box)} is not [x, y, width, "
-            "height]"
-        )
-    return ids | {"bbox": box}
-
-
 def _checked_mask(path: Path, number: int, row: Any, coco: COCO) -> Row:
     """Return ids and compressed RLE of a row."""
     where = f"predictions {path}, row {number}"
@@ -173,19 +171,36 @@ def _checked_mask(path: Path, number: int, row: Any, coco: COCO) -> Row:
     return ids | {"segmentation": to_rle(empty if mask is None else mask, height, width)}
 
 
-def _scores(path: Path, rows: Sequence[Row]) -> dict[str, Floats]:
-    """Return the columns of scores that are known."""
-    columns = {CLASS_SCORE.key: _column(path, rows, CLASS_SCORE.key)}
+def _boxes_and_scores(
+    path: Path, raw: Sequence[Row], rows: Sequence[Row]
+) -> tuple[Floats, dict[str, Floats]]:
+    """Return the boxes, of the masks if there are none, and the columns of the known scores."""
+    columns = {CLASS_SCORE.key: _column(path, raw, CLASS_SCORE.key)}
     for kind in (MASK_IOU, MASK_SCORE):
-        if any(kind.key in row for row in rows):
-            columns[kind.key] = _column(path, rows, kind.key)
+        if any(kind.key in row for row in raw):
+            columns[kind.key] = _column(path, raw, kind.key)
+    beside = _rows_beside(path, raw)
     if MASK_IOU.key in columns and MASK_SCORE.key not in columns:
         # as this project's evaluation writes it, for COCO's server: the score is the mask score
         columns[MASK_SCORE.key] = columns.pop(CLASS_SCORE.key)
-        class_scores = _class_scores_beside(path, rows)
-        if class_scores is not None:
-            columns[CLASS_SCORE.key] = class_scores
-    return columns
+        if beside is not None:
+            columns[CLASS_SCORE.key] = _column(path.with_name(_BOXES), beside, CLASS_SCORE.key)
+    for file, boxed in ((path.with_name(_BOXES), beside), (path, raw)):
+        if boxed and all("bbox" in row for row in boxed):
+            return _boxes(file, boxed), columns
+    return boxes_of_masks(rows), columns
+
+
+def _boxes(path: Path, rows: Sequence[Row]) -> Floats:
+    """Return the boxes ``[N, 4]`` of rows, which must all have one."""
+    for number, row in enumerate(rows, 1):
+        box = row.get("bbox")
+        if not isinstance(box, list) or not are_numbers(box) or len(box) != _BOX:
+            raise ValueError(
+                f"predictions {path}, row {number} (image {shown(row['image_id'])}): bbox "
+                f"{shown(box)} is not x, y, width, height"
+            )
+    return as_boxes([row["bbox"] for row in rows])
 
 
 def _column(path: Path, rows: Sequence[Row], key: str) -> Floats:
@@ -199,14 +214,14 @@ def _column(path: Path, rows: Sequence[Row], key: str) -> Floats:
     return np.array(values, dtype=np.float64)
 
 
-def _class_scores_beside(path: Path, rows: Sequence[Row]) -> Floats | None:
-    """Return the class scores of the file of boxes that the same evaluation wrote, if it is there.
+def _rows_beside(path: Path, rows: Sequence[Row]) -> list[Row] | None:
+    """Return the rows of the file of boxes that the same evaluation wrote, if it is there.
 
     Raises:
         ValueError: the file belongs to other masks.
     """
     beside = path.with_name(_BOXES)
-    if not beside.is_file():
+    if path.name != _MASKS or not beside.is_file():
         return None
     boxes = _read_json(beside)
     keys = ("image_id", "category_id")
@@ -217,4 +232,4 @@ def _class_scores_beside(path: Path, rows: Sequence[Row]) -> Floats | None:
             f"{beside} and {path.name} have different rows: keep the files of one evaluation in a "
             f"folder, or move {_BOXES} away if it belongs to other results"
         )
-    return _column(beside, boxes, CLASS_SCORE.key)
+    return boxes

@@ -98,38 +98,36 @@ def _add_task(page: Page, comparison: Comparison, task: str, title: str) -> None
     found = comparison.tasks[task]
     names = (comparison.a.name, comparison.b.name)
     page.section(title[0].upper() + title[1:])
-    page.figure(
-        draw_differences(found.overall, names),
-        "Differences of the metrics of all classes with 95 % intervals. Gray: not significant.",
-    )
+    aps = by_difference(found)
+    charts = [
+        (
+            draw_differences(found.overall, names),
+            "Differences of the metrics of all classes with 95 % intervals. Gray: not significant.",
+        )
+    ]
+    if len(aps) > 1:
+        known = [name for name in aps if not math.isnan(aps[name].difference)]
+        shown = sorted(known[:_CHART_ROWS], key=lambda name: -aps[name].difference)
+        which = "all" if len(aps) <= _CHART_ROWS else f"the {_CHART_ROWS} most different"
+        chart = draw_differences({name: aps[name] for name in shown}, names)
+        charts.append((chart, f"AP of {which} classes. Gray: not significant, when corrected."))
+    page.figures(charts)
     page.table(
         header(comparison, "percent"),
         [difference_row(comparison, *pair) for pair in found.overall.items()],
     )
-    if len(found.per_class) == 1:
-        return
-    aps = by_difference(found)
-    known = [name for name in aps if not math.isnan(aps[name].difference)]
-    shown = sorted(known[:_CHART_ROWS], key=lambda name: -aps[name].difference)
-    which = (
-        "all classes" if len(aps) <= _CHART_ROWS else f"the {_CHART_ROWS} classes that differ most"
-    )
-    page.figure(
-        draw_differences({name: aps[name] for name in shown}, names),
-        f"AP of {which}. The intervals are not corrected for the number of classes; gray means "
-        "not significant after the correction.",
-    )
-    page.table(
-        header(comparison, "class"),
-        [difference_row(comparison, *pair) for pair in aps.items()],
-        f"AP of each class, the greatest difference first. {CORRECTED}",
-    )
-    page.table(
-        ["difference", *_SIZES.values()],
-        [[name, *(_marked(found.per_class[name][metric]) for metric in _SIZES)] for name in aps],
-        "Differences by size of the object (COCO's areas); * is significant after the correction "
-        "for the number of classes.",
-    )
+    if len(aps) > 1:
+        page.table(
+            header(comparison, "class"),
+            [difference_row(comparison, *pair) for pair in aps.items()],
+            f"AP of each class, the greatest difference first. {CORRECTED}",
+        )
+        page.table(
+            ["difference", *_SIZES.values()],
+            [[name, *(_marked(found.per_class[name][key]) for key in _SIZES)] for name in aps],
+            "AP differences by size of the object (COCO's areas); * is significant after the "
+            "correction for the number of classes.",
+        )
 
 
 def _marked(one: Difference) -> str:
