@@ -63,8 +63,9 @@ def crop_window(instances: Sequence[Instances], size: tuple[int, int]) -> Window
 def crop_instances(instances: Instances, window: Window, size: tuple[int, int]) -> Instances:
     """Return instances in a part of their image, without labels to be drawn."""
     masks = [instances.mask(index, size)[window] for index in range(len(instances))]
-    bare = dataclasses.replace(instances, boxes=None, names=None, scores=None, mask_ious=None)
-    return dataclasses.replace(bare, masks=masks)
+    return dataclasses.replace(
+        instances, masks=masks, boxes=None, names=None, scores=None, mask_ious=None
+    )
 
 
 def draw_crop(

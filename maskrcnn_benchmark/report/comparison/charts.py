@@ -16,6 +16,8 @@ _GRAY = "#7c8794"
 def draw_differences(differences: Mapping[str, Difference], names: Sequence[str]) -> Figure:
     """Draw a row with point and interval for each difference; unknown ones are left out.
 
+    A hollow point has no interval.
+
     Args:
         differences: by the name of the row.
         names: of both models.
@@ -27,7 +29,8 @@ def draw_differences(differences: Mapping[str, Difference], names: Sequence[str]
     for row, one in enumerate(known.values()):
         color = _COLORS.get(one.verdict, _GRAY)
         axes.plot([100 * one.low, 100 * one.high], [row, row], color=color, linewidth=2)
-        axes.plot([100 * one.difference], [row], "o", color=color, markersize=5)
+        inside = "white" if math.isnan(one.low) else color
+        axes.plot([100 * one.difference], [row], "o", color=color, mfc=inside, markersize=5)
     axes.set_yticks(range(len(known)), [_shortened(name) for name in known], parse_math=False)
     axes.set_ylim(len(known) - 0.4, -0.6)
     first, second = map(_shortened, names)

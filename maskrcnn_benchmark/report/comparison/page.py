@@ -65,7 +65,7 @@ def _page(comparison: Comparison) -> Page:
     page = Page(
         f"{b.name} compared with {a.name}",
         f"A is {a.name} ({a.path}), B is {b.name} ({b.path}), on {len(comparison.coco.imgs)} "
-        f"images. A difference is B minus A.",
+        "images. Differences are B minus A.",
     )
     page.facts(
         [
@@ -102,7 +102,8 @@ def _add_task(page: Page, comparison: Comparison, task: str, title: str) -> None
     charts = [
         (
             draw_differences(found.overall, names),
-            "Differences of the metrics of all classes with 95 % intervals. Gray: not significant.",
+            "Differences of the metrics of all classes with 95 % intervals. Gray: not significant; "
+            "hollow: too few images.",
         )
     ]
     if len(aps) > 1:

@@ -79,7 +79,8 @@ def draw_objects(
             _detection(model, row, task)
             for model, row in zip((comparison.a, comparison.b), one.rows, strict=True)
         ]
-        panels = [_instance(row, entry, names) for row in (annotation, *found)]
+        shown = annotation | {"segmentation": None} if task == "bbox" else annotation
+        panels = [_instance(row, entry, names) for row in (shown, *found)]
         where = f"{names[annotation['category_id']]}, {entry['file_name']}"
         lines = [
             f"{where}, annotation {annotation.get('source_id', annotation['id'])!r}",
