@@ -217,6 +217,19 @@ def test_what_cannot_be_compared_is_refused_in_one_line(compared, data, capsys):
     fails("bbox [1, 2] is not", ([{**boxes[0], "bbox": [1, 2]}], None), (boxes, None))
 
 
+def test_the_same_masks_are_ranked_by_both_scores(data, tmp_path):
+    coco = read_annotations(data / "annotations.json")
+    boxes, masks = detections(mask_iou=0.9)
+    # every false positive has a higher class score than the object, and a poor mask
+    more_boxes, more_masks = detections(shift=18, score=0.95, mask_iou=0.1)
+    rows = (boxes + more_boxes, masks + more_masks)
+    models = [read_model(write(tmp_path / name, rows), name, coco) for name in "ab"]
+    comparison = compare_results(*models, Settings(resamples=3))
+    aps = {task: one.overall["AP"].a for task, one in comparison.tasks.items()}
+    assert aps["segm"] == pytest.approx(0.5)  # of two classes
+    assert aps["segm_by_class_score"] == aps["bbox"] < 0.3
+
+
 def test_boxes_and_masks_have_nothing_in_common(data, tmp_path):
     coco = read_annotations(data / "annotations.json")
     boxes, masks = detections()
