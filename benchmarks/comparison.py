@@ -55,7 +55,7 @@ def main() -> None:
         times.append(time.process_time())
         comparison = compare_results(a, b, Settings(resamples=args.resamples))
         times.append(time.process_time())
-        write_comparison(comparison, folder / "out", images=None, pictures=0)
+        write_comparison(comparison, folder / "out", images=None)
         times.append(time.process_time())
     print(as_text(comparison))
     for step, seconds in zip(("read", "compare", "write"), np.diff(times), strict=True):

@@ -9,15 +9,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from maskrcnn_benchmark.report.annotations import read_annotations
-from maskrcnn_benchmark.report.comparison import (
-    Settings,
-    as_text,
-    compare_results,
-    names_of,
-    read_model,
-    write_comparison,
-)
+from maskrcnn_benchmark.report.comparison import Settings, as_text, report_comparison
 from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 
 
@@ -55,14 +47,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_arguments(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with user_errors():
-        settings = Settings(args.resamples, args.seed, args.min_score)
-        coco = read_annotations(args.annotations)
-        names = args.names or names_of(args.results)
-        a, b = (
-            read_model(path, name, coco) for path, name in zip(args.results, names, strict=True)
+        comparison, page = report_comparison(
+            args.results,
+            args.annotations,
+            args.output,
+            images=args.images,
+            names=args.names,
+            settings=Settings(args.resamples, args.seed, args.min_score, args.pictures),
         )
-        comparison = compare_results(a, b, settings)
-        page = write_comparison(comparison, args.output, images=args.images, pictures=args.pictures)
     print(f"\n{as_text(comparison)}\n\nReport: {page}")
 
 

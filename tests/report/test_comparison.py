@@ -192,8 +192,9 @@ def test_one_class_has_no_table_of_classes(data, tmp_path):
         for name, shift in (("a", 0), ("b", 2))
     )
     comparison = compare_results(a, b, Settings(resamples=5))
-    page = write_comparison(comparison, tmp_path / "out", images=None, pictures=0)
-    assert page.read_text(encoding="utf-8").count("<table>") == 3
+    write_comparison(comparison, tmp_path / "out", images=None)
+    page = (tmp_path / "out" / "comparison.html").read_text(encoding="utf-8")
+    assert page.count("<table>") == 3
 
 
 def test_what_cannot_be_compared_is_refused_in_one_line(compared, data, capsys):
@@ -211,6 +212,8 @@ def test_what_cannot_be_compared_is_refused_in_one_line(compared, data, capsys):
         assert text.count("\n") == 1
 
     fails("resamples is 1", (boxes, None), (boxes, None), "--resamples", "1")
+    fails("pictures is -1", (boxes, None), (boxes, None), "--pictures", "-1")
+    fails("images nowhere does not exist", (boxes, None), (boxes, None), "--images", "nowhere")
     fails("seed is -1", (boxes, None), (boxes, None), "--seed", "-1")
     other = [{**boxes[0], "image_id": 99}]
     fails("row 1: image_id 99 is not in the annotation file", (boxes, None), (other, None))
@@ -260,7 +263,7 @@ def test_files_of_other_systems_and_an_image_of_another_size(data, tmp_path):
     for i in IMAGES:
         Image.new("RGB", (9, 9)).save(wrong / f"{i}.png")
     with pytest.raises(UserError, match=r"has 9 x 9 pixels"):
-        write_comparison(comparison, tmp_path / "out", images=wrong, pictures=1)
+        write_comparison(comparison, tmp_path / "out", images=wrong)
     assert not list((tmp_path / "out").glob("*"))
 
 

@@ -29,17 +29,20 @@ class Settings:
         seed: of the resamples.
         min_score: detections with a lower class score count as not found when single objects are
             compared; the AP counts all detections.
+        pictures: number of objects to show that A, and that B, finds better.
     """
 
     resamples: int = 1000
     seed: int = 0
     min_score: float = 0.5
+    pictures: int = 12
 
     def __post_init__(self) -> None:
         if self.resamples < 2:
             raise ValueError(f"resamples is {self.resamples}; it must be at least 2")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}; it must not be negative")
+        for name in ("seed", "pictures"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
 
 
 @dataclass(frozen=True)

@@ -33,30 +33,25 @@ _CHART_ROWS = 24
 
 
 def write_comparison(
-    comparison: Comparison, output: str | Path, *, images: str | Path | None, pictures: int
-) -> Path:
+    comparison: Comparison, output: str | Path, *, images: str | Path | None
+) -> None:
     """Write ``comparison.html`` and ``comparison.json``.
 
     Args:
         comparison: two models.
         output: folder.
         images: folder of the images; None: the page has no pictures.
-        pictures: number of objects to show that A, and that B, finds better.
-
-    Returns:
-        The page.
 
     Raises:
         UserError: an image is missing or of another size than annotated.
     """
-    objects = differing_objects(comparison, pictures)
+    objects = differing_objects(comparison)
     page = _page(comparison)
     _add_pictures(page, comparison, objects, images)
     content = json.dumps(_numbers(comparison, objects), indent=1)
     with written_together(output, (PAGE, NUMBERS)) as draft:
         (draft / PAGE).write_text(page.html(), encoding="utf-8")
         (draft / NUMBERS).write_text(content + "\n", encoding="utf-8")
-    return Path(output) / PAGE
 
 
 def _page(comparison: Comparison) -> Page:
@@ -80,7 +75,7 @@ def _page(comparison: Comparison) -> Page:
     settings = comparison.settings
     page.text(
         f"The images were resampled {settings.resamples} times (seed {settings.seed}), with the "
-        "same images for both models. The interval is the difference +- 1.96 standard deviations "
+        "same images for both models. The interval is the difference ± 1.96 standard deviations "
         "of it over the resamples; p is the probability of at least this difference between "
         f"equally good models. Below p = 0.05 a difference is called significant; with objects in "
         f"fewer than {MIN_IMAGES} images nothing is concluded. All this is about the choice of "

@@ -33,14 +33,13 @@ class DifferingObject(NamedTuple):
 
 
 def differing_objects(
-    comparison: Comparison, most: int
+    comparison: Comparison,
 ) -> tuple[list[DifferingObject], list[DifferingObject]]:
     """Return the objects that A finds better, and those that B does; the greatest difference first.
 
-    Args:
-        comparison: two models.
-        most: number of objects of each.
+    There are at most ``Settings.pictures`` of each.
     """
+    most = comparison.settings.pictures
     a, b = comparison.found
     difference = np.nan_to_num(b.ious - a.ious)
 
