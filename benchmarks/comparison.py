@@ -30,13 +30,13 @@ from maskrcnn_benchmark.structures.mask_paste import Masker
 def draw(folder: Path, images: int) -> None:
     """Write annotations and the result files of two models."""
     dataset = DrawnDataset(images, np.random.default_rng(0))
-    (folder / "annotations.json").write_text(json.dumps(dataset.coco.dataset))
+    (folder / "annotations.json").write_text(json.dumps(dataset.coco.dataset), encoding="utf-8")
     for seed, name in enumerate("ab", 1):
         predictions = draw_predictions(dataset, 100, np.random.default_rng(seed))
         rows = detection_rows(dataset, predictions, ("bbox", "segm"), Masker())
         (folder / name).mkdir()
         for task in ("bbox", "segm"):
-            (folder / name / f"{task}.json").write_text(json.dumps(rows[task]))
+            (folder / name / f"{task}.json").write_text(json.dumps(rows[task]), encoding="utf-8")
 
 
 def main() -> None:
