@@ -11,11 +11,16 @@ from maskrcnn_benchmark.report.comparison.compare import Comparison
 from maskrcnn_benchmark.report.comparison.results import ModelResult, Row
 from maskrcnn_benchmark.report.crops import draw_panels, read_annotated_image
 from maskrcnn_benchmark.report.page import Captioned
-from maskrcnn_benchmark.structures.fields import CLASS_SCORE, SCORE_KINDS
+from maskrcnn_benchmark.structures.fields import CLASS_SCORE, MASK_IOU, MASK_SCORE, SCORE_KINDS
 from maskrcnn_benchmark.structures.rle import to_rle
 from maskrcnn_benchmark.visualization.instances import Instances, labels_of
 
 _LEAST_DIFFERENCE = 0.05  # of the IoU
+_WORDS = {
+    CLASS_SCORE.key: "class score",
+    MASK_IOU.key: "mask IoU",
+    MASK_SCORE.key: "mask score",
+}
 
 
 class DifferingObject(NamedTuple):
@@ -129,5 +134,5 @@ def _caption(model: ModelResult, row: int, task: str, iou: float) -> str:
     if row < 0:
         return "not found"
     scores = scores_of(model, row, task)
-    words = (f"{key.replace('_', ' ')} {value:.2f}" for key, value in scores.items())
+    words = (f"{_WORDS[key]} {value:.2f}" for key, value in scores.items())
     return f"IoU {iou:.2f} ({', '.join(words)})"
