@@ -21,6 +21,7 @@ NAMES = [
     "predict",
     "inspect",
     "quality",
+    "compare",
     "convert",
     "analyze",
     "plot",

@@ -11,6 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from maskrcnn_benchmark.predict.coco_content import CocoContent
+from maskrcnn_benchmark.predict.labelme_content import (
+    box_shapes,
+    labelme_content,
+    mask_shapes,
+    polygon_shapes,
+)
+from maskrcnn_benchmark.predict.supervision_data import to_detections
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.keypoints import NO_KEYPOINTS, Keypoints, KeypointSet
@@ -116,6 +124,11 @@ class Prediction:
         """Pairs of keypoints, the limbs to draw."""
         return self.keypoint_set.skeleton
 
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """``[N, 4]``: left, top, right and bottom edge of each box in continuous pixels."""
+        return self.boxes.astype(np.float64) + np.array([0, 0, 1, 1]) * self.pixel_offset
+
     def _keypoints(self) -> Keypoints | None:
         has_field = self.detections.has_field(fields.KEYPOINTS)
         return self.detections.get_field(fields.KEYPOINTS) if has_field else None
@@ -211,6 +224,55 @@ class Prediction:
         return to_bool_mask(self._pasted.dicts()[index], size)
 
     def box(self, index: int, size: tuple[int, int]) -> NDArray[np.float64]:
-        """Return the edges of a box, ``[4]``: left, top, right, bottom in continuous pixels."""
+        """Return the edges of a box, ``[4]``, see ``edges``; ``size`` is not used."""
         del size
-        return self.boxes[index].astype(np.float64) + np.array([0, 0, 1, 1]) * self.pixel_offset
+        return self.edges[index]
+
+    def to_coco(
+        self, file_name: str = "", category_ids: Sequence[int] | None = None
+    ) -> dict[str, Any]:
+        """Return the detections as the content of a COCO JSON, see ``coco_content``.
+
+        ``ResultsFile`` writes the same for several images.
+
+        Args:
+            file_name: file name of the image, whose id is 1.
+            category_ids: category id of each label, starting with label 1; None: the labels.
+        """
+        ids = range(1, len(self.class_names)) if category_ids is None else category_ids
+        coco = CocoContent(self.class_names, ids, self.keypoint_set)
+        coco.add(file_name, self.detections, self.rles())
+        return coco.content()
+
+    def to_labelme(self, file_name: str, *, polygons: bool = False) -> dict[str, Any]:
+        """Return the detections as the content of a JSON of labelme, see ``labelme_content``.
+
+        A detection without a mask, or with an empty one, becomes a rectangle.
+
+        Args:
+            file_name: the image, relative to the folder of the JSON.
+            polygons: False writes masks, which keep every pixel; True polygons, which can be edited
+                point by point: one for each part of a mask, without its holes.
+        """
+        to_shapes = polygon_shapes if polygons else mask_shapes
+        rles: Sequence[Rle | None] = self.rles() or [None] * len(self)
+        shapes = [
+            (to_shapes(decode_rle(rle).astype(bool)) if rle else []) or box_shapes(edges)
+            for rle, edges in zip(rles, self.edges, strict=True)
+        ]
+        return labelme_content(file_name, shapes, self.detections, self.names, self.keypoint_set)
+
+    def to_supervision(self) -> Any:
+        """Return the detections as ``supervision.Detections``.
+
+        ``xyxy`` holds the edges of the boxes, ``mask`` every pixel, ``confidence`` the class score,
+        and ``class_id`` the label from 0 on: the index in ``class_names[1:]``. ``data`` has
+        ``class_name`` and, if the model predicts them, ``mask_iou``, ``mask_score`` and
+        ``keypoints`` ``[N, K, 3]``.
+
+        Raises:
+            MissingPackageError: supervision is not installed.
+        """
+        return to_detections(
+            self.detections, edges=self.edges, masks=self.masks(), names=self.names
+        )

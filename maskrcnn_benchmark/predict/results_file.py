@@ -1,12 +1,4 @@
-"""Predictions as COCO JSON: ``images``, ``categories`` and ``annotations`` with three scores.
-
-``info`` holds the box convention of the model (``pixel_offset``, see ``box_ops``).
-
-An annotation has ``bbox``, ``segmentation`` (RLE) and ``area`` as in a ground truth file, ``score``
-(the class score) and, if the model predicts them, ``mask_iou``, ``mask_score`` and ``keypoints``
-(``x, y, 1`` of each). With keypoints, the categories have ``keypoints`` and ``skeleton``.
-``pycocotools.coco.COCO`` opens the file, and ``COCO.loadRes`` accepts its ``annotations``.
-"""
+"""A file of predictions in COCO JSON (see ``coco_content``), written and read."""
 
 import json
 from collections import defaultdict
@@ -16,6 +8,7 @@ from typing import Any
 
 import torch
 
+from maskrcnn_benchmark.predict.coco_content import CocoContent
 from maskrcnn_benchmark.predict.prediction import Prediction
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
@@ -23,7 +16,6 @@ from maskrcnn_benchmark.structures.box_ops import PIXEL_OFFSET
 from maskrcnn_benchmark.structures.class_names import BACKGROUND
 from maskrcnn_benchmark.structures.fields import CLASS_SCORE, SCORE_KINDS
 from maskrcnn_benchmark.structures.keypoints import NO_KEYPOINTS, Keypoints, KeypointSet
-from maskrcnn_benchmark.structures.rle import rle_areas
 from maskrcnn_benchmark.structures.rle_masks import RleMasks
 from maskrcnn_benchmark.utils.atomic_file import write_atomically
 
@@ -43,15 +35,7 @@ class ResultsFile:
         category_ids: Sequence[int],
         keypoint_set: KeypointSet = NO_KEYPOINTS,
     ) -> None:
-        more: dict[str, Any] = {}
-        if keypoint_set.keypoint_names:
-            limbs = [[a + 1, b + 1] for a, b in keypoint_set.skeleton]
-            more = {"keypoints": list(keypoint_set.keypoint_names), "skeleton": limbs}
-        named = zip(category_ids, class_names[1:], strict=True)
-        self._categories = [{"id": i, "name": name, **more} for i, name in named]
-        self._images: list[dict[str, Any]] = []
-        self._annotations: list[dict[str, Any]] = []
-        self._pixel_offset: float | None = None
+        self._coco = CocoContent(class_names, category_ids, keypoint_set)
 
     def add(self, file_name: str, prediction: Prediction, **more: Any) -> None:
         """Add an image.
@@ -64,56 +48,13 @@ class ResultsFile:
         Raises:
             ValueError: the box convention differs from that of earlier images.
         """
-        if self._pixel_offset not in (None, prediction.pixel_offset):
-            raise ValueError(
-                f"{file_name}: pixel offset {prediction.pixel_offset} differs from that of earlier "
-                f"images, {self._pixel_offset}"
-            )
-        self._pixel_offset = prediction.pixel_offset
-        image_id = len(self._images) + 1
-        width, height = prediction.size
-        entry = {"id": image_id, "file_name": file_name, "width": width, "height": height}
-        self._images.append({**entry, **more})
-        for label, row in zip(prediction.labels.tolist(), _annotations(prediction), strict=True):
-            annotation_id, category = len(self._annotations) + 1, self._categories[label - 1]["id"]
-            start = {
-                "id": annotation_id,
-                "image_id": image_id,
-                "category_id": category,
-                "iscrowd": 0,
-            }
-            self._annotations.append(start | row)
+        self._coco.add(file_name, prediction.detections, prediction.rles(), **more)
 
     def write(self, path: Path) -> None:
         """Write everything that was added; the file is replaced atomically."""
-        offset = {} if self._pixel_offset is None else {"pixel_offset": self._pixel_offset}
-        content = {
-            "info": offset,
-            "images": self._images,
-            "categories": self._categories,
-            "annotations": self._annotations,
-        }
+        content = json.dumps(self._coco.content()).encode()
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda file: file.write(json.dumps(content).encode()))
-
-
-def _annotations(prediction: Prediction) -> list[dict[str, Any]]:
-    """Return the annotation of each detection, without ids."""
-    boxes = prediction.detections.convert("xywh").bbox.tolist()
-    rows: list[dict[str, Any]] = [{"bbox": box, "area": box[2] * box[3]} for box in boxes]
-    rles = prediction.rles() or []
-    for row, rle, area in zip(rows, rles, rle_areas(rles).tolist(), strict=False):
-        row |= {"segmentation": rle, "area": float(area)}
-    if prediction.keypoints is not None:
-        for row, points in zip(rows, prediction.keypoints.tolist(), strict=True):
-            row["keypoints"] = [value for point in points for value in point]
-            row["num_keypoints"] = len(points)
-    for kind in SCORE_KINDS.values():
-        if prediction.detections.has_field(kind.field):
-            values = prediction.detections.get_field(kind.field).tolist()
-            for row, value in zip(rows, values, strict=True):
-                row[kind.key] = value
-    return rows
+        write_atomically(path, lambda file: file.write(content))
 
 
 def load_results_file(path: str | Path) -> list[tuple[dict[str, Any], Prediction]]:

@@ -63,8 +63,9 @@ def crop_window(instances: Sequence[Instances], size: tuple[int, int]) -> Window
 def crop_instances(instances: Instances, window: Window, size: tuple[int, int]) -> Instances:
     """Return instances in a part of their image, without labels to be drawn."""
     masks = [instances.mask(index, size)[window] for index in range(len(instances))]
-    bare = dataclasses.replace(instances, boxes=None, names=None, scores=None, mask_ious=None)
-    return dataclasses.replace(bare, masks=masks)
+    return dataclasses.replace(
+        instances, masks=masks, boxes=None, names=None, scores=None, mask_ious=None
+    )
 
 
 def draw_crop(
@@ -103,12 +104,21 @@ def draw_pair(
         prediction: what is drawn on the right; may be empty.
         long_side: pixels of the longer side of each half.
     """
-    window = crop_window([annotation, prediction], (image.shape[0], image.shape[1]))
-    halves = [
-        draw_crop(image, one, window, long_side=long_side) for one in (annotation, prediction)
-    ]
-    gap = np.full((halves[0].shape[0], _GAP, 3), 255, np.uint8)
-    return np.concatenate([halves[0], gap, halves[1]], axis=1)
+    return draw_panels(image, [annotation, prediction], long_side=long_side)
+
+
+def draw_panels(image: Picture, groups: Sequence[Instances], *, long_side: int = 420) -> Picture:
+    """Draw the same part of an image several times, side by side, each with other instances.
+
+    Args:
+        image: uint8 RGB ``[H, W, 3]``, the whole image.
+        groups: what is drawn on each; may be empty.
+        long_side: pixels of the longer side of each.
+    """
+    window = crop_window(groups, (image.shape[0], image.shape[1]))
+    panels = [draw_crop(image, one, window, long_side=long_side) for one in groups]
+    gap = np.full((panels[0].shape[0], _GAP, 3), 255, np.uint8)
+    return np.concatenate([panels[0], *(p for one in panels[1:] for p in (gap, one))], axis=1)
 
 
 def _resized(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

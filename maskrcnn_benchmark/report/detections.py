@@ -1,10 +1,10 @@
-"""Result files with detected masks: of an evaluation, of ``tools/predict.py``, of other systems.
+"""Result files with masks or boxes: of an evaluation, of ``tools/predict.py``, of other systems.
 
 - a folder of ``tools/test_net.py``, with ``segm.json`` (mask scores, ``mask_iou``) and
-  ``bbox.json`` (class scores), or the ``segm.json`` in it
+  ``bbox.json`` (class scores), or one of these files
 - the json of ``tools/predict.py``: images are found by file name, classes by name
-- COCO's result format, a list of rows with ``image_id``, ``category_id``, ``segmentation`` and
-  ``score``; ``mask_iou`` and ``mask_score`` are read where every row has them
+- COCO's result format, a list of rows with ``image_id``, ``category_id``, ``segmentation`` or
+  ``bbox``, and ``score``; ``mask_iou`` and ``mask_score`` are read where every row has them
 """
 
 import json
@@ -47,18 +47,65 @@ def read_detections(path: str | Path, coco: COCO) -> DetectedMasks:
     path = Path(path)
     if path.is_dir():
         path = path / _MASKS
+    raw = _read_rows(path, coco)
+    rows = [_checked_mask(path, number, row, coco) for number, row in enumerate(raw, 1)]
+    return DetectedMasks(rows, *_boxes_and_scores(path, raw, rows))
+
+
+def read_boxes(path: str | Path, coco: COCO) -> list[Row]:
+    """Return the detected boxes of a file or folder of one of the kinds above.
+
+    Arguments and errors are those of ``read_detections``.
+
+    Returns:
+        Rows with ``image_id``, ``category_id``, ``bbox`` and ``score``, the class score.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / _BOXES
+    raw = _read_rows(path, coco)
+    ids = [
+        _checked_ids(f"predictions {path}, row {number}", row, coco)
+        for number, row in enumerate(raw, 1)
+    ]
+    boxes, scores = _boxes(path, raw).tolist(), _column(path, raw, CLASS_SCORE.key).tolist()
+    return [
+        {**own, "bbox": box, "score": score}
+        for own, box, score in zip(ids, boxes, scores, strict=True)
+    ]
+
+
+def detected_kinds(path: str | Path) -> set[str]:
+    """Return what a file or folder holds of ``bbox`` and ``segm``; both if nothing was detected.
+
+    Raises:
+        FileNotFoundError: there is no such file, or no result in the folder.
+        ValueError: it is not JSON.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = {name.partition(".")[0] for name in (_BOXES, _MASKS) if (path / name).is_file()}
+        if not found:
+            raise FileNotFoundError(f"predictions {path}: no {_BOXES} and no {_MASKS} in it")
+        return found
+    content = _read_json(path)
+    rows = content.get("annotations") if isinstance(content, dict) else content
+    keys = {"bbox": "bbox", "segmentation": "segm"}
+    if not isinstance(rows, list) or not rows or not isinstance(rows[0], dict):
+        return set(keys.values())  # the reader says what is wrong
+    return {kind for key, kind in keys.items() if key in rows[0]} or set(keys.values())
+
+
+def _read_rows(path: Path, coco: COCO) -> list[Any]:
+    """Return the rows of a file with the ids of the annotations, not checked."""
     content = _read_json(path)
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
-        raw = _with_ids_of(path, content, coco)
-    elif isinstance(content, list):
-        raw = content
-    else:
-        raise ValueError(
-            f"predictions {path} are neither a list of COCO results nor what tools/predict.py "
-            "writes"
-        )
-    rows = [_checked(path, number, row, coco) for number, row in enumerate(raw, 1)]
-    return DetectedMasks(rows, *_boxes_and_scores(path, raw, rows))
+        return _with_ids_of(path, content, coco)
+    if isinstance(content, list):
+        return content
+    raise ValueError(
+        f"predictions {path} are neither a list of COCO results nor what tools/predict.py writes"
+    )
 
 
 def _read_json(path: Path) -> Any:
@@ -94,9 +141,8 @@ def _with_ids_of(path: Path, content: Mapping[str, Any], coco: COCO) -> list[Row
     return rows
 
 
-def _checked(path: Path, number: int, row: Any, coco: COCO) -> Row:
-    """Return ids and compressed RLE of a row."""
-    where = f"predictions {path}, row {number}"
+def _checked_ids(where: str, row: Any, coco: COCO) -> Row:
+    """Return the ids of a row; ``where`` names it in errors."""
     if not isinstance(row, dict):
         raise ValueError(f"{where}: {shown(row)} is not a JSON object")
     for key, known in (("image_id", coco.imgs), ("category_id", coco.cats)):
@@ -105,6 +151,13 @@ def _checked(path: Path, number: int, row: Any, coco: COCO) -> Row:
                 f"{where}: {key} {shown(row.get(key))} is not in the annotation file; give the "
                 "annotations of the images that were predicted on"
             )
+    return {"image_id": row["image_id"], "category_id": row["category_id"]}
+
+
+def _checked_mask(path: Path, number: int, row: Any, coco: COCO) -> Row:
+    """Return ids and compressed RLE of a row."""
+    where = f"predictions {path}, row {number}"
+    ids = _checked_ids(where, row, coco)
     image = coco.imgs[row["image_id"]]
     where += f" (image {shown(row['image_id'])})"
     if "segmentation" not in row:
@@ -115,11 +168,7 @@ def _checked(path: Path, number: int, row: Any, coco: COCO) -> Row:
         raise ValueError(f"{where}: {error}") from None
     height, width = image["height"], image["width"]
     empty = {"size": [height, width], "counts": [height * width]}
-    return {
-        "image_id": row["image_id"],
-        "category_id": row["category_id"],
-        "segmentation": to_rle(empty if mask is None else mask, height, width),
-    }
+    return ids | {"segmentation": to_rle(empty if mask is None else mask, height, width)}
 
 
 def _boxes_and_scores(
@@ -143,11 +192,13 @@ def _boxes_and_scores(
 
 
 def _boxes(path: Path, rows: Sequence[Row]) -> Floats:
+    """Return the boxes ``[N, 4]`` of rows, which must all have one."""
     for number, row in enumerate(rows, 1):
-        if not are_numbers(row["bbox"]) or len(row["bbox"]) != _BOX:
+        box = row.get("bbox")
+        if not isinstance(box, list) or not are_numbers(box) or len(box) != _BOX:
             raise ValueError(
                 f"predictions {path}, row {number} (image {shown(row['image_id'])}): bbox "
-                f"{shown(row['bbox'])} is not x, y, width, height"
+                f"{shown(box)} is not x, y, width, height"
             )
     return as_boxes([row["bbox"] for row in rows])
 
