@@ -26,7 +26,7 @@ from maskrcnn_benchmark.visualization.instances import Instances
 CONFIDENT, POOR = 0.7, 0.7  # at least this class score, below this predicted mask IoU
 LONG_SIDE = 1200  # of the picture, in pixels
 _NUMBER = "number"  # field of the detections
-_DIMMED = 0.35  # brightness around a highlighted instance
+_DIMMED = 0.4  # brightness around a highlighted instance
 
 
 @dataclass(frozen=True)
@@ -83,19 +83,7 @@ class Inspection:
 
     def rows(self, choice: Choice) -> list[Row]:
         """Return the chosen detections, best first."""
-        found = self.prediction.select(choice.score_key, choice.threshold)
-        nothing = [None] * len(found)
-        return [
-            Row(*values)
-            for values in zip(
-                _numbers(found).tolist(),
-                found.names,
-                found.scores.tolist(),
-                nothing if found.mask_ious is None else found.mask_ious.tolist(),
-                nothing if found.mask_scores is None else found.mask_scores.tolist(),
-                strict=True,
-            )
-        ]
+        return _rows(self.prediction.select(choice.score_key, choice.threshold))
 
     def picture(self, choice: Choice) -> Picture:
         """Return the image with the chosen detections drawn, RGB uint8 ``[H, W, 3]``.
@@ -158,20 +146,31 @@ def inspect_image(name: str, image: Image.Image, predictor: Predictor) -> Inspec
     return Inspection(name, resized, prediction, shown, predictor.classes)
 
 
+def _rows(found: Prediction) -> list[Row]:
+    unknown = [None] * len(found)
+    columns = (
+        _numbers(found).tolist(),
+        found.names,
+        found.scores.tolist(),
+        unknown if found.mask_ious is None else found.mask_ious.tolist(),
+        unknown if found.mask_scores is None else found.mask_scores.tolist(),
+    )
+    return [Row(*values) for values in zip(*columns, strict=True)]
+
+
 def _numbers(found: Prediction) -> NDArray[np.int64]:
     return found.detections.get_field(_NUMBER).numpy()
 
 
 def _draw(image: Picture, found: Prediction, with_labels: bool = True) -> Picture:
-    """Draw detections in the colors of their numbers, labeled with these."""
+    """Draw detections in the colors of their numbers, labeled with number, mark and scores."""
     size = image.shape[:2]
     edges = [found.box(index, size) for index in range(len(found))]
-    numbers = _numbers(found)
-    names = [f"{number} {name}" for number, name in zip(numbers, found.names, strict=True)]
+    names = [f"{r.number} {'⚠ ' * r.is_confident_but_poor}{r.name}" for r in _rows(found)]
     instances = Instances(
         masks=found.rles(),
         boxes=np.reshape(edges, (-1, 4)) - (0, 0, 1, 1),
-        labels=numbers - 1,
+        labels=_numbers(found) - 1,
         names=names if with_labels else None,
         scores=found.scores if with_labels else None,
         mask_ious=found.mask_ious if with_labels else None,

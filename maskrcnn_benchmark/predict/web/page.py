@@ -5,7 +5,7 @@ Needs gradio. The results of a visitor are kept in the ``gr.State`` of the sessi
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from maskrcnn_benchmark.predict.predictor import Predictor
 from maskrcnn_benchmark.predict.web import style, table
 from maskrcnn_benchmark.predict.web.inspection import Choice, Inspection, inspect_image
 from maskrcnn_benchmark.predict.web.upload import MAX_BYTES, read_upload
-from maskrcnn_benchmark.structures.fields import CLASS_SCORE, MASK_SCORE
+from maskrcnn_benchmark.structures.fields import SCORE_KINDS
 from maskrcnn_benchmark.utils.user_error import MissingPackageError, UserError
 
 try:
@@ -55,7 +55,7 @@ class Actions:
             _log.exception("the model failed on %s", name)
             return _failed(f"The model failed on {name}: {type(error).__name__}: {error}")
         shown = self.show(found, score_key, threshold, None)
-        return [found, None, gr.update(visible=False), *shown]
+        return [found, None, gr.update(visible=False), gr.update(visible=True), *shown]
 
     def detect_example(self, index: int, score_key: str, threshold: float) -> list[Any]:
         """Run the model on an example."""
@@ -70,13 +70,9 @@ class Actions:
             return _NO_RESULTS
         choice = Choice(score_key, threshold, number)
         rows = found.rows(choice)
-        return [
-            gr.update(value=found.write_picture(choice), visible=True),
-            table.summary(found.name, len(found.prediction), rows, choice),
-            table.table(rows, choice),
-            gr.update(value=found.write_json(choice), interactive=True),
-            gr.update(value=found.write_picture(choice), interactive=True),
-        ]
+        summary = table.summary(found.name, len(found.prediction), rows, choice)
+        picture = found.write_picture(choice)
+        return [summary, picture, table.table(rows, choice), found.write_json(choice), picture]
 
     @staticmethod
     def highlight(
@@ -104,14 +100,121 @@ class Actions:
         picked = found.number_at(choice, *event.index)
         choice = replace(choice, highlighted=None if picked == number else picked)
         picture = found.write_picture(choice)
-        return [choice.highlighted, picture, picture, table.table(found.rows(choice), choice)]
+        return [choice.highlighted, picture, table.table(found.rows(choice), choice), picture]
 
 
 def _failed(message: str) -> list[Any]:
     """Return the message in place of earlier results."""
-    off = gr.update(value=None, interactive=False)
-    picture = gr.update(value=None, visible=False)
-    return [None, None, gr.update(visible=True), picture, table.failure(message), "", off, off]
+    shown, hidden = gr.update(visible=True), gr.update(visible=False)
+    return [None, None, shown, hidden, table.failure(message), None, "", None, None]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The components of the page that change or are read, from top to bottom."""
+
+    drop: gr.File
+    examples: gr.Dataset
+    hint: gr.HTML
+    status: gr.HTML
+    results: gr.Row
+    picture: gr.Image
+    score_key: gr.Radio
+    threshold: gr.Slider
+    rows: gr.HTML
+    json: gr.DownloadButton
+    png: gr.DownloadButton
+
+
+def _make_parts(score_keys: Sequence[str], examples: Sequence[Path]) -> Parts:
+    """Lay out the components; on a narrow screen, columns follow each other."""
+    with gr.Row(equal_height=True):
+        drop = gr.File(show_label=False, height=124, scale=2, min_width=300, elem_id="drop")
+        dataset = gr.Dataset(
+            label="Or take an example",
+            components=[gr.Image(render=False)],
+            samples=[[str(path)] for path in examples],
+            samples_per_page=max(1, len(examples)),
+            type="index",
+            scale=3,
+            min_width=300,
+            visible=bool(examples),
+            elem_id="examples",
+        )
+    status = gr.HTML(elem_id="status")
+    hint = gr.HTML(style.HINT, elem_id="hint")
+    with gr.Row(equal_height=False, visible=False) as results:
+        with gr.Column(scale=3, min_width=300):
+            picture = gr.Image(
+                show_label=False,
+                interactive=False,
+                buttons=["fullscreen"],
+                elem_id="picture",
+                alt_text="The image with the detected instances",
+            )
+        with gr.Column(scale=2, min_width=300):
+            with gr.Group():
+                score_key = gr.Radio(
+                    [(table.TITLES[key], key) for key in score_keys],
+                    value=score_keys[-1],
+                    label="Rank by",
+                    elem_id="score_key",
+                )
+                threshold = gr.Slider(
+                    0, 1, _THRESHOLD, step=0.01, label="At least", buttons=[], elem_id="threshold"
+                )
+            rows = gr.HTML(
+                css_template=table.CSS,
+                js_on_load=table.SCRIPT,
+                apply_default_css=False,
+                elem_id="instances",
+            )
+            with gr.Row():
+                options: dict[str, Any] = {"size": "md", "min_width": 140}
+                json = gr.DownloadButton("⬇ COCO JSON", elem_id="json", **options)
+                png = gr.DownloadButton("⬇ Picture (PNG)", elem_id="png", **options)
+    return Parts(
+        drop, dataset, hint, status, results, picture, score_key, threshold, rows, json, png
+    )
+
+
+def _connect(parts: Parts, actions: Actions) -> None:
+    """Connect the components with the actions."""
+    state = gr.State(None, time_to_live=_KEPT_SECONDS)
+    number = gr.State(None, time_to_live=_KEPT_SECONDS)
+    chosen = [parts.score_key, parts.threshold]
+    drawn = [parts.status, parts.picture, parts.rows, parts.json, parts.png]
+    everything = [state, number, parts.hint, parts.results, *drawn]
+    # one image at a time; others wait in the queue, and see their position on the drop zone
+    model: dict[str, Any] = {
+        "concurrency_limit": 1,
+        "concurrency_id": "model",
+        "show_progress_on": [parts.drop],
+    }
+    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    uploaded = parts.drop.upload(
+        actions.detect, [parts.drop, *chosen], everything, api_name="detect", **model
+    )
+    uploaded.then(lambda: None, None, parts.drop, **hidden)  # ready for the next file
+    parts.examples.click(
+        actions.detect_example,
+        [parts.examples, *chosen],
+        everything,
+        api_visibility="private",
+        **model,
+    )
+    quiet: dict[str, Any] = {"trigger_mode": "always_last", **hidden}
+    changed = [parts.threshold.change, parts.score_key.change]
+    gr.on(changed, actions.show, [state, *chosen, number], drawn, **quiet)
+    parts.rows.select(
+        actions.highlight, [state, *chosen], [number, parts.picture, parts.png], **quiet
+    )
+    parts.picture.select(
+        actions.pick,
+        [state, *chosen, number],
+        [number, parts.picture, parts.rows, parts.png],
+        **quiet,
+    )
 
 
 def make_page(predictor: Predictor, model_name: str, examples: Sequence[Path]) -> gr.Blocks:
@@ -123,98 +226,14 @@ def make_page(predictor: Predictor, model_name: str, examples: Sequence[Path]) -
         examples: paths of images to try.
     """
     gray = predictor(np.full((64, 64, 3), 128, np.uint8))
-    keys = list(table.TITLES) if gray.mask_ious is not None else [CLASS_SCORE.key]
-    default = MASK_SCORE.key if MASK_SCORE.key in keys else CLASS_SCORE.key
-    actions = Actions(predictor, examples)
+    keys = [key for key, kind in SCORE_KINDS.items() if getattr(gray, kind.field) is not None]
     with gr.Blocks(
         analytics_enabled=False,
         title="Mask Scoring R-CNN",
         delete_cache=(_KEPT_SECONDS // 4, _KEPT_SECONDS),
     ) as page:
         gr.HTML(style.header(model_name, predictor.classes.class_names), elem_id="title")
-        state = gr.State(None, time_to_live=_KEPT_SECONDS)
-        number = gr.State(None, time_to_live=_KEPT_SECONDS)
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=3, min_width=320):
-                drop = gr.File(show_label=False, height=110, elem_id="drop")
-                hint = gr.HTML(style.HINT, elem_id="hint")
-                picture = gr.Image(
-                    show_label=False,
-                    visible=False,
-                    interactive=False,
-                    buttons=["fullscreen"],
-                    elem_id="picture",
-                    alt_text="The image with the detected instances",
-                )
-                dataset = gr.Dataset(
-                    label="Examples",
-                    components=[gr.Image(render=False)],
-                    samples=[[str(path)] for path in examples],
-                    type="index",
-                    visible=bool(examples),
-                    elem_id="examples",
-                )
-            with gr.Column(scale=2, min_width=320):
-                status = gr.HTML(elem_id="status")
-                threshold = gr.Slider(
-                    0,
-                    1,
-                    _THRESHOLD,
-                    step=0.01,
-                    label="Show instances with at least",
-                    buttons=[],
-                    elem_id="threshold",
-                )
-                score_key = gr.Radio(
-                    [(table.in_words(key), key) for key in keys],
-                    value=default,
-                    label="of",
-                    elem_id="score_key",
-                )
-                rows = gr.HTML(
-                    css_template=table.CSS,
-                    js_on_load=table.SCRIPT,
-                    elem_id="instances",
-                    apply_default_css=False,
-                )
-                with gr.Row():
-                    json = gr.DownloadButton(
-                        "COCO JSON", interactive=False, elem_id="json", size="md"
-                    )
-                    png = gr.DownloadButton(
-                        "Picture (PNG)", interactive=False, elem_id="png", size="md"
-                    )
-        results = [picture, status, rows, json, png]
-        chosen = [score_key, threshold]
-        model = {"concurrency_limit": 1, "concurrency_id": "model", "show_progress_on": [drop]}
-        everything = [state, number, hint, *results]
-        uploaded = drop.upload(
-            actions.detect, [drop, *chosen], everything, api_name="detect", **model
-        )
-        uploaded.then(lambda: None, None, drop, api_visibility="private", show_progress="hidden")
-        quiet = {
-            "show_progress": "hidden",
-            "trigger_mode": "always_last",
-            "api_visibility": "private",
-        }
-        dataset.click(
-            actions.detect_example,
-            [dataset, *chosen],
-            everything,
-            api_visibility="private",
-            **model,
-        )
-        gr.on(
-            [threshold.change, score_key.change],
-            actions.show,
-            [state, *chosen, number],
-            results,
-            **quiet,
-        )
-        rows.select(actions.highlight, [state, *chosen], [number, picture, png], **quiet)
-        picture.select(
-            actions.pick, [state, *chosen, number], [number, picture, png, rows], **quiet
-        )
+        _connect(_make_parts(keys, examples), Actions(predictor, examples))
     page.queue(max_size=_MOST_WAITING)
     return page
 
@@ -229,9 +248,12 @@ def serve(page: gr.Blocks, port: int | None, **options: Any) -> tuple[Any, str, 
     """
     return page.launch(
         server_name="127.0.0.1",
+        share=False,
         server_port=port,
         max_file_size=MAX_BYTES,
-        theme=style.theme(),
+        theme=gr.themes.Soft(
+            primary_hue="blue", font=style.FONTS, font_mono=["ui-monospace", "monospace"]
+        ),
         css=style.CSS,
         footer_links=[],
         run_history=False,

@@ -3,32 +3,46 @@
 from collections.abc import Sequence
 from html import escape
 
-import gradio as gr
-
+# `[data-testid=upload-text]` is gradio's text of a file component, which has no option for it
 CSS = """
 .gradio-container {max-width: 1280px !important;}
+#title, #status, #hint, #instances, .html-container {padding: 0 !important;}
 #title h1 {font-size: 24px; margin: 0;}
 #title p {margin: 2px 0 0; color: var(--body-text-color-subdued);}
-#hint > div {border: 1px dashed var(--border-color-primary); border-radius: 10px;
-  padding: 40px 24px; text-align: center; color: var(--body-text-color-subdued);}
-#hint b {display: block; font-size: 17px; margin-bottom: 6px; color: var(--body-text-color);}
-#status [role=alert] {padding: 10px 14px; border-radius: 10px; border-left: 4px solid #dc2626;
-  background: var(--background-fill-secondary); overflow-wrap: anywhere;}
-#status [role=status] {overflow-wrap: anywhere;}
-#status .poor {color: #b45309; white-space: nowrap; font-weight: 600;}
-#picture img {width: 100%; max-height: 68vh; object-fit: contain;}
+#drop [data-testid=upload-text] {font-size: 0;}
+#drop [data-testid=upload-text] span:not(.icon-wrap) {display: none;}
+#drop [data-testid=upload-text]::after {content: "Drop an image here, or click"; font-size: 16px;
+  font-weight: 600; margin-top: 6px;}
+.cards {display: flex; flex-wrap: wrap; gap: 12px;}
+.cards section {flex: 1 1 220px; padding: 22px 20px; border-radius: 10px;
+  border: 1px dashed var(--border-color-primary);}
+#hint h2 {margin: 0 0 4px; font-size: 16px;}
+#hint p {margin: 0; color: var(--body-text-color-subdued);}
+#status:not(:has([role])) {display: none;}
+#status [role] {overflow-wrap: anywhere; font-size: 15px;}
+#status [role=alert] {padding: 10px 14px; border: 1px solid #dc2626; border-radius: 8px;}
+.poor {color: #b45309; white-space: nowrap; font-weight: 600;}
+.dark .poor {color: #fbbf24;}
+#picture img {width: 100%; max-height: 62vh; object-fit: contain; cursor: pointer;}
+@media (max-width: 480px) {
+  .gradio-container .main.fillable {padding: 14px !important;}
+  #examples .gallery {flex-wrap: nowrap; overflow-x: auto;}
+  #examples .gallery > * {flex: none;}
+  #score_key label {padding: 6px 8px;}
+  #score_key .wrap {gap: 6px;}
+}
 """
 
-HINT = (
-    "<div><b>No image yet</b>Drop a photograph above, or take an example. Each instance found gets "
-    "three scores: how sure the class is, how good the mask is, and the product of both.</div>"
-)
-_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]
-
-
-def theme() -> gr.themes.Base:
-    """Return colors and fonts; the fonts are those of the visitor's system."""
-    return gr.themes.Soft(primary_hue="blue", font=_FONTS, font_mono=["ui-monospace", "monospace"])
+HINT = """<div class="cards">
+<section><h2>Class score</h2><p>How sure the model is of the class. It says little about the mask.
+</p></section>
+<section><h2>Mask IoU</h2><p>How much of the object the mask covers, and no more: the model's own
+estimate, 1 is perfect.</p></section>
+<section><h2>Mask score</h2><p>The product of both. Ranked by it, good masks come first.</p>
+</section>
+</div>"""
+# of the visitor's system
+FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]
 
 
 def header(model_name: str, class_names: Sequence[str]) -> str:

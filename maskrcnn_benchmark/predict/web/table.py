@@ -11,7 +11,12 @@ from maskrcnn_benchmark.visualization.colors import colors_for, ink_on
 from maskrcnn_benchmark.visualization.fonts import one_line
 
 TITLES = {CLASS_SCORE.key: "class score", MASK_IOU.key: "mask IoU", MASK_SCORE.key: "mask score"}
-_MARK = f"class score of at least {CONFIDENT}, predicted mask IoU below {POOR}"
+_MARK = f"class score of at least {CONFIDENT}, but predicted mask IoU below {POOR}"
+_HOW = "Select a row, or an instance in the picture, to highlight it."
+_LEGEND = (
+    "Mask score = class score × predicted mask IoU. <span class=poor>⚠</span> confident but poor: "
+    f"{_MARK}. {_HOW}"
+)
 
 CSS = """
 table {width: 100%; border-collapse: collapse; font-size: 14px; line-height: 1.35;
@@ -29,7 +34,7 @@ th[aria-sort=ascending] button::after {content: " ▲"; font-size: 9px;}
 th[aria-sort=descending] button::after {content: " ▼"; font-size: 9px;}
 th.text, td.text {text-align: left;}
 td {padding: 7px 8px; text-align: right; border-top: 1px solid var(--border-color-primary);}
-td.text {overflow-wrap: anywhere;}
+td.text {overflow-wrap: break-word; max-width: 180px;}
 td.ranked {font-weight: 700;}
 tbody tr {cursor: pointer;}
 tbody tr:hover {background: var(--background-fill-secondary);}
@@ -37,10 +42,11 @@ tbody tr[aria-selected=true] {background: var(--color-accent-soft);
   box-shadow: inset 3px 0 var(--color-accent);}
 .chip {display: inline-block; min-width: 24px; padding: 1px 4px; border-radius: 6px;
   text-align: center; font-size: 12px; font-weight: 700;}
-.poor {color: #b45309; white-space: nowrap; font-size: 12px; font-weight: 600;}
+.poor {font-size: 12px;}
+.legend {margin: 8px 4px 0; font-size: 12px; color: var(--body-text-color-subdued);}
 .none {padding: 22px 14px; text-align: center; color: var(--body-text-color-subdued);}
-@media (max-width: 480px) {th button {padding: 8px 5px; font-size: 12px; white-space: normal;}
-  td {padding: 7px 5px; font-size: 13px;}}
+@media (max-width: 480px) {th button {padding: 8px 4px; font-size: 12px; white-space: normal;}
+  td {padding: 7px 4px; font-size: 13px;}}
 """
 
 # The order chosen by a click on a heading is kept when the rows change.
@@ -106,7 +112,7 @@ def table(rows: Sequence[Row], choice: Choice) -> str:
     body = "".join(_row(row, keys, choice) for row in rows)
     return (
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
-        "</table></div>"
+        f'</table></div><p class="legend">{_LEGEND if len(keys) > 1 else _HOW}</p>'
     )
 
 
