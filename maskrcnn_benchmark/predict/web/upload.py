@@ -7,7 +7,7 @@ from PIL import Image
 from maskrcnn_benchmark.data.datasets.images import read_image
 from maskrcnn_benchmark.utils.user_error import UserError
 
-MAX_BYTES = 32_000_000
+MAX_BYTES = 32 * 1024**2
 MAX_PIXELS = 50_000_000  # 150 MB of RGB
 
 # what browsers and cameras write; some of Pillow's other formats run external programs

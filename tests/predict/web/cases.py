@@ -1,6 +1,7 @@
 """Detections with known scores, a model that gives them, and files that are no image."""
 
 import struct
+import threading
 import zlib
 from dataclasses import replace
 
@@ -15,8 +16,8 @@ from maskrcnn_benchmark.structures.keypoints import NO_KEYPOINTS
 
 SIZE = (60, 30)  # width, height
 # every kind of score puts the four detections into another order; the numbers go by mask score
-SCORES = [0.5, 0.75, 0.25, 1.0]
-MASK_IOUS = [0.625, 0.5, 1.0, 0.125]
+SCORES = [0.75, 0.875, 0.625, 1.0]
+MASK_IOUS = [0.78125, 0.6875, 0.875, 0.5]
 NUMBERS = [2, 1, 3, 4]
 BOXES = [
     [4, 4, 11, 21],
@@ -27,7 +28,7 @@ BOXES = [
 POOR = [1, 4]  # numbers of the confident but poor ones
 
 
-def prediction(rows=(0, 1, 2, 3), mask_scores=True, masks=True):
+def prediction(rows=(0, 1, 2, 3), mask_scores=True, masks=True, dog="dog"):
     """Return the detections of these rows; their masks fill their boxes."""
     rows = list(rows)
     found = BoxList(torch.tensor(BOXES).float()[rows], SIZE)
@@ -38,23 +39,34 @@ def prediction(rows=(0, 1, 2, 3), mask_scores=True, masks=True):
         found.add_field("mask_scores", (torch.tensor(SCORES) * torch.tensor(MASK_IOUS))[rows])
     if masks:
         found.add_field("mask", torch.ones(4, 1, 28, 28)[rows])
-    return Prediction(found, ["__background__", "cat", "dog"])
+    return Prediction(found, ["__background__", "cat", dog])
 
 
 class FakePredictor:
-    """A model that finds the same in every image, and counts its calls."""
+    """A model that finds the same in every image, and counts its calls.
 
-    classes = Classes(["__background__", "cat", "dog"], [7, 9])
+    Args:
+        found: what it finds, scaled to the image.
+        seconds: how long it takes.
+    """
+
     keypoint_set = NO_KEYPOINTS
 
-    def __init__(self, found):
-        self.found = found
-        self.calls = 0
+    def __init__(self, found, seconds=0):
+        self.classes = Classes(found.class_names, [7, 9])
+        self.calls = self.most_at_once = 0
+        self._found = found
+        self._seconds = seconds
+        self._running = 0
 
     def __call__(self, image):
         self.calls += 1
+        self._running += 1
+        self.most_at_once = max(self.most_at_once, self._running)
+        threading.Event().wait(self._seconds)
+        self._running -= 1
         size = image.size if isinstance(image, Image.Image) else image.shape[1::-1]
-        return replace(self.found, detections=self.found.detections.resize(size))
+        return replace(self._found, detections=self._found.detections.resize(size))
 
 
 def gray_image():

@@ -51,7 +51,7 @@ def test_rows_are_those_at_or_above_the_threshold_by_each_score(found, key):
         number: {"score": s, "mask_iou": m, "mask_score": s * m}[key]
         for number, s, m in zip(NUMBERS, SCORES, MASK_IOUS, strict=True)
     }
-    for threshold in (0, 0.125, 0.2, 0.375, 0.5, 0.9, 1.0, 1.01):
+    for threshold in (0, 0.5, 0.55, 0.5859375, 0.7, 0.875, 1.0, 1.01):
         expected = [number for number in ORDERS[key] if values[number] >= threshold]
         assert [row.number for row in found.rows(Choice(key, threshold))] == expected
 
@@ -98,9 +98,9 @@ def test_the_picture_shows_the_chosen_ones_in_their_colors(found):
         return shown
 
     assert colored(Choice("mask_score", 0)) == [1, 2, 4]
-    assert colored(Choice("mask_score", 0.2)) == [1, 2]
-    assert colored(Choice("score", 0.6)) == [1, 4]
-    assert colored(Choice("mask_iou", 0.4)) == [1, 2]
+    assert colored(Choice("mask_score", 0.51)) == [1, 2]
+    assert colored(Choice("score", 0.8)) == [1, 4]
+    assert colored(Choice("mask_iou", 0.6)) == [1, 2]
     assert colored(Choice("score", 1.01)) == []
 
 
@@ -122,24 +122,24 @@ def test_a_highlighted_one_stays_bright_and_the_rest_is_dimmed(found):
         assert picture[y, x].sum() < 0.6 * plain[y, x].sum()
         assert picture[y, x].std() > 2  # still in color
     np.testing.assert_array_equal(picture[5, 5], [80] * 3)
-    below = found.picture(Choice("mask_score", 0.2, highlighted=4))  # not among the chosen
-    np.testing.assert_array_equal(below, found.picture(Choice("mask_score", 0.2)))
+    below = found.picture(Choice("mask_score", 0.51, highlighted=4))  # not among the chosen
+    np.testing.assert_array_equal(below, found.picture(Choice("mask_score", 0.51)))
 
 
 def test_the_number_at_a_pixel(found):
     everything = Choice("mask_score", 0)
     assert [found.number_at(everything, *center(n)) for n in (1, 2, 3, 4)] == [1, 2, 3, 4]
     assert found.number_at(everything, 5, 5) is None
-    assert found.number_at(Choice("mask_score", 0.3), *center(3)) == 1  # what is around it
+    assert found.number_at(Choice("mask_score", 0.56), *center(3)) == 1  # what is around it
 
 
 def test_the_json_holds_the_chosen_ones_in_pixels_of_the_file(found):
-    content = json.loads(found.write_json(Choice("score", 0.4)).read_text(encoding="utf-8"))
+    content = json.loads(found.write_json(Choice("score", 0.7)).read_text(encoding="utf-8"))
     (image,) = content["images"]
     assert (image["file_name"], image["width"], image["height"]) == ("photo.jpg", *SIZE)
     assert [c["id"] for c in content["categories"]] == [7, 9]
     rows = [(a["score"], a["mask_iou"], a["category_id"]) for a in content["annotations"]]
-    assert rows == [(1.0, 0.125, 9), (0.75, 0.5, 9), (0.5, 0.625, 7)]
+    assert rows == [(1.0, 0.5, 9), (0.875, 0.6875, 9), (0.75, 0.78125, 7)]
     for annotation, index in zip(content["annotations"], (3, 1, 0), strict=True):
         x1, y1, x2, y2 = BOXES[index]
         expected = np.zeros(SIZE[::-1], np.uint8)
@@ -173,15 +173,15 @@ def test_nothing_found():
 @pytest.mark.parametrize("masks", [False, True])
 def test_models_without_mask_scores_or_masks(masks):
     inspected = inspection(mask_scores=False, masks=masks)
-    rows = inspected.rows(Choice("score", 0.4))
+    rows = inspected.rows(Choice("score", 0.7))
     assert [(row.score, row.mask_iou, row.mask_score) for row in rows] == [
         (1.0, None, None),
+        (0.875, None, None),
         (0.75, None, None),
-        (0.5, None, None),
     ]
     x, y = center(4)  # the best by class score has number 1
-    assert inspected.number_at(Choice("score", 0.4), x, y) == 1
-    assert (inspected.picture(Choice("score", 0.4))[y, x] != 200).any()
+    assert inspected.number_at(Choice("score", 0.7), x, y) == 1
+    assert (inspected.picture(Choice("score", 0.7))[y, x] != 200).any()
 
 
 @pytest.mark.parametrize("size", [(3000, 1), (1, 3000), (4000, 3000)])
