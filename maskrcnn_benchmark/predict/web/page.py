@@ -27,7 +27,6 @@ _log = logging.getLogger(__name__)
 _KEPT_SECONDS = 3600  # files and results of a visitor who is gone
 _MOST_WAITING = 32  # images; further visitors are asked to come back
 _THRESHOLD = 0.5
-_NO_RESULTS = [gr.skip()] * 5
 
 
 class Actions:
@@ -44,8 +43,8 @@ class Actions:
         self.predictor = predictor
         self.examples = examples
 
-    def detect(self, path: str, score_key: str, threshold: float) -> list[Any]:
-        """Run the model on an uploaded file."""
+    def detect(self, path: str) -> list[Any]:
+        """Run the model on an uploaded file; ``show`` then shows what it found."""
         name = Path(path).name
         try:
             found = inspect_image(name, read_upload(Path(path)), self.predictor)
@@ -54,12 +53,11 @@ class Actions:
         except Exception as error:  # the page stays usable, whatever the model ran into
             _log.exception("the model failed on %s", name)
             return _failed(f"The model failed on {name}: {type(error).__name__}: {error}")
-        shown = self.show(found, score_key, threshold, None)
-        return [found, None, gr.update(visible=False), gr.update(visible=True), *shown]
+        return [found, None, gr.skip(), gr.skip(), gr.skip()]
 
-    def detect_example(self, index: int, score_key: str, threshold: float) -> list[Any]:
+    def detect_example(self, index: int) -> list[Any]:
         """Run the model on an example."""
-        return self.detect(str(self.examples[index]), score_key, threshold)
+        return self.detect(str(self.examples[index]))
 
     @staticmethod
     def show(
@@ -67,12 +65,17 @@ class Actions:
     ) -> list[Any]:
         """Draw and list the detections for a choice, without running the model."""
         if found is None:
-            return _NO_RESULTS
+            return [gr.skip()] * 7
         choice = Choice(score_key, threshold, number)
         rows = found.rows(choice)
-        summary = table.summary(found.name, len(found.prediction), rows, choice)
-        picture = found.write_picture(choice)
-        return [summary, picture, table.table(rows, choice), found.write_json(choice), picture]
+        return [
+            gr.update(visible=False),
+            gr.update(visible=True),
+            table.summary(found.name, len(found.prediction), rows, choice),
+            table.table(rows, choice),
+            found.write_json(choice),
+            *[found.write_picture(choice)] * 2,
+        ]
 
     @staticmethod
     def highlight(
@@ -100,13 +103,12 @@ class Actions:
         picked = found.number_at(choice, *event.index)
         choice = replace(choice, highlighted=None if picked == number else picked)
         picture = found.write_picture(choice)
-        return [choice.highlighted, picture, table.table(found.rows(choice), choice), picture]
+        return [choice.highlighted, table.table(found.rows(choice), choice), picture, picture]
 
 
 def _failed(message: str) -> list[Any]:
     """Return the message in place of earlier results."""
-    shown, hidden = gr.update(visible=True), gr.update(visible=False)
-    return [None, None, shown, hidden, table.failure(message), None, "", None, None]
+    return [None, None, gr.update(visible=True), gr.update(visible=False), table.failure(message)]
 
 
 @dataclass(frozen=True)
@@ -182,38 +184,38 @@ def _connect(parts: Parts, actions: Actions) -> None:
     """Connect the components with the actions."""
     state = gr.State(None, time_to_live=_KEPT_SECONDS)
     number = gr.State(None, time_to_live=_KEPT_SECONDS)
-    chosen = [parts.score_key, parts.threshold]
-    drawn = [parts.status, parts.picture, parts.rows, parts.json, parts.png]
-    everything = [state, number, parts.hint, parts.results, *drawn]
-    # one image at a time; others wait in the queue, and see their position on the drop zone
+    chosen = [state, parts.score_key, parts.threshold]
+    pictures = [parts.picture, parts.png]
+    message = [parts.hint, parts.results, parts.status]
+    detected = [state, number, *message]
+    # one image at a time; others wait in the queue, and see their place in it on the drop zone
     model: dict[str, Any] = {
         "concurrency_limit": 1,
         "concurrency_id": "model",
         "show_progress_on": [parts.drop],
     }
-    hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    uploaded = parts.drop.upload(
-        actions.detect, [parts.drop, *chosen], everything, api_name="detect", **model
+    # in the order of the clicks, since later pictures replace earlier ones
+    drawing: dict[str, Any] = {
+        "concurrency_limit": 1,
+        "concurrency_id": "drawing",
+        "show_progress": "hidden",
+        "trigger_mode": "always_last",
+    }
+    private: dict[str, Any] = {"api_visibility": "private"}
+    uploaded = parts.drop.upload(actions.detect, [parts.drop], detected, api_name="detect", **model)
+    taken = parts.examples.click(
+        actions.detect_example, [parts.examples], detected, **private, **model
     )
-    uploaded.then(lambda: None, None, parts.drop, **hidden)  # ready for the next file
-    parts.examples.click(
-        actions.detect_example,
-        [parts.examples, *chosen],
-        everything,
-        api_visibility="private",
-        **model,
-    )
-    quiet: dict[str, Any] = {"trigger_mode": "always_last", **hidden}
+    shown = [*message, parts.rows, parts.json, *pictures]
     changed = [parts.threshold.change, parts.score_key.change]
-    gr.on(changed, actions.show, [state, *chosen, number], drawn, **quiet)
-    parts.rows.select(
-        actions.highlight, [state, *chosen], [number, parts.picture, parts.png], **quiet
-    )
+    gr.on(changed, actions.show, [*chosen, number], shown, api_name="show", **drawing)
+    for found in (uploaded, taken):  # with what is chosen by then
+        found.then(actions.show, [*chosen, number], shown, **private, **drawing)
+    # ready for the next file
+    uploaded.then(lambda: None, None, parts.drop, show_progress="hidden", **private)
+    parts.rows.select(actions.highlight, chosen, [number, *pictures], **private, **drawing)
     parts.picture.select(
-        actions.pick,
-        [state, *chosen, number],
-        [number, parts.picture, parts.rows, parts.png],
-        **quiet,
+        actions.pick, [*chosen, number], [number, parts.rows, *pictures], **private, **drawing
     )
 
 
@@ -255,6 +257,7 @@ def serve(page: gr.Blocks, port: int | None, **options: Any) -> tuple[Any, str, 
             primary_hue="blue", font=style.FONTS, font_mono=["ui-monospace", "monospace"]
         ),
         css=style.CSS,
+        head=style.HEAD,
         footer_links=[],
         run_history=False,
         ssr_mode=False,

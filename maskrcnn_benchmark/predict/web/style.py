@@ -25,13 +25,17 @@ CSS = """
 .dark .poor {color: #fbbf24;}
 #picture img {width: 100%; max-height: 62vh; object-fit: contain; cursor: pointer;}
 @media (max-width: 480px) {
-  .gradio-container .main.fillable {padding: 14px !important;}
   #examples .gallery {flex-wrap: nowrap; overflow-x: auto;}
   #examples .gallery > * {flex: none;}
-  #score_key label {padding: 6px 8px;}
+  #score_key label {padding: 6px 8px !important;}
   #score_key .wrap {gap: 6px;}
 }
 """
+
+# gradio confines CSS to the components, and this is around them
+HEAD = """<style>
+@media (max-width: 480px) {.gradio-container .main.fillable {padding: 14px !important;}}
+</style>"""
 
 HINT = """<div class="cards">
 <section><h2>Class score</h2><p>How sure the model is of the class. It says little about the mask.

@@ -14,8 +14,9 @@ from tests.predict.web.cases import FakePredictor, gray_image, prediction
 gr = pytest.importorskip("gradio")
 page = pytest.importorskip("maskrcnn_benchmark.predict.web.page")
 
-# the outputs of ``detect``
-STATE, NUMBER, HINT, RESULTS, STATUS, PICTURE, ROWS, JSON, PNG = range(9)
+# the outputs of ``detect`` and ``show``
+STATE, NUMBER, *_, MESSAGE = range(5)
+HINT, RESULTS, STATUS, ROWS, JSON, PICTURE, PNG = range(7)
 
 
 @pytest.fixture
@@ -43,8 +44,10 @@ def shown_rows(html):
 
 
 def test_an_upload_and_an_example_give_the_same(actions, photo):
-    uploaded = actions.detect(photo, "mask_score", 0.51)
-    example = actions.detect_example(0, "mask_score", 0.51)
+    uploaded, example = (
+        actions.show(found[STATE], "mask_score", 0.51, found[NUMBER])
+        for found in (actions.detect(photo), actions.detect_example(0))
+    )
     assert shown_rows(uploaded[ROWS]) == shown_rows(example[ROWS]) == [1, 2, 3]
     assert "photo.png" in uploaded[STATUS] and uploaded[STATUS] == example[STATUS]
     assert uploaded[PICTURE] == uploaded[PNG] and uploaded[PNG].suffix == ".png"
@@ -52,49 +55,48 @@ def test_an_upload_and_an_example_give_the_same(actions, photo):
 
 
 def test_another_choice_does_not_run_the_model(actions, photo):
-    found = actions.detect(photo, "mask_score", 0.51)[STATE]
-    _, picture, rows, json, png = actions.show(found, "score", 0.8, None)
-    assert shown_rows(rows) == [4, 1]
-    assert json.is_file() and picture == png
+    found = actions.detect(photo)[STATE]
+    assert shown_rows(actions.show(found, "mask_score", 0.51, None)[ROWS]) == [1, 2, 3]
+    assert shown_rows(actions.show(found, "score", 0.8, None)[ROWS]) == [4, 1]
     assert actions.predictor.calls == 1
 
 
 def test_a_selected_row_and_a_click_on_the_picture_highlight(actions, photo):
-    found = actions.detect(photo, "mask_score", 0)[STATE]
+    found = actions.detect(photo)[STATE]
     number, picture, _ = actions.highlight(found, "mask_score", 0, event(gr.EventData, number=4))
     assert number == 4
     from_row = np.asarray(Image.open(picture))
     click = event(gr.SelectData, index=[900, 250], value=None)  # in the fourth box
-    number, picture, rows, _ = actions.pick(found, "mask_score", 0, None, click)
+    number, rows, picture, _ = actions.pick(found, "mask_score", 0, None, click)
     assert number == 4
     np.testing.assert_array_equal(np.asarray(Image.open(picture)), from_row)
     assert 'data-number="4" tabindex="0" aria-selected="true"' in rows
-    number, picture, rows, _ = actions.pick(found, "mask_score", 0, 4, click)  # again: off
+    number, rows, picture, _ = actions.pick(found, "mask_score", 0, 4, click)  # again: off
     assert number is None and 'aria-selected="true"' not in rows
     assert (np.asarray(Image.open(picture)) != from_row).any()
 
 
 def test_without_an_image_nothing_changes(actions):
-    assert actions.show(None, "score", 0.5, None) == [gr.skip()] * 5
+    assert actions.show(None, "score", 0.5, None) == [gr.skip()] * 7
     number, *rest = actions.highlight(None, "score", 0.5, event(gr.EventData, number=1))
     assert number is None and rest == [gr.skip()] * 2
 
 
 def test_a_failure_leaves_the_page_usable(actions, photo, tmp_path, monkeypatch):
     (tmp_path / "notes.txt").write_text("hello")
-    refused = actions.detect(str(tmp_path / "notes.txt"), "score", 0.2)
-    assert refused[STATE] is None and "notes.txt is not an image" in refused[STATUS]
-    assert (refused[HINT]["visible"], refused[RESULTS]["visible"]) == (True, False)
+    refused = actions.detect(str(tmp_path / "notes.txt"))
+    assert refused[STATE] is None and "notes.txt is not an image" in refused[MESSAGE]
+    assert [part["visible"] for part in refused[2:4]] == [True, False]
 
     def fail(_):
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as broken:
         broken.setattr(actions, "predictor", fail)
-        failed = actions.detect(photo, "score", 0.2)
+        failed = actions.detect(photo)
     assert failed[STATE] is None
-    assert "The model failed on photo.png: RuntimeError: out of memory" in failed[STATUS]
-    assert shown_rows(actions.detect(photo, "mask_score", 0.51)[ROWS]) == [1, 2, 3]
+    assert "The model failed on photo.png: RuntimeError: out of memory" in failed[MESSAGE]
+    assert len(actions.detect(photo)[STATE].prediction) == 4
 
 
 def radio(made):
@@ -151,7 +153,7 @@ def test_missing_weights_are_reported_in_one_line(capsys):
 
 def test_the_real_predictor_fits(checkpoint, photo):
     predictor = Predictor.from_checkpoint(checkpoint, device="cpu")
-    found = page.Actions(predictor, []).detect(photo, "mask_score", 0)
+    found = page.Actions(predictor, []).detect(photo)
     expected = predictor(photo).select("mask_score", 0)
     assert len(expected) > 1
     assert [row.mask_score for row in found[STATE].rows(page.Choice("mask_score", 0))] == (
