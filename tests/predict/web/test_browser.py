@@ -331,9 +331,8 @@ def test_eight_uploads_at_once_are_all_answered(address, photos, model):
     clients = [gradio_client.Client(address, verbose=False) for _ in photos]
 
     def detect(client, path):
-        return client.predict(
-            gradio_client.handle_file(path), "mask_score", 0.5, api_name="/detect"
-        )
+        client.predict(gradio_client.handle_file(path), api_name="/detect")
+        return client.predict("mask_score", 0.5, api_name="/show")
 
     with ThreadPoolExecutor(len(photos)) as pool:
         answers = list(pool.map(detect, clients, photos))
