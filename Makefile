@@ -44,7 +44,7 @@ $(stamp): pyproject.toml setup.py $(cpp)
 	touch $@
 
 test: $(stamp) ## Set up, then run the whole test suite but the slow part
-	@$(bin)/python -m pytest -n 2 -m "not slow" $(TESTS)
+	@$(bin)/python -m pytest -n 2 -m "not slow and not browser" $(TESTS)
 
 demo: $(stamp) ## Set up, then train a small model on drawn data and show it (ITERATIONS=1000)
 	@$(bin)/python tools/quickstart.py --iterations $(ITERATIONS)
@@ -92,7 +92,7 @@ oldest: $(stamp) ## The tests with the oldest Python and the oldest dependencies
 	$(oldest)/python -m pip check
 	# with the extension of .venv; a library that is built with the headers of another torch cannot be
 	# loaded beside it, so nothing is compiled
-	CXX=none $(oldest)/python -m pytest -n 2 -m "not slow" $(TESTS)
+	CXX=none $(oldest)/python -m pytest -n 2 -m "not slow and not browser" $(TESTS)
 
 nightly: test oldest ## The tests, the slow and the oldest too, and the demo at its full length
 	@$(bin)/python -m pytest -m slow tests || [ $$? -eq 5 ]

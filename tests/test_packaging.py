@@ -6,6 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 REQUIREMENT = re.compile(r'"([\w-]+)>=([\d.]+)"')
 NOT_IN_TESTS = {"setuptools", "notebook", "ruff", "mypy", "pre-commit", "clang-format"}
+NOT_IN_TESTS |= {"selenium"}  # `pytest -m browser` runs with the newest versions alone
 
 
 def test_the_oldest_set_has_every_lower_bound():
