@@ -52,6 +52,7 @@ class RankedMasks:
 
         evaluation.computeIoU = ious
         run_evaluation(evaluation)
+        evaluation.evalImgs = []  # matches of each image, class and size: gigabytes, and done with
         return evaluation
 
     def _scored(self, scores: Sequence[float]) -> COCO:

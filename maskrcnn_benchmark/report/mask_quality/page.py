@@ -16,7 +16,7 @@ from maskrcnn_benchmark.report.mask_quality.numbers import (
     head_room,
 )
 from maskrcnn_benchmark.report.page import Captioned, Page
-from maskrcnn_benchmark.report.values import decimal, percent, points, share, signed
+from maskrcnn_benchmark.report.values import count, decimal, percent, points, share, signed
 from maskrcnn_benchmark.structures.fields import CLASS_SCORE, MASK_IOU, MASK_SCORE, SCORE_KINDS
 
 Pictures = dict[str, list[Captioned]]  # by over_rated, under_rated
@@ -37,8 +37,8 @@ def quality_page(content: Json, matched: MatchedMasks, pictures: Pictures) -> Pa
         matched: the masks.
         pictures: of the over-rated and under-rated masks; empty without images.
     """
-    counts = f"{content['masks']} masks on {content['images']} images with {content['objects']}"
-    page = Page(content["title"], f"{counts} objects.")
+    masks, images, objects = (count(content[key]) for key in ("masks", "images", "objects"))
+    page = Page(content["title"], f"{masks} masks on {images} images with {objects} objects.")
     page.facts(_facts(content))
     for sentence in content["unknown"]:
         page.note(sentence)
@@ -84,7 +84,7 @@ def _explain_terms(page: Page, content: Json) -> None:
     )
     if content["not_judged"]:
         page.text(
-            f"{content['not_judged']} masks lie at least by half in a crowd or on an object "
+            f"{count(content['not_judged'])} masks lie at least by half in a crowd or on an object "
             "without a mask, where COCO judges nothing. They are left out, except in AP."
         )
 
@@ -106,13 +106,16 @@ def _write_scatter(page: Page, content: Json, matched: MatchedMasks) -> None:
                 name=name,
                 title=f"Pearson correlation {decimal(r)}",
             )
-            caption = f"True mask IoU against {name}, for the {chosen.sum()} masks that found an "
-            drawn.append((figure, caption + "object. On the dashed line the two are equal."))
+            shown = f"the {count(int(chosen.sum()))} masks that found an object"
+            caption = (
+                f"True mask IoU against {name}, for {shown}. On the dashed line both are equal."
+            )
+            drawn.append((figure, caption))
     page.figures(drawn)
     keys = [key for key in SCORE_KINDS if key in matched.scores]
     header = ["", "masks", "mean true IoU", *(figures.NAMES[key] for key in keys)]
     rows = [
-        [_GROUPS[name], str(one["count"]), decimal(one["mean_true"])]
+        [_GROUPS[name], count(one["count"]), decimal(one["mean_true"])]
         + [f"{decimal(one[key]['pearson'])} / {decimal(one[key]['spearman'])}" for key in keys]
         for name, one in content["correlation"].items()
     ]
@@ -148,7 +151,7 @@ def _write_calibration(page: Page, content: Json) -> None:
     rows = [
         [
             _GROUPS[name],
-            str(one["count"]),
+            count(one["count"]),
             decimal(one["ece"], 3),
             signed(one["bias"]),
             decimal(one["mae"], 3),
