@@ -151,6 +151,8 @@ def _roi_align_gradient(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     result = torch.ops.maskrcnn_benchmark.roi_align_backward(
         grad, *ctx.saved_tensors, *ctx.options, *ctx.maps
     )
+    if not torch.is_grad_enabled():  # autograd adds other gradients in place, but not to a view
+        result = [of_level.detach() for of_level in result]
     return result, None, None, None, None, None, None, None
 
 

@@ -1,13 +1,14 @@
 """Convolution with what follows it: frozen batch normalization, a residual and ReLU, in one pass.
 
-With gradients, the normalization is folded into the weights in each call. Without, the folded
-weights are kept until the weights change, and on the CPU oneDNN computes all of it in one kernel,
-with weights in its own layout.
+With gradients, the normalization is folded into the weights in each call, and again for the
+gradient. Without, the folded weights are kept until the weights change, and on the CPU oneDNN
+computes all of it in one kernel, with weights in its own layout.
 """
 
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -73,8 +74,7 @@ def fused_conv(
     """
     if torch.is_grad_enabled() or not _is_plain(conv, x):
         _prepared.pop(conv, None)  # training changes the weights
-        out = conv(x) if norm is None else conv._conv_forward(x, *_fold(conv, norm))
-        return _finish(out, residual, relu)
+        return _finish(conv(x) if norm is None else _folded_conv(conv, norm, x), residual, relu)
     if torch.is_autocast_enabled(x.device.type):
         x = x.to(torch.get_autocast_dtype(x.device.type))
     ready = _prepare(conv, norm, x)
@@ -108,11 +108,57 @@ def _fold(conv: nn.Conv2d, norm: FrozenBatchNorm2d | None) -> tuple[Tensor, Tens
     """Return the weight and the bias of the convolution followed by the normalization."""
     if norm is None:
         return conv.weight, conv.bias
+    scale, bias = _scale_and_bias(conv, norm)
+    return conv.weight * scale, bias
+
+
+def _scale_and_bias(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return the scale ``[C, 1, 1, 1]`` of the weights and the bias that the normalization adds."""
     scale, shift = norm.scale_and_shift()
-    weight = conv.weight * scale[:, None, None, None].to(conv.weight)
     if conv.bias is not None:
         shift = shift + conv.bias * scale
-    return weight, shift.to(conv.weight)
+    return scale[:, None, None, None].to(conv.weight), shift.to(conv.weight)
+
+
+class _ScaledConv(torch.autograd.Function):
+    """A convolution whose weights are scaled, without a copy of the scaled weights in the graph."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor, conv: nn.Conv2d
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight, scale)
+        ctx.conv = conv
+        return conv._conv_forward(x, weight * scale, bias)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        x, weight, scale = ctx.saved_tensors
+        conv = ctx.conv
+        wanted = [ctx.needs_input_grad[i] for i in (0, 1, 3)]
+        of_x, of_weight, of_bias = torch.ops.aten.convolution_backward(
+            grad,
+            x.to(grad.dtype),
+            (weight * scale).to(grad.dtype),
+            [conv.out_channels],
+            *(conv.stride, conv.padding, conv.dilation, False, [0, 0], conv.groups),
+            wanted,
+        )
+        return (
+            of_x.to(x.dtype) if wanted[0] else None,
+            of_weight.to(weight.dtype) * scale if wanted[1] else None,
+            None,
+            of_bias.to(weight.dtype) if wanted[2] else None,
+            None,
+        )
+
+
+def _folded_conv(conv: nn.Conv2d, norm: FrozenBatchNorm2d, x: Tensor) -> Tensor:
+    """Return the output of the convolution and the normalization, with a gradient."""
+    if isinstance(conv.padding, str) or conv.padding_mode != "zeros":
+        return conv._conv_forward(x, *_fold(conv, norm))
+    out: Tensor = _ScaledConv.apply(x, conv.weight, *_scale_and_bias(conv, norm), conv)
+    return out
 
 
 def _finish(x: Tensor, residual: Tensor | None, relu: bool) -> Tensor:

@@ -72,7 +72,8 @@ def losses(cfg):
     target.add_field("labels", torch.tensor([1]))
     images = ImageList(torch.zeros(1, 3, 8, 8), [(200, 200)])
     output = RetinaNetOutput([torch.zeros(1, 2, 2)], [deltas], [boxes])
-    found = net.losses(images, output, [target])
+    net.forward = lambda _: output
+    found, _ = net.losses(images, [], [target])
     classes = found["loss_retina_cls"].item() * 2 / math.log(2)  # one positive, one image
     return round(classes, 3), round(found["loss_retina_reg"].item() * 4, 3)
 

@@ -72,10 +72,11 @@ def test_is_the_operators_one_after_the_other(options: dict[str, Any], grad: boo
     assert x.equal(kept)
 
 
-def test_the_gradient_reaches_weights_and_input() -> None:
-    conv, norm = (layer.double() for layer in make_layers(bias=True))
+@pytest.mark.parametrize("options", [{}, {"stride": 2}, {"groups": 4}, {"padding_mode": "reflect"}])
+def test_the_gradient_reaches_weights_and_input(options: dict[str, Any]) -> None:
+    conv, norm = (layer.double() for layer in make_layers(bias=True, **options))
     x = torch.randn(1, 8, 3, 4, dtype=torch.float64, requires_grad=True)
-    residual = torch.randn(1, 16, 3, 4, dtype=torch.float64, requires_grad=True)
+    residual = torch.randn_like(conv(x)).detach().requires_grad_()
     fused = fused_conv(conv, x, norm=norm, residual=residual, relu=True)
     plain = F.relu(norm(conv(x)) + residual)
     inputs = (x, residual, conv.weight, conv.bias)
@@ -85,6 +86,39 @@ def test_the_gradient_reaches_weights_and_input() -> None:
         strict=True,
     ):
         torch.testing.assert_close(a, b)
+
+
+def test_the_gradient_in_mixed_precision() -> None:
+    conv, norm = make_layers()
+    x = torch.randn(2, 8, 5, 5, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        fused, plain = fused_conv(conv, x, norm=norm), norm(conv(x))
+    assert fused.dtype == torch.bfloat16
+    for a, b in zip(
+        torch.autograd.grad(fused.float().square().sum(), (x, conv.weight)),
+        torch.autograd.grad(plain.float().square().sum(), (x, conv.weight)),
+        strict=True,
+    ):
+        assert a.dtype == b.dtype == torch.float32
+        assert (a - b).norm() < 0.02 * b.norm()
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_graph_keeps_no_folded_weights(frozen: bool) -> None:
+    """They would be a copy of the whole backbone."""
+    conv, norm = make_layers()
+    conv.requires_grad_(not frozen)
+    x = torch.randn(1, 8, 3, 3, requires_grad=True)
+    saved: list[torch.Tensor] = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        saved.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        fused_conv(conv, x, norm=norm, relu=True)
+    large = {t.data_ptr() for t in saved if t.numel() >= conv.weight.numel()}
+    assert large == {conv.weight.data_ptr()}
 
 
 CHANGES: dict[str, Callable[[nn.Conv2d, FrozenBatchNorm2d], Any]] = {

@@ -232,3 +232,19 @@ def test_a_reversed_box_has_no_adaptive_samples(box: list[float]) -> None:
     assert output.flatten().tolist() == [0.0, 1.0]
     output[0].sum().backward()
     assert x.grad.equal(torch.zeros_like(x))
+
+
+@needs_extension
+def test_gradients_are_no_views() -> None:
+    """Autograd adds the gradients of several heads in place, unless the first is a view."""
+    views: list[bool] = []
+    maps = [torch.randn(1, 2, side, side, requires_grad=True) * 1 for side in (8, 4)]
+    maps = [of_level.contiguous(memory_format=torch.channels_last) for of_level in maps]
+    for of_level in maps:
+        of_level.register_hook(lambda gradient: views.append(gradient._is_view()))
+    rois = torch.tensor([[0.0, 1, 1, 20, 20], [0, 2, 2, 9, 9]])
+    pooled = multilevel_roi_align(
+        maps, rois, torch.tensor([0, 1]), 2, (0.25, 0.125), sampling_ratio=2
+    )
+    pooled.sum().backward()
+    assert views == [False, False]

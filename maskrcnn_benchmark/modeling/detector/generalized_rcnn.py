@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from maskrcnn_benchmark.modeling.roi_heads.roi_heads import CombinedROIHeads
+from maskrcnn_benchmark.modeling.rpn.proposals import RPNOutput
 from maskrcnn_benchmark.modeling.rpn.retinanet.retinanet import RetinaNet
 from maskrcnn_benchmark.modeling.rpn.rpn import RPN
 from maskrcnn_benchmark.structures.bounding_box import BoxList
@@ -88,10 +89,9 @@ class GeneralizedRCNN(nn.Module):
     def losses(self, images: ImageList, targets: Sequence[BoxList]) -> dict[str, Tensor]:
         """Return the losses of ``rpn`` and of the ROI heads by name."""
         features = self.backbone(images.tensors)
-        output = self.rpn(features)
-        losses = self.rpn.losses(images, output, targets)
+        losses, output = self.rpn.losses(images, features, targets)
         if self.roi_heads is not None:
-            assert isinstance(self.rpn, RPN)
+            assert isinstance(self.rpn, RPN) and isinstance(output, RPNOutput)
             proposals = self.rpn.train_proposals(images, output)
             losses |= self.roi_heads.losses(features, proposals, targets)
         return losses

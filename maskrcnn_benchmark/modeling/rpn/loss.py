@@ -1,7 +1,5 @@
 """Targets and losses of the RPN (Faster R-CNN, section 3.1.2)."""
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -36,11 +34,7 @@ def anchor_targets(
 
 
 def rpn_losses(
-    objectness: Tensor,
-    deltas: Tensor,
-    labels: Tensor,
-    targets: Tensor,
-    sampled: tuple[Sequence[Tensor], Sequence[Tensor]],
+    objectness: Tensor, labels: Tensor, deltas: Tensor, targets: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the objectness loss and the box loss.
 
@@ -48,21 +42,12 @@ def rpn_losses(
     positive ones; both are sums divided by the number of sampled anchors in the batch.
 
     Args:
-        objectness: logits ``[N * K]``.
-        deltas: offsets ``[N * K, 4]``.
-        labels: labels ``[N * K]`` of ``anchor_targets``.
-        targets: target offsets ``[N * K, 4]``.
-        sampled: the indices of the sampled positives and those of the sampled negatives of each
-            of the N images, int64.
+        objectness: logits ``[S]`` of the S sampled anchors.
+        labels: their labels ``[S]``: 1 object, 0 background.
+        deltas: offsets ``[P, 4]`` of the P positive ones among them.
+        targets: their target offsets ``[P, 4]``.
     """
-    anchors = len(labels) // max(len(sampled[0]), 1)
-    positive, negative = (
-        torch.cat([rows + image * anchors for image, rows in enumerate(kind)]) for kind in sampled
-    )
-    drawn = torch.cat([positive, negative])
-    count = max(len(drawn), 1)
-    loss_box = smooth_l1_loss(deltas[positive], targets[positive], beta=1.0 / 9, size_average=False)
-    loss_objectness = F.binary_cross_entropy_with_logits(
-        objectness[drawn], labels[drawn], reduction="sum"
-    )
+    count = max(len(labels), 1)
+    loss_box = smooth_l1_loss(deltas, targets, beta=1.0 / 9, size_average=False)
+    loss_objectness = F.binary_cross_entropy_with_logits(objectness, labels, reduction="sum")
     return loss_objectness / count, loss_box / count

@@ -1,8 +1,10 @@
 """Region Proposal Network (Ren et al., NeurIPS 2015)."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
@@ -15,6 +17,7 @@ from maskrcnn_benchmark.modeling.rpn.anchor_generator import (
     AnchorGenerator,
     make_anchor_generator,
 )
+from maskrcnn_benchmark.modeling.rpn.cells import conv3x3_at
 from maskrcnn_benchmark.modeling.rpn.loss import anchor_targets, rpn_losses
 from maskrcnn_benchmark.modeling.rpn.proposals import ProposalLimits, RPNOutput, select_proposals
 from maskrcnn_benchmark.modeling.sampler import BalancedPositiveNegativeSampler
@@ -48,10 +51,34 @@ class RPNHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Return the logits ``[N, A, H, W]`` and offsets ``[N, 4A, H, W]`` of each level."""
-        hidden = [conv_relu(self.conv, feature) for feature in features]
-        for name in self.more:
-            hidden = [conv_relu(self.get_submodule(name), h) for h in hidden]
+        hidden = features
+        for conv in self._convs():
+            hidden = [conv_relu(conv, h) for h in hidden]
         return [self.cls_logits(h) for h in hidden], [self.bbox_pred(h) for h in hidden]
+
+    def at(self, features: Sequence[Tensor], cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits ``[S, A]`` and offsets ``[S, 4A]`` at S cells, see ``conv3x3_at``."""
+        hidden, (*before, last) = features, self._convs()
+        for conv in before:
+            hidden = [conv_relu(conv, h) for h in hidden]
+        x = F.relu(conv3x3_at(last, hidden, cells), inplace=True)
+        logits, offsets = (
+            F.linear(x, layer.weight.flatten(1), layer.bias)
+            for layer in (self.cls_logits, self.bbox_pred)
+        )
+        return logits, offsets
+
+    def _convs(self) -> list[nn.Conv2d]:
+        return [self.get_submodule(name) for name in ("conv", *self.more)]  # type: ignore[misc]
+
+
+@runtime_checkable
+class ScoresCells(Protocol):
+    """A head that scores single cells as well, as ``RPNHead`` does."""
+
+    def at(self, features: Sequence[Tensor], cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits ``[S, A]`` and offsets ``[S, 4A]`` at S cells, see ``conv3x3_at``."""
+        ...
 
 
 class RPN(nn.Module):
@@ -95,11 +122,12 @@ class RPN(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> RPNOutput:
         """Score the anchors of feature maps ``[N, C, H, W]``, one per level."""
+        return self._score(features, self.anchor_generator(features))
+
+    def _score(self, features: Sequence[Tensor], anchors: list[Tensor]) -> RPNOutput:
         objectness, deltas = self.head(features)
         return RPNOutput(
-            [full_precision(o) for o in objectness],
-            [full_precision(d) for d in deltas],
-            self.anchor_generator(features),
+            [full_precision(o) for o in objectness], [full_precision(d) for d in deltas], anchors
         )
 
     def _select(
@@ -128,10 +156,15 @@ class RPN(nn.Module):
         return [p[p.get_field(OBJECTNESS).argsort(descending=True)] for p in proposals]
 
     def losses(
-        self, images: ImageList, output: RPNOutput, targets: Sequence[BoxList]
-    ) -> dict[str, Tensor]:
-        """Return ``loss_objectness`` and ``loss_rpn_box_reg``, see ``rpn_losses``."""
-        anchors = torch.cat(output.anchors)
+        self, images: ImageList, features: Sequence[Tensor], targets: Sequence[BoxList]
+    ) -> tuple[dict[str, Tensor], RPNOutput]:
+        """Return ``loss_objectness`` and ``loss_rpn_box_reg``, see ``rpn_losses``, and the output.
+
+        A head that ``ScoresCells`` does so for the losses; the output, which is left to the
+        proposals, has no gradient then.
+        """
+        levels = self.anchor_generator(features)
+        anchors = torch.cat(levels)
         labels, offsets = [], []
         for image_size, target in zip(images.image_sizes, targets, strict=True):
             label, offset = anchor_targets(
@@ -143,14 +176,39 @@ class RPN(nn.Module):
             )
             labels.append(label)
             offsets.append(offset)
-        loss_objectness, loss_box = rpn_losses(
-            torch.cat(output.flat_objectness(), dim=1).flatten(),
-            torch.cat(output.flat_deltas(), dim=1).flatten(0, 1),
-            torch.cat(labels),
-            torch.cat(offsets),
-            self.sampler(labels),
+        positive, negative = (
+            torch.cat([rows + image * len(anchors) for image, rows in enumerate(kind)])
+            for kind in self.sampler(labels)
         )
-        return {"loss_objectness": loss_objectness, "loss_rpn_box_reg": loss_box}
+        drawn = torch.cat([positive, negative])
+        if isinstance(self.head, ScoresCells):
+            objectness, deltas = self._score_anchors(self.head, features, drawn)
+            with torch.no_grad():
+                output = self._score(features, levels)
+        else:
+            output = self._score(features, levels)
+            objectness = torch.cat(output.flat_objectness(), dim=1).flatten()[drawn]
+            deltas = torch.cat(output.flat_deltas(), dim=1).flatten(0, 1)[drawn]
+        loss_objectness, loss_box = rpn_losses(
+            objectness,
+            torch.cat(labels)[drawn],
+            deltas[: len(positive)],
+            torch.cat(offsets)[positive],
+        )
+        return {"loss_objectness": loss_objectness, "loss_rpn_box_reg": loss_box}, output
+
+    def _score_anchors(
+        self, head: ScoresCells, features: Sequence[Tensor], anchors: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the logits ``[S]`` and offsets ``[S, 4]`` of anchors, numbered over all images."""
+        per_cell = self.anchor_generator.num_anchors_per_location()[0]
+        logits, offsets = head.at(features, anchors // per_cell)
+        of_cell = (anchors % per_cell)[:, None]
+        offsets = offsets.unflatten(1, (-1, 4))
+        return (
+            full_precision(logits).gather(1, of_cell)[:, 0],
+            full_precision(offsets).gather(1, of_cell[..., None].expand(-1, 1, 4))[:, 0],
+        )
 
 
 @RPN_HEADS.register("SingleConvRPNHead")

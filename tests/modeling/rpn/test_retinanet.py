@@ -141,7 +141,7 @@ def test_targets_losses_and_gradients_recorded():
         )
         np.testing.assert_array_equal(labels, arrays[f"labels{image}"])
         np.testing.assert_allclose(offsets, arrays[f"reg_targets{image}"], rtol=1e-4, atol=1e-4)
-    losses = net.losses(images, output, targets)
+    losses, _ = net.losses(images, logits, targets)
     assert losses["loss_retina_cls"].item() == pytest.approx(arrays["loss_cls"].item(), rel=1e-5)
     assert losses["loss_retina_reg"].item() == pytest.approx(arrays["loss_reg"].item(), rel=1e-5)
     sum(losses.values()).backward()

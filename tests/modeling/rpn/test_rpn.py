@@ -8,10 +8,13 @@ from maskrcnn_benchmark.modeling.matcher import Matcher
 from maskrcnn_benchmark.modeling.roi_heads.sampling import append_gt_boxes
 from maskrcnn_benchmark.modeling.rpn import proposals as proposals_module
 from maskrcnn_benchmark.modeling.rpn.anchor_generator import AnchorGenerator
+from maskrcnn_benchmark.modeling.rpn.cells import neighborhoods
 from maskrcnn_benchmark.modeling.rpn.loss import anchor_targets, rpn_losses
 from maskrcnn_benchmark.modeling.rpn.proposals import ProposalLimits, RPNOutput, select_proposals
-from maskrcnn_benchmark.modeling.rpn.rpn import RPNHead
+from maskrcnn_benchmark.modeling.rpn.rpn import RPN, RPNHead
+from maskrcnn_benchmark.modeling.sampler import BalancedPositiveNegativeSampler
 from maskrcnn_benchmark.structures.bounding_box import BoxList
+from maskrcnn_benchmark.structures.image_list import ImageList
 from tests.helpers.first_n_sampler import FirstNSampler
 from tests.helpers.vectors import load_vector
 
@@ -171,6 +174,86 @@ def test_images_of_a_batch_are_selected_alone_and_in_one_call(monkeypatch):
     assert [len(p) for p in select_proposals(output, sizes, capped, **options)] == [6, 6]
 
 
+class GivenHead(torch.nn.Module):
+    """A head that returns given maps, and scores no single cells."""
+
+    def __init__(self, output):
+        super().__init__()
+        self.output = output
+
+    def forward(self, features):
+        return self.output.objectness, self.output.deltas
+
+
+def make_rpn(head, generator, matcher, sampler):
+    limits = ProposalLimits(10, 10, 10, per_batch=False)
+    return RPN(
+        head,
+        generator,
+        matcher=matcher,
+        sampler=sampler,
+        train_limits=limits,
+        test_limits=limits,
+        nms_thresh=0.7,
+        min_size=0,
+        box_coder=BoxCoder((1, 1, 1, 1)),
+    )
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("num_convs", [1, 2])
+def test_losses_of_single_cells_are_those_of_the_whole_maps(num_convs, layout):
+    """Also at the borders, on a level of one cell, and for an image without ground truth."""
+    torch.manual_seed(0)
+    head = RPNHead(4, 3, num_convs=num_convs)
+    for weight in head.parameters():
+        torch.nn.init.normal_(weight, std=0.5)
+    generator = AnchorGenerator((8, 16, 32), (0.5, 1, 2), (4, 8, 32), straddle_thresh=-1)
+    matcher = Matcher(0.5, 0.3, allow_low_quality_matches=True)
+    sampler = BalancedPositiveNegativeSampler(40, 0.5)
+    images = ImageList(torch.zeros(2, 3, 24, 28), [(24, 28), (20, 28)])
+    targets = [
+        BoxList(torch.tensor([[0.0, 0, 9, 9], [14, 8, 27, 23], [0, 0, 27, 23]]), (28, 24)),
+        BoxList(torch.zeros(0, 4), (28, 20)),
+    ]
+    maps = [torch.randn(2, 4, *size) for size in ((6, 7), (3, 4), (1, 1))]
+    found = []
+    for sparse in (True, False):
+        own = make_rpn(head if sparse else Whole(head), generator, matcher, sampler)
+        features = [m.contiguous(memory_format=layout).requires_grad_() for m in maps]
+        head.zero_grad()
+        torch.manual_seed(1)
+        losses, output = own.losses(images, features, targets)
+        assert output.objectness[0].requires_grad == (not sparse)
+        (losses["loss_objectness"] + 3 * losses["loss_rpn_box_reg"]).backward()
+        gradients = [tensor.grad for tensor in (*features, *head.parameters())]
+        found.append([*losses.values(), *gradients, *output.objectness, *output.deltas])
+    assert all(tensor.abs().max() > 1e-3 for tensor in found[1])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+class Whole(torch.nn.Module):
+    """A head without the method ``at``."""
+
+    def __init__(self, head):
+        super().__init__()
+        self.head = head
+
+    def forward(self, features):
+        return self.head(features)
+
+
+@pytest.mark.parametrize("sampled", [[], [0, 13, 4 * 5, 4 * 5 + 1, 2 * 4 * 5 + 3]])
+def test_neighborhoods(sampled):
+    """Compared with ``unfold``, which pads; cells are numbered by image, level, y and x."""
+    maps = [torch.randn(2, 3, 4, 5), torch.randn(2, 3, 1, 2)]
+    columns = [torch.nn.functional.unfold(m, 3, padding=1).mT for m in maps]  # [N, HW, C * 9]
+    expected = torch.cat(columns, dim=1).flatten(0, 1)[sampled].reshape(-1, 3, 3, 3)
+    found = neighborhoods(maps, torch.tensor(sampled, dtype=torch.int64))
+    assert found.permute(0, 3, 1, 2).equal(expected)
+
+
 def test_loss_and_gradients():
     meta, arrays = load_vector("rpn_loss")
     arguments = meta["arguments"]
@@ -196,13 +279,11 @@ def test_loss_and_gradients():
     for i in range(2):
         np.testing.assert_array_equal(sampled[0][i], arrays[f"pos_{i}"].nonzero()[0])
         np.testing.assert_array_equal(sampled[1][i], arrays[f"neg_{i}"].nonzero()[0])
-    loss_objectness, loss_box = rpn_losses(
-        torch.cat(output.flat_objectness(), dim=1).flatten(),
-        torch.cat(output.flat_deltas(), dim=1).flatten(0, 1),
-        torch.cat(labels),
-        torch.cat(offsets),
-        sampled,
-    )
+    rpn = make_rpn(GivenHead(output), generator, matcher, sampler)
+    images = ImageList(torch.zeros(2, 3, 8, 8), arguments["image_sizes_hw"])
+    targets = [BoxList(torch.from_numpy(arrays[f"gt_{i}"]), (99, 99)) for i in range(2)]
+    losses, _ = rpn.losses(images, output.objectness, targets)
+    loss_objectness, loss_box = losses["loss_objectness"], losses["loss_rpn_box_reg"]
     np.testing.assert_allclose(loss_objectness.item(), arrays["loss_objectness"], rtol=1e-5)
     np.testing.assert_allclose(loss_box.item(), arrays["loss_rpn_box_reg"], rtol=1e-5)
     (loss_objectness + 2 * loss_box).backward()
@@ -225,10 +306,9 @@ def test_no_ground_truth_and_no_anchor():
     )
     assert labels.tolist() == [0, -1]
     assert offsets.tolist() == [[0] * 4] * 2
-    objectness = torch.zeros(2, requires_grad=True)
-    deltas = torch.zeros(2, 4, requires_grad=True)
-    nothing = ([torch.zeros(0, dtype=torch.int64)], [torch.zeros(0, dtype=torch.int64)])
-    losses = rpn_losses(objectness, deltas, labels, offsets, nothing)
+    objectness = torch.zeros(0, requires_grad=True)
+    deltas = torch.zeros(0, 4, requires_grad=True)
+    losses = rpn_losses(objectness, labels[:0], deltas, offsets[:0])
     assert [loss.item() for loss in losses] == [0, 0]
     sum(losses).backward()
     assert objectness.grad is not None and deltas.grad is not None

@@ -139,10 +139,14 @@ class RetinaNet(nn.Module):
         )
 
     def losses(
-        self, images: ImageList, output: RetinaNetOutput, targets: Sequence[BoxList]
-    ) -> dict[str, Tensor]:
-        """Return ``loss_retina_cls`` and ``loss_retina_reg``, see ``retinanet_losses``."""
+        self, images: ImageList, features: Sequence[Tensor], targets: Sequence[BoxList]
+    ) -> tuple[dict[str, Tensor], RetinaNetOutput]:
+        """Return ``loss_retina_cls`` and ``loss_retina_reg``, and the output that they rate.
+
+        See ``retinanet_losses``.
+        """
         del images
+        output = self(features)
         anchors = torch.cat(output.anchors)
         made = [
             anchor_classes(anchors, target, matcher=self.matcher, box_coder=self.box_coder)
@@ -155,7 +159,7 @@ class RetinaNet(nn.Module):
             torch.stack([offsets for _, offsets in made]),
             self.weights,
         )
-        return {"loss_retina_cls": loss_classes, "loss_retina_reg": loss_boxes}
+        return {"loss_retina_cls": loss_classes, "loss_retina_reg": loss_boxes}, output
 
     def candidates(self, images: ImageList, output: RetinaNetOutput) -> Candidates:
         """Return the best pairs of anchor and class of each level and image, decoded."""
