@@ -85,6 +85,13 @@ def browser(folder):
     started.quit()
 
 
+# of the page that must lie in the window
+PARTS = ", ".join(
+    ["#title", "#title *", "#drop", "#status", "#picture", "#score_key", "#threshold"]
+    + ["#instances table", "#json", "#png"]
+)
+
+
 class Visitor:
     """What a person does on the page and sees of it."""
 
@@ -291,8 +298,9 @@ def test_nothing_sticks_out(visitor, photos, size, folder):
     visitor.upload(photos[0])
     visitor.wait(lambda: visitor.numbers())
     assert visitor.browser.execute_script(width) <= size[0]
-    table = visitor.one("#instances table")
-    assert table.rect["x"] >= 0 and table.rect["x"] + table.rect["width"] <= size[0]
+    for part in visitor.all(PARTS):
+        left, wide = part.rect["x"], part.rect["width"]
+        assert left >= 0 and left + wide <= size[0], part.get_attribute("outerHTML")[:200]
     assert visitor.browser.save_screenshot(str(folder / f"page_{size[0]}.png"))
     assert Image.open(folder / f"page_{size[0]}.png").size == size
 
