@@ -21,6 +21,7 @@ def ms_rcnn(*options):
     ("options", "message"),
     [
         (["MODEL.MASK_ON", False], "set MODEL.MASK_ON True"),
+        (["MODEL.MASK_ON", False, "TEST.MASK_QUALITY", True], "TEST.MASK_QUALITY needs masks: set"),
         (["MODEL.RPN_ONLY", True], "RPN_ONLY"),
         (
             ["MODEL.RETINANET_ON", True, "MODEL.KEYPOINT_ON", True],
