@@ -29,12 +29,16 @@ class RankedMasks:
     def __init__(self, masks: MaskIous) -> None:
         self._masks = masks
 
-    def evaluate(self, scores: Sequence[float], evaluator: type[COCOeval]) -> COCOeval:
+    def evaluate(
+        self, scores: Sequence[float], evaluator: type[COCOeval], *, keep_matches: bool = False
+    ) -> COCOeval:
         """Return the finished evaluation of the masks ranked by ``scores``.
 
         Args:
             scores: a score per row.
             evaluator: see ``find_evaluator``.
+            keep_matches: whether to keep ``evalImgs``, the matches in each image, which take
+                gigabytes in a large data set.
         """
         masks = self._masks
         # the IoUs are given, so neither masks nor boxes are read: as boxes, nothing is decoded
@@ -52,7 +56,8 @@ class RankedMasks:
 
         evaluation.computeIoU = ious
         run_evaluation(evaluation)
-        evaluation.evalImgs = []  # matches of each image, class and size: gigabytes, and done with
+        if not keep_matches:
+            evaluation.evalImgs = []
         return evaluation
 
     def _scored(self, scores: Sequence[float]) -> COCO:

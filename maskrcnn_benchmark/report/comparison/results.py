@@ -68,7 +68,8 @@ class ModelResult:
         """Return the finished evaluation of a task by pycocotools."""
         if task == "bbox":
             return run_coco_eval(renumber_ground_truth(self.coco, "bbox"), self.boxes or [], "bbox")
-        return self._ranked_masks.evaluate(self.scores(task).tolist(), COCOeval)
+        scores = self.scores(task).tolist()
+        return self._ranked_masks.evaluate(scores, COCOeval, keep_matches=True)
 
     @cached_property
     def _ranked_masks(self) -> RankedMasks:
