@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from maskrcnn_benchmark.layers.batch_norm import FrozenBatchNorm2d
 
@@ -50,6 +51,14 @@ class _Prepared:
 
 
 _prepared: weakref.WeakKeyDictionary[nn.Module, _Prepared] = weakref.WeakKeyDictionary()
+
+
+def _forget_prepared(*_: Any) -> None:
+    """Drop all kept weights: a fused optimizer changes parameters, but not their versions."""
+    _prepared.clear()
+
+
+register_optimizer_step_post_hook(_forget_prepared)
 
 
 def fused_conv(

@@ -131,14 +131,15 @@ CHANGES: dict[str, Callable[[nn.Conv2d, FrozenBatchNorm2d], Any]] = {
         conv, "weight", nn.Parameter(torch.randn_like(conv.weight))
     ),
     "optimizer": lambda conv, norm: _step(conv),
+    "optimizer that leaves the version counter": lambda conv, norm: _step(conv, fused=True),
     "in place": lambda conv, norm: norm.running_var.mul_(3),
     "rounding to half precision and back": lambda conv, norm: conv.bfloat16().float(),
 }
 
 
-def _step(conv: nn.Conv2d) -> None:
+def _step(conv: nn.Conv2d, **options: Any) -> None:
     conv.weight.grad = torch.ones_like(conv.weight)
-    torch.optim.SGD(conv.parameters(), 0.1).step()
+    torch.optim.SGD(conv.parameters(), 0.1, **options).step()
 
 
 @pytest.mark.parametrize("change", CHANGES)
