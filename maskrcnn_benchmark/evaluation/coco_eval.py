@@ -40,6 +40,7 @@ from maskrcnn_benchmark.evaluation.ground_truth import (
     renumber_ground_truth,
 )
 from maskrcnn_benchmark.evaluation.keypoint_similarity import oks_sigmas
+from maskrcnn_benchmark.evaluation.mask_ious import MaskIous
 from maskrcnn_benchmark.evaluation.mask_quality import mask_quality
 from maskrcnn_benchmark.evaluation.proposal_recall import evaluate_box_proposals
 from maskrcnn_benchmark.evaluation.ranked_masks import RankedMasks
@@ -241,7 +242,7 @@ def _evaluations(
         truth = renumber_ground_truth(coco, "bbox")
         evaluations["bbox"] = run_coco_eval(truth, rows["bbox"], "bbox", evaluator)
     if "segm" in rows:
-        masks = RankedMasks(renumber_ground_truth(coco, "segm"), rows["segm"])
+        masks = RankedMasks(MaskIous(renumber_ground_truth(coco, "segm"), rows["segm"]))
         for task in ("segm", SEGM_BY_CLASS_SCORE):
             if task in rows:
                 scores = [row["score"] for row in rows[task]]

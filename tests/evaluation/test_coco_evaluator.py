@@ -14,6 +14,7 @@ from maskrcnn_benchmark.evaluation import evaluate_coco
 from maskrcnn_benchmark.evaluation.coco_eval import class_aps, detection_rows, run_coco_eval
 from maskrcnn_benchmark.evaluation.coco_evaluator import check_evaluator, find_evaluator
 from maskrcnn_benchmark.evaluation.ground_truth import renumber_ground_truth
+from maskrcnn_benchmark.evaluation.mask_ious import MaskIous
 from maskrcnn_benchmark.evaluation.ranked_masks import RankedMasks
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
@@ -123,7 +124,7 @@ def test_boxes_get_what_pycocotools_gives(drawn, evaluator):
 
 def test_two_rankings_of_the_same_masks_get_what_two_evaluations_give(drawn, evaluator):
     dataset, _, rows = drawn
-    masks = RankedMasks(renumber_ground_truth(dataset.coco, "segm"), rows["segm"])
+    masks = RankedMasks(MaskIous(renumber_ground_truth(dataset.coco, "segm"), rows["segm"]))
     stats = []
     for task in ("segm", "segm_by_class_score", "segm"):  # the first is not changed by the second
         scores = [row["score"] for row in rows[task]]
@@ -170,7 +171,7 @@ def test_nothing_found_and_nothing_to_find(drawn, evaluator, empty):
         coco, segm, expected = other.coco, rows["segm"], -1
     else:
         segm, expected = [], 0
-    masks = RankedMasks(renumber_ground_truth(coco, "segm"), segm)
+    masks = RankedMasks(MaskIous(renumber_ground_truth(coco, "segm"), segm))
     found = masks.evaluate([row["score"] for row in segm], find_evaluator(evaluator))
     assert found.stats[0] == expected
     assert set(class_aps(found).values()) <= {0, -1}

@@ -1,0 +1,164 @@
+"""Result files with detected masks: of an evaluation, of ``tools/predict.py``, of other systems.
+
+- a folder of ``tools/test_net.py``, with ``segm.json`` (mask scores, ``mask_iou``) and
+  ``bbox.json`` (class scores), or the ``segm.json`` in it
+- the json of ``tools/predict.py``: images are found by file name, classes by name
+- COCO's result format, a list of rows with ``image_id``, ``category_id``, ``segmentation`` and
+  ``score``; ``mask_iou`` and ``mask_score`` are read where every row has them
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools.coco import COCO
+
+from maskrcnn_benchmark.data.coco_json.segmentation import MalformedMaskError, read_segmentation
+from maskrcnn_benchmark.data.coco_json.values import are_numbers, is_id, shown
+from maskrcnn_benchmark.evaluation.mask_ious import Floats
+from maskrcnn_benchmark.evaluation.matched_masks import DetectedMasks
+from maskrcnn_benchmark.structures.fields import CLASS_SCORE, MASK_IOU, MASK_SCORE
+from maskrcnn_benchmark.structures.rle import to_rle
+
+Row = dict[str, Any]
+
+_BOXES, _MASKS = "bbox.json", "segm.json"
+
+
+def read_detections(path: str | Path, coco: COCO) -> DetectedMasks:
+    """Return the detected masks of a file or folder of one of the kinds above.
+
+    Args:
+        path: the file, or the folder of an evaluation.
+        coco: the annotations, see ``read_annotations``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is in no such format, or does not belong to the annotations; the message
+            names the file, the row and its image.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / _MASKS
+    content = _read_json(path)
+    if isinstance(content, dict) and isinstance(content.get("annotations"), list):
+        raw = _with_ids_of(path, content, coco)
+    elif isinstance(content, list):
+        raw = content
+    else:
+        raise ValueError(
+            f"predictions {path} are neither a list of COCO results nor what tools/predict.py "
+            "writes"
+        )
+    rows = [_checked(path, number, row, coco) for number, row in enumerate(raw, 1)]
+    return DetectedMasks(rows, _scores(path, raw))
+
+
+def _read_json(path: Path) -> Any:
+    if not path.is_file():
+        raise FileNotFoundError(f"predictions {path} do not exist")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"predictions {path} are not JSON: {error}") from None
+
+
+def _with_ids_of(path: Path, content: Mapping[str, Any], coco: COCO) -> list[Row]:
+    """Return the rows of a file of ``tools/predict.py`` with the ids of the annotations."""
+    try:
+        images = {one["id"]: one["file_name"] for one in content["images"]}
+        names = {one["id"]: one["name"] for one in content["categories"]}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"predictions {path}: no images and categories: {error!r}") from None
+    rows = list(content["annotations"])
+    for key, own, known in (
+        ("image_id", images, {entry["file_name"]: i for i, entry in coco.imgs.items()}),
+        ("category_id", names, {entry["name"]: i for i, entry in coco.cats.items()}),
+    ):
+        for index, row in enumerate(rows):
+            if isinstance(row, dict) and is_id(row.get(key)) and row[key] in own:
+                name = own[row[key]]
+                if not isinstance(name, str) or name not in known:
+                    raise ValueError(
+                        f"predictions {path}, row {index + 1}: {key} {row[key]!r}, {shown(name)}, "
+                        "is not in the annotation file"
+                    )
+                rows[index] = row | {key: known[name]}
+    return rows
+
+
+def _checked(path: Path, number: int, row: Any, coco: COCO) -> Row:
+    """Return ids and compressed RLE of a row."""
+    where = f"predictions {path}, row {number}"
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: {shown(row)} is not a JSON object")
+    for key, known in (("image_id", coco.imgs), ("category_id", coco.cats)):
+        if not is_id(row.get(key)) or row[key] not in known:
+            raise ValueError(
+                f"{where}: {key} {shown(row.get(key))} is not in the annotation file; give the "
+                "annotations of the images that were predicted on"
+            )
+    image = coco.imgs[row["image_id"]]
+    where += f" (image {shown(row['image_id'])})"
+    if "segmentation" not in row:
+        raise ValueError(f"{where} has no segmentation: give the results for masks ({_MASKS})")
+    try:
+        mask = read_segmentation(row["segmentation"], image)
+    except MalformedMaskError as error:
+        raise ValueError(f"{where}: {error}") from None
+    height, width = image["height"], image["width"]
+    empty = {"size": [height, width], "counts": [height * width]}
+    return {
+        "image_id": row["image_id"],
+        "category_id": row["category_id"],
+        "segmentation": to_rle(empty if mask is None else mask, height, width),
+    }
+
+
+def _scores(path: Path, rows: Sequence[Row]) -> dict[str, Floats]:
+    """Return the columns of scores that are known."""
+    columns = {CLASS_SCORE.key: _column(path, rows, CLASS_SCORE.key)}
+    for kind in (MASK_IOU, MASK_SCORE):
+        if any(kind.key in row for row in rows):
+            columns[kind.key] = _column(path, rows, kind.key)
+    if MASK_IOU.key in columns and MASK_SCORE.key not in columns:
+        # as this project's evaluation writes it, for COCO's server: the score is the mask score
+        columns[MASK_SCORE.key] = columns.pop(CLASS_SCORE.key)
+        class_scores = _class_scores_beside(path, rows)
+        if class_scores is not None:
+            columns[CLASS_SCORE.key] = class_scores
+    return columns
+
+
+def _column(path: Path, rows: Sequence[Row], key: str) -> Floats:
+    values = [row.get(key) for row in rows]
+    if not are_numbers(values):
+        number = next(i for i, value in enumerate(values) if not are_numbers([value]))
+        raise ValueError(
+            f"predictions {path}, row {number + 1} (image {shown(rows[number]['image_id'])}): "
+            f"{key} is {shown(values[number])}, not a finite number"
+        )
+    return np.array(values, dtype=np.float64)
+
+
+def _class_scores_beside(path: Path, rows: Sequence[Row]) -> Floats | None:
+    """Return the class scores of the file of boxes that the same evaluation wrote, if it is there.
+
+    Raises:
+        ValueError: the file belongs to other masks.
+    """
+    beside = path.with_name(_BOXES)
+    if not beside.is_file():
+        return None
+    boxes = _read_json(beside)
+    keys = ("image_id", "category_id")
+    if not isinstance(boxes, list) or [
+        [box.get(key) if isinstance(box, dict) else None for key in keys] for box in boxes
+    ] != [[row[key] for key in keys] for row in rows]:
+        raise ValueError(
+            f"{beside} and {path.name} have different rows: keep the files of one evaluation in a "
+            f"folder, or move {_BOXES} away if it belongs to other results"
+        )
+    return _column(beside, boxes, CLASS_SCORE.key)
