@@ -8,10 +8,10 @@
 - ``true.json``: the same images as they were
 - ``errors.json``: what was changed, a list of ``LabelError`` as objects
 
-A share of the instances, crowds and very small ones excepted, gets one of the errors ``KINDS`` each,
-in turn: dropped (the annotation is removed), shifted, eroded and dilated (until the IoU with the
-true mask is at most 0.6), merged (the mask also covers the nearest instance, whose annotation is
-removed), swapped (another class of the data set). Where an error is impossible (a lone instance
+A share of the instances, crowds and very small ones excepted, gets one of the errors ``KINDS``
+each, in turn: dropped (the annotation is removed), shifted, eroded and dilated (until the IoU with
+the true mask is at most 0.6), merged (the mask also covers the nearest instance, whose annotation
+is removed), swapped (another class of the data set). Where an error is impossible (a lone instance
 cannot be merged; with one class none can be swapped) the next one is made.
 """
 
@@ -38,7 +38,7 @@ SMALLEST_AREA = 256.0  # pixels; less is not worth a correction
 
 
 class LabelError(NamedTuple):
-    """One error: ``removed`` is the annotation that a dropped or merged one took out of the file."""
+    """One error; ``removed`` is the annotation that it took out of the file."""
 
     kind: str
     image_id: int

@@ -24,6 +24,7 @@ COMMANDS = {
     "train": Command("tools.train_net", "train a model, then evaluate it"),
     "test": Command("tools.test_net", "evaluate a model"),
     "predict": Command("tools.predict", "detect objects in images, videos or camera streams"),
+    "review": Command("tools.review_labels", "find wrong labels, or the images to label next"),
     "inspect": Command("tools.inspect_data", "check a data set in COCO format"),
     "convert": Command("tools.convert_weights", "convert weights from other projects"),
     "analyze": Command("tools.analyze", "print parameters, FLOPs and shapes of a model"),

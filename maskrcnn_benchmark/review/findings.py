@@ -1,0 +1,200 @@
+"""The suspicious annotations of a data set, and the objects that lack one."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from maskrcnn_benchmark.evaluation.ground_truth import GroundTruth, renumber_ground_truth
+from maskrcnn_benchmark.evaluation.mask_ious import ANY_CLASS, MaskIous
+from maskrcnn_benchmark.evaluation.matched_masks import DetectedMasks
+from maskrcnn_benchmark.review.suspicion import (
+    NO_PREDICTION,
+    Evidence,
+    Floats,
+    extra_objects,
+    missing_objects,
+    poor_masks,
+    presence,
+    wrong_classes,
+)
+from maskrcnn_benchmark.structures.fields import CLASS_SCORE, MASK_IOU, MASK_SCORE
+
+POOR_MASK, WRONG_CLASS, MISSING, EXTRA = (
+    "poor mask",
+    "wrong class",
+    "missing object",
+    "extra object",
+)
+KINDS = (POOR_MASK, WRONG_CLASS, MISSING, EXTRA)
+
+_NEGLIGIBLE = 0.01  # suspicion
+_DUPLICATE = 0.5  # IoU of two predictions of one object that lacks an annotation
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One suspicion.
+
+    Attributes:
+        kind: one of ``KINDS``.
+        suspicion: from 0 to 1, see ``suspicion``.
+        image_id: id of the annotation file.
+        annotation: index in the annotations; None for a missing object.
+        prediction: index in the detections: the one that disagrees; for an extra object, the one
+            that supports it most. None if there is none.
+        iou: mask IoU of prediction and annotation; of a missing object, the largest with any.
+    """
+
+    kind: str
+    suspicion: float
+    image_id: Any
+    annotation: int | None
+    prediction: int | None
+    iou: float
+
+
+@dataclass(frozen=True)
+class _Image:
+    """The evidence of an image, with the indices of its annotations and predictions."""
+
+    image_id: Any
+    annotations: Sequence[int]
+    predictions: Sequence[int]
+    evidence: Evidence
+
+
+def review_labels(
+    coco: COCO, detected: DetectedMasks, *, by: str = MASK_SCORE.key
+) -> list[Finding]:
+    """Compare annotations with predictions of a model that did not learn from them.
+
+    Args:
+        coco: the annotations, see ``report.annotations.read_annotations``. Crowds, and boxes
+            without a mask, are not judged, and predictions in them are not missed.
+        detected: the predictions, with class scores, or with mask scores and predicted IoUs.
+        by: ``mask_score``, or ``score`` to leave the predicted mask IoUs aside.
+
+    Returns:
+        At most one finding for an annotation, of the kind with the highest suspicion, and one for
+        each predicted object without annotation; the most suspicious first. Suspicions below 0.01
+        are left out.
+
+    Raises:
+        ValueError: the predictions have no such score.
+    """
+    class_scores, expected_ious = trusted_scores(detected, by)
+    truth = renumber_ground_truth(coco, "segm")
+    images = list(_images(truth, detected, class_scores, expected_ious))
+    mean = _mean_presence(images, [row["category_id"] for row in coco.dataset["annotations"]])
+    found = [
+        finding
+        for image in images
+        for finding in (*_of_annotations(image, mean), *_of_predictions(image, detected))
+    ]
+    return sorted(found, key=lambda finding: -finding.suspicion)
+
+
+def trusted_scores(detected: DetectedMasks, by: str) -> tuple[Floats, Floats]:
+    """Return class scores and expected mask IoUs, ``[P]`` each and from 0 to 1.
+
+    Raises:
+        ValueError: the predictions have no such score.
+    """
+    scores = detected.scores
+    if by not in (MASK_SCORE.key, CLASS_SCORE.key):
+        raise ValueError(f"scores {by!r} cannot be reviewed by; choose mask_score or score")
+    if MASK_IOU.key in scores:
+        ious = scores[MASK_IOU.key].clip(0, 1)
+    elif by == MASK_SCORE.key and len(detected.rows):
+        raise ValueError(
+            "the predictions have no mask_iou, so they can be reviewed by the class score only: "
+            "--by score"
+        )
+    else:
+        ious = np.ones(len(detected.rows))
+    if CLASS_SCORE.key in scores:
+        classes = scores[CLASS_SCORE.key]
+    else:  # of a mask whose IoU is 0, the class score is unknown
+        classes = np.divide(scores[MASK_SCORE.key], ious, out=np.zeros_like(ious), where=ious > 0)
+    return classes.clip(0, 1), ious if by == MASK_SCORE.key else np.ones(len(ious))
+
+
+def _images(
+    truth: GroundTruth, detected: DetectedMasks, class_scores: Floats, expected_ious: Floats
+) -> Iterator[_Image]:
+    """Yield the images that have annotations or predictions."""
+    masks = MaskIous(truth, detected.rows, any_class=True)
+    annotations = truth.coco.dataset["annotations"]
+    objects: dict[int, list[int]] = defaultdict(list)
+    for index, annotation in enumerate(annotations):
+        objects[annotation["image_id"]].append(index)
+    for image_id, new_id in truth.image_ids.items():
+        own, found = objects[new_id], masks.detections.get((new_id, ANY_CLASS), [])
+        ious = masks.ious.get((new_id, ANY_CLASS), np.zeros((len(found), len(own))))
+        is_region = np.array([annotations[i]["iscrowd"] for i in own], dtype=bool)
+        judged = [index for index in own if not annotations[index]["iscrowd"]]
+        classes = np.array([masks.rows[i]["category_id"] for i in found], dtype=np.int64)
+        labels = np.array([annotations[i]["category_id"] for i in judged], dtype=np.int64)
+        evidence = Evidence(
+            ious[:, ~is_region],
+            classes[:, None] == labels,
+            class_scores[found],
+            expected_ious[found],
+            ious[:, is_region].max(axis=1, initial=0.0),
+        )
+        yield _Image(image_id, judged, found, evidence)
+
+
+def _mean_presence(images: Sequence[_Image], classes: Sequence[Any]) -> Floats:
+    """Return the mean presence of the class of each annotation; 0 for those not judged."""
+    by_class: dict[Any, list[float]] = defaultdict(list)
+    for image in images:
+        for index, value in zip(image.annotations, presence(image.evidence).values, strict=True):
+            by_class[classes[index]].append(value)
+    mean = {category: float(np.mean(values)) for category, values in by_class.items()}
+    return np.array([mean.get(category, 0.0) for category in classes])
+
+
+def _of_annotations(image: _Image, mean_presence: Floats) -> Iterator[Finding]:
+    """Yield the most suspicious finding about each annotation."""
+    evidence = image.evidence
+    suspicions = {
+        POOR_MASK: poor_masks(evidence),
+        WRONG_CLASS: wrong_classes(evidence),
+        EXTRA: extra_objects(evidence, mean_presence[list(image.annotations)]),
+    }
+    for column, annotation in enumerate(image.annotations):
+        kind = max(suspicions, key=lambda name: suspicions[name].values[column])
+        value = float(suspicions[kind].values[column])
+        if value >= _NEGLIGIBLE:
+            row = int(suspicions[kind].predictions[column])
+            known = row != NO_PREDICTION
+            yield Finding(
+                kind,
+                value,
+                image.image_id,
+                annotation,
+                image.predictions[row] if known else None,
+                float(evidence.ious[row, column]) if known else 0.0,
+            )
+
+
+def _of_predictions(image: _Image, detected: DetectedMasks) -> Iterator[Finding]:
+    """Yield the objects that lack an annotation, each once: by its most suspicious prediction."""
+    values = missing_objects(image.evidence)
+    reported: list[dict[str, Any]] = []
+    for row in np.argsort(-values, kind="stable").tolist():
+        if values[row] < _NEGLIGIBLE:
+            return
+        index = image.predictions[row]
+        mask = detected.rows[index]["segmentation"]
+        if reported and coco_mask.iou([mask], reported, [0] * len(reported)).max() >= _DUPLICATE:
+            continue
+        reported.append(mask)
+        overlap = float(image.evidence.ious[row].max(initial=0.0))
+        yield Finding(MISSING, float(values[row]), image.image_id, None, index, overlap)
