@@ -14,7 +14,18 @@ import maskrcnn_benchmark
 from maskrcnn_benchmark import cli
 
 ROOT = Path(__file__).parents[1]
-NAMES = ["demo", "train", "test", "predict", "review", "inspect", "convert", "analyze", "plot", "env"]
+NAMES = [
+    "demo",
+    "train",
+    "test",
+    "predict",
+    "review",
+    "inspect",
+    "convert",
+    "analyze",
+    "plot",
+    "env",
+]
 
 
 def test_every_tool_is_a_command():

@@ -117,13 +117,15 @@ def _page(
     page.section("The most doubtful first")
     if not rows:
         page.text("There are no images.")
+    else:
+        page.text(f"Drawn are the predictions of a score of {threshold / 2:g} or more.")
     pictures = []
     for each, row in zip(doubts, rows, strict=False):
         image = read_annotated_image(images, each.entry)
-        shown = each.prediction.select(threshold=threshold)
+        shown = each.prediction.select(threshold=threshold / 2)
         lines = [
             f"{row['rank']}. {row['file_name']}, doubt {row['doubt']:.2f}",
-            f"{row['objects']} objects",
+            f"pre-annotated objects: {row['objects']} of {len(shown)} drawn",
         ]
         pictures.append(Captioned(draw_instances(image, shown, long_side=_LONG_SIDE), lines))
     page.pictures(pictures)
