@@ -26,6 +26,7 @@ COMMANDS = {
     "predict": Command("tools.predict", "detect objects in images, videos or camera streams"),
     "review": Command("tools.review_labels", "find wrong labels, or the images to label next"),
     "inspect": Command("tools.inspect_data", "check a data set in COCO format"),
+    "quality": Command("tools.mask_quality", "report how well the masks of a result are scored"),
     "convert": Command("tools.convert_weights", "convert weights from other projects"),
     "analyze": Command("tools.analyze", "print parameters, FLOPs and shapes of a model"),
     "plot": Command("tools.plot_metrics", "draw the curves of training runs"),

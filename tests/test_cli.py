@@ -21,6 +21,7 @@ NAMES = [
     "predict",
     "review",
     "inspect",
+    "quality",
     "convert",
     "analyze",
     "plot",

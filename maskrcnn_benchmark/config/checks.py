@@ -45,6 +45,8 @@ def _check_switches(cfg: CfgNode) -> Iterator[str]:
     model = cfg.MODEL
     if model.MASKIOU_ON and not model.MASK_ON:
         yield "MODEL.MASKIOU_ON scores masks: set MODEL.MASK_ON True, or MODEL.MASKIOU_ON False"
+    if cfg.TEST.MASK_QUALITY and not model.MASK_ON:
+        yield "TEST.MASK_QUALITY needs masks: set MODEL.MASK_ON True, or TEST.MASK_QUALITY False"
     for key in ("RPN_ONLY", "RETINANET_ON"):
         if model[key] and model.MASK_ON:
             yield f"MODEL.{key} has no mask head: set MODEL.MASK_ON and MODEL.MASKIOU_ON False"

@@ -547,6 +547,9 @@ _C.TEST.widen("EXPECTED_RESULTS_SIGMA_TOL", float)
 # What computes COCO's metrics of boxes and masks: "pycocotools", or "fast" (faster-coco-eval: the
 # same numbers sooner)
 _C.TEST.COCO_EVALUATOR = "pycocotools"
+# Write a report on the quality of the masks and their scores (docs/MASK_QUALITY.md) to
+# OUTPUT_DIR/inference/<data set>/mask_quality after each evaluation; for data sets in COCO's format
+_C.TEST.MASK_QUALITY = False
 # Number of images per batch over all ranks
 _C.TEST.IMS_PER_BATCH = 8
 # Sigma of each keypoint in the object keypoint similarity. (): those of COCO for its 17 keypoints

@@ -150,7 +150,7 @@ def inference(  # noqa: PLR0913 - settings by keyword
         box_only: whether to evaluate proposals (for a model without a box head).
         device: device of the model.
         masker: pastes the masks, see ``make_masker``; None: the original's rule, threshold 0.5.
-        coco_options: ``evaluator`` and ``keypoint_sigmas`` of ``evaluate_coco``, COCO's metric.
+        coco_options: further arguments of ``evaluate_coco``, if the metric is COCO's.
         expected_results: see ``check_expected_results``.
         expected_results_sigma_tol: see ``check_expected_results``.
         output_folder: folder for ``predictions.pth`` and the evaluation files; required, and shared

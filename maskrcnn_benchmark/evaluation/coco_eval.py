@@ -40,10 +40,9 @@ from maskrcnn_benchmark.evaluation.ground_truth import (
     renumber_ground_truth,
 )
 from maskrcnn_benchmark.evaluation.keypoint_similarity import oks_sigmas
-from maskrcnn_benchmark.evaluation.mask_ious import MaskIous
 from maskrcnn_benchmark.evaluation.mask_quality import mask_quality
 from maskrcnn_benchmark.evaluation.proposal_recall import evaluate_box_proposals
-from maskrcnn_benchmark.evaluation.ranked_masks import RankedMasks
+from maskrcnn_benchmark.evaluation.ranked_masks import EvaluatedMasks, evaluate_masks
 from maskrcnn_benchmark.structures import fields
 from maskrcnn_benchmark.structures.bounding_box import BoxList
 from maskrcnn_benchmark.structures.mask_paste import Masker
@@ -66,6 +65,7 @@ def evaluate_coco(  # noqa: PLR0913 - settings by keyword
     masker: Masker | None = None,
     evaluator: str = "pycocotools",
     evaluate_rows: Callable[[COCO, dict[str, list[Row]]], COCOResults] | None = None,
+    receive_masks: Callable[[EvaluatedMasks], object] | None = None,
     output_folder: str | Path | None = None,
     expected_results: Sequence[Sequence[Any]] = (),
     expected_results_sigma_tol: float = 4,
@@ -88,6 +88,7 @@ def evaluate_coco(  # noqa: PLR0913 - settings by keyword
         evaluator: what computes the metrics of boxes and masks: ``pycocotools``, or ``fast``
             (faster-coco-eval).
         evaluate_rows: computes other metrics from ground truth and rows (see ``detection_rows``).
+        receive_masks: called with what was computed of the masks, if ``segm`` is evaluated.
         output_folder: folder for ``bbox.json``, ``segm.json``, ``keypoints.json``,
             ``coco_results.pth`` (or ``box_proposals.pth``) and ``results.json``; None: no files.
         expected_results: see ``check_expected_results``.
@@ -105,7 +106,7 @@ def evaluate_coco(  # noqa: PLR0913 - settings by keyword
     if box_only:
         results = _evaluate_proposals(dataset, predictions)
     else:
-        evaluate = evaluate_rows or _make_evaluation(evaluator, keypoint_sigmas)
+        evaluate = evaluate_rows or _make_evaluation(evaluator, keypoint_sigmas, receive_masks)
         results = evaluate(dataset.coco, rows)
     report_results(
         results,
@@ -118,10 +119,15 @@ def evaluate_coco(  # noqa: PLR0913 - settings by keyword
 
 
 def _make_evaluation(
-    evaluator: str, keypoint_sigmas: Sequence[float]
+    evaluator: str,
+    keypoint_sigmas: Sequence[float],
+    receive_masks: Callable[[EvaluatedMasks], object] | None,
 ) -> Callable[[COCO, dict[str, list[Row]]], COCOResults]:
     return partial(
-        _evaluate_detections, evaluator=find_evaluator(evaluator), keypoint_sigmas=keypoint_sigmas
+        _evaluate_detections,
+        evaluator=find_evaluator(evaluator),
+        keypoint_sigmas=keypoint_sigmas,
+        receive_masks=receive_masks,
     )
 
 
@@ -214,12 +220,14 @@ def _evaluate_detections(
     rows: dict[str, list[Row]],
     evaluator: type[COCOeval],
     keypoint_sigmas: Sequence[float],
+    receive_masks: Callable[[EvaluatedMasks], object] | None,
 ) -> COCOResults:
     if not any(rows.values()):
         logging.getLogger(__name__).warning(_NO_DETECTIONS)
     log_evaluated_instances(coco, list(rows))
     results = COCOResults(*rows)
-    for task, evaluation in _evaluations(coco, rows, evaluator, keypoint_sigmas).items():
+    evaluations = _evaluations(coco, rows, evaluator, keypoint_sigmas, receive_masks)
+    for task, evaluation in evaluations.items():
         metrics = KEYPOINT_METRICS if task == "keypoints" else AP_METRICS
         stats = evaluation.stats[: len(metrics)].tolist()
         results.results[task] = dict(zip(metrics, stats, strict=True))
@@ -235,6 +243,7 @@ def _evaluations(
     rows: dict[str, list[Row]],
     evaluator: type[COCOeval],
     keypoint_sigmas: Sequence[float],
+    receive_masks: Callable[[EvaluatedMasks], object] | None,
 ) -> dict[str, COCOeval]:
     """Return the finished evaluation of each task."""
     evaluations = {}
@@ -242,11 +251,7 @@ def _evaluations(
         truth = renumber_ground_truth(coco, "bbox")
         evaluations["bbox"] = run_coco_eval(truth, rows["bbox"], "bbox", evaluator)
     if "segm" in rows:
-        masks = RankedMasks(MaskIous(renumber_ground_truth(coco, "segm"), rows["segm"]))
-        for task in ("segm", SEGM_BY_CLASS_SCORE):
-            if task in rows:
-                scores = [row["score"] for row in rows[task]]
-                evaluations[task] = masks.evaluate(scores, evaluator)
+        evaluations |= evaluate_masks(coco, rows, evaluator, receive_masks)
     if "keypoints" in rows:
         sigmas = _make_sigmas(coco, rows["keypoints"], keypoint_sigmas)
         truth = renumber_ground_truth(coco, "keypoints")

@@ -51,6 +51,7 @@ class MaskIous:
         rows: N rows with the ids of ``truth``.
         areas: N pixel counts.
         detections: the indices of the rows of each cell.
+        objects: the indices of the annotations of each cell.
         ious: float ``[detections, objects]`` of each cell that has both, in file order; for a crowd
             or an object without a mask, the share of the detection that lies in it.
     """
@@ -60,10 +61,10 @@ class MaskIous:
         self.rows = truth.rows(rows)
         self.areas: list[int] = rle_areas([row["segmentation"] for row in rows]).tolist()
         self.detections: dict[Cell, list[int]] = defaultdict(list)
-        self._objects: dict[Cell, list[int]] = defaultdict(list)
+        self.objects: dict[Cell, list[int]] = defaultdict(list)
         for rows_of, found in (
             (self.detections, self.rows),
-            (self._objects, truth.coco.dataset["annotations"]),
+            (self.objects, truth.coco.dataset["annotations"]),
         ):
             for index, row in enumerate(found):
                 category_id = ANY_CLASS if any_class else row["category_id"]
@@ -76,7 +77,7 @@ class MaskIous:
         ious, inside = np.zeros(len(self.rows)), np.zeros(len(self.rows))
         best = np.full(len(self.rows), -1, dtype=np.int64)
         for cell, of_cell in self.ious.items():
-            own, objects = self.detections[cell], np.array(self._objects[cell])
+            own, objects = self.detections[cell], np.array(self.objects[cell])
             is_region = np.array([annotations[i]["iscrowd"] for i in objects], dtype=bool)
             inside[own] = of_cell[:, is_region].max(axis=1, initial=0)
             if not is_region.all():
@@ -90,7 +91,7 @@ class MaskIous:
     def _compute(self) -> dict[Cell, Floats]:
         annotations = self.truth.coco.dataset["annotations"]
         ious = {}
-        for cell, objects in self._objects.items():
+        for cell, objects in self.objects.items():
             if cell not in self.detections:
                 continue
             image = self.truth.coco.imgs[cell[0]]

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
 from maskrcnn_benchmark.evaluation.coco_format import Row
+from maskrcnn_benchmark.evaluation.coco_results import SEGM_BY_CLASS_SCORE
 from maskrcnn_benchmark.evaluation.mask_ious import Floats, MaskIous
 from maskrcnn_benchmark.structures.fields import CLASS_SCORE, MASK_IOU, MASK_SCORE, SCORE_KINDS
 from maskrcnn_benchmark.structures.rle import rle_box
@@ -20,27 +22,47 @@ class DetectedMasks:
 
     Attributes:
         rows: N dicts with ``image_id``, ``category_id`` and ``segmentation``, a compressed RLE.
+        boxes: ``[N, 4]``, the detected boxes, ``x, y, width, height``; see ``boxes_of_masks``.
         scores: ``[N]`` each, by the keys of ``SCORE_KINDS``: ``score``, the class score, and
             ``mask_iou`` and ``mask_score``; unknown ones are absent.
     """
 
     rows: Sequence[Row]
+    boxes: Floats
     scores: Scores
 
 
+def boxes_of_masks(rows: Sequence[Row]) -> Floats:
+    """Return the bounding boxes of masks ``[N, 4]``, for detections without boxes of their own."""
+    return as_boxes([rle_box(row["segmentation"]) for row in rows])
+
+
+def as_boxes(values: Sequence[Sequence[float]]) -> Floats:
+    """Return boxes as an array ``[N, 4]``, for any N."""
+    return np.array(values, dtype=np.float64).reshape(-1, 4)
+
+
 def detected_masks(rows: Mapping[str, Sequence[Row]]) -> DetectedMasks:
-    """Return the masks of ``coco_eval.detection_rows``, computed with ``bbox`` and ``segm``."""
+    """Return the masks of ``coco_eval.detection_rows``, with the boxes and all known scores.
+
+    Args:
+        rows: of ``bbox`` and ``segm``, and ``segm_by_class_score`` if there are mask scores.
+    """
     masks, boxes = rows["segm"], rows["bbox"]
     values = {CLASS_SCORE.key: [row["score"] for row in boxes]}
-    if masks and all(MASK_IOU.key in row for row in masks):
-        values[MASK_IOU.key] = [row[MASK_IOU.key] for row in masks]
+    if SEGM_BY_CLASS_SCORE in rows:  # the others are ranked by mask score
         values[MASK_SCORE.key] = [row["score"] for row in masks]
-    return DetectedMasks(masks, {key: np.array(v, np.float64) for key, v in values.items()})
+        if all(MASK_IOU.key in row for row in masks):
+            values[MASK_IOU.key] = [row[MASK_IOU.key] for row in masks]
+    scores = {key: np.array(v, np.float64) for key, v in values.items()}
+    return DetectedMasks(masks, as_boxes([row["bbox"] for row in boxes]), scores)
 
 
 @dataclass(frozen=True)
 class MatchedMasks:
     """N detected masks, each with the object of its class that it overlaps most.
+
+    The box tells whether an object was found, however poor its mask is.
 
     Attributes:
         image_ids: object ``[N]``, ids of the annotation file.
@@ -48,8 +70,9 @@ class MatchedMasks:
         scores: see ``DetectedMasks``.
         areas: float ``[N]``, pixels.
         true_ious: float ``[N]``, mask IoU with the object; 0 without overlap.
-        box_ious: float ``[N]``, IoU of the bounding boxes of mask and object; 0 without overlap.
-        annotations: int64 ``[N]``, index of the object in the annotations; -1 without overlap.
+        box_ious: float ``[N]``, the highest IoU of its box with that of an object of its class.
+        annotations: int64 ``[N]``, index of the object in the annotations; without overlap of the
+            masks, of the one with that highest IoU of boxes; -1 without overlap of boxes either.
         is_judged: bool ``[N]``, see ``BestObjects``.
     """
 
@@ -90,14 +113,15 @@ def match_masks(found: DetectedMasks, masks: MaskIous) -> MatchedMasks:
     if unknown := set(found.scores) - set(SCORE_KINDS):
         raise ValueError(f"scores {sorted(unknown)} are unknown; known: {', '.join(SCORE_KINDS)}")
     best = masks.best_objects()
+    box_ious, by_box = _best_boxes(found.boxes, masks)
     return MatchedMasks(
         _ids(found.rows, "image_id"),
         _ids(found.rows, "category_id"),
         found.scores,
         np.array(masks.areas, dtype=np.float64),
         best.ious,
-        _box_ious(found.rows, masks, best.annotations),
-        best.annotations,
+        box_ious,
+        np.where(best.annotations >= 0, best.annotations, by_box),
         best.is_judged,
     )
 
@@ -108,20 +132,17 @@ def _ids(rows: Sequence[Row], key: str) -> NDArray[np.object_]:
     return ids
 
 
-def _box_ious(rows: Sequence[Row], masks: MaskIous, annotations: NDArray[np.int64]) -> Floats:
-    """Return the IoU of the bounding box of each mask with the box of its annotation."""
-    objects = masks.truth.coco.dataset["annotations"]
-    matched = np.flatnonzero(annotations >= 0)
-    boxes = np.array([rle_box(rows[i]["segmentation"]) for i in matched.tolist()]).reshape(-1, 4)
-    targets = np.array([objects[i]["bbox"] for i in annotations[matched].tolist()], np.float64)
-    ious = np.zeros(len(rows))
-    ious[matched] = _aligned_box_ious(boxes, targets.reshape(-1, 4))
-    return ious
-
-
-def _aligned_box_ious(a: Floats, b: Floats) -> Floats:
-    """Return the IoU of each pair of continuous boxes ``[N, 4]``: x, y, width, height."""
-    sides = np.minimum(a[:, :2] + a[:, 2:], b[:, :2] + b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    shared = sides.clip(0).prod(axis=1)
-    union: Floats = a[:, 2:].prod(axis=1) + b[:, 2:].prod(axis=1) - shared
-    return np.divide(shared, union, out=np.zeros_like(union), where=union > 0)
+def _best_boxes(boxes: Floats, masks: MaskIous) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the highest IoU of each box ``[N, 4]`` with those of objects, and the object."""
+    annotations = masks.truth.coco.dataset["annotations"]
+    ious, best = np.zeros(len(boxes)), np.full(len(boxes), -1, dtype=np.int64)
+    for cell in masks.ious:
+        objects = np.array([i for i in masks.objects[cell] if not annotations[i]["iscrowd"]])
+        if len(objects):
+            own = masks.detections[cell]
+            targets = as_boxes([annotations[i]["bbox"] for i in objects])
+            of_cell: Floats = coco_mask.iou(boxes[own], targets, [0] * len(objects))
+            ious[own] = of_cell.max(axis=1)
+            best[own] = objects[of_cell.argmax(axis=1)]
+    best[ious == 0] = -1
+    return ious, best

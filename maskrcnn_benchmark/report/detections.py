@@ -18,13 +18,18 @@ from pycocotools.coco import COCO
 from maskrcnn_benchmark.data.coco_json.segmentation import MalformedMaskError, read_segmentation
 from maskrcnn_benchmark.data.coco_json.values import are_numbers, is_id, shown
 from maskrcnn_benchmark.evaluation.mask_ious import Floats
-from maskrcnn_benchmark.evaluation.matched_masks import DetectedMasks
+from maskrcnn_benchmark.evaluation.matched_masks import (
+    DetectedMasks,
+    as_boxes,
+    boxes_of_masks,
+)
 from maskrcnn_benchmark.structures.fields import CLASS_SCORE, MASK_IOU, MASK_SCORE
 from maskrcnn_benchmark.structures.rle import to_rle
 
 Row = dict[str, Any]
 
 _BOXES, _MASKS = "bbox.json", "segm.json"
+_BOX = 4  # numbers
 
 
 def read_detections(path: str | Path, coco: COCO) -> DetectedMasks:
@@ -53,7 +58,7 @@ def read_detections(path: str | Path, coco: COCO) -> DetectedMasks:
             "writes"
         )
     rows = [_checked(path, number, row, coco) for number, row in enumerate(raw, 1)]
-    return DetectedMasks(rows, _scores(path, raw))
+    return DetectedMasks(rows, *_boxes_and_scores(path, raw, rows))
 
 
 def _read_json(path: Path) -> Any:
@@ -117,19 +122,34 @@ def _checked(path: Path, number: int, row: Any, coco: COCO) -> Row:
     }
 
 
-def _scores(path: Path, rows: Sequence[Row]) -> dict[str, Floats]:
-    """Return the columns of scores that are known."""
-    columns = {CLASS_SCORE.key: _column(path, rows, CLASS_SCORE.key)}
+def _boxes_and_scores(
+    path: Path, raw: Sequence[Row], rows: Sequence[Row]
+) -> tuple[Floats, dict[str, Floats]]:
+    """Return the boxes, of the masks if there are none, and the columns of the known scores."""
+    columns = {CLASS_SCORE.key: _column(path, raw, CLASS_SCORE.key)}
     for kind in (MASK_IOU, MASK_SCORE):
-        if any(kind.key in row for row in rows):
-            columns[kind.key] = _column(path, rows, kind.key)
+        if any(kind.key in row for row in raw):
+            columns[kind.key] = _column(path, raw, kind.key)
+    beside = _rows_beside(path, raw)
     if MASK_IOU.key in columns and MASK_SCORE.key not in columns:
         # as this project's evaluation writes it, for COCO's server: the score is the mask score
         columns[MASK_SCORE.key] = columns.pop(CLASS_SCORE.key)
-        class_scores = _class_scores_beside(path, rows)
-        if class_scores is not None:
-            columns[CLASS_SCORE.key] = class_scores
-    return columns
+        if beside is not None:
+            columns[CLASS_SCORE.key] = _column(path.with_name(_BOXES), beside, CLASS_SCORE.key)
+    for file, boxed in ((path.with_name(_BOXES), beside), (path, raw)):
+        if boxed and all("bbox" in row for row in boxed):
+            return _boxes(file, boxed), columns
+    return boxes_of_masks(rows), columns
+
+
+def _boxes(path: Path, rows: Sequence[Row]) -> Floats:
+    for number, row in enumerate(rows, 1):
+        if not are_numbers(row["bbox"]) or len(row["bbox"]) != _BOX:
+            raise ValueError(
+                f"predictions {path}, row {number} (image {shown(row['image_id'])}): bbox "
+                f"{shown(row['bbox'])} is not x, y, width, height"
+            )
+    return as_boxes([row["bbox"] for row in rows])
 
 
 def _column(path: Path, rows: Sequence[Row], key: str) -> Floats:
@@ -143,14 +163,14 @@ def _column(path: Path, rows: Sequence[Row], key: str) -> Floats:
     return np.array(values, dtype=np.float64)
 
 
-def _class_scores_beside(path: Path, rows: Sequence[Row]) -> Floats | None:
-    """Return the class scores of the file of boxes that the same evaluation wrote, if it is there.
+def _rows_beside(path: Path, rows: Sequence[Row]) -> list[Row] | None:
+    """Return the rows of the file of boxes that the same evaluation wrote, if it is there.
 
     Raises:
         ValueError: the file belongs to other masks.
     """
     beside = path.with_name(_BOXES)
-    if not beside.is_file():
+    if path.name != _MASKS or not beside.is_file():
         return None
     boxes = _read_json(beside)
     keys = ("image_id", "category_id")
@@ -161,4 +181,4 @@ def _class_scores_beside(path: Path, rows: Sequence[Row]) -> Floats | None:
             f"{beside} and {path.name} have different rows: keep the files of one evaluation in a "
             f"folder, or move {_BOXES} away if it belongs to other results"
         )
-    return _column(beside, boxes, CLASS_SCORE.key)
+    return boxes

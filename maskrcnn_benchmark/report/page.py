@@ -62,9 +62,14 @@ class Page:
         )
         self._parts.append(f'<div class="facts">{tiles}</div>')
 
-    def figure(self, figure: Figure, caption: str) -> None:
-        """Add a figure of matplotlib with its caption; the caption is its text for the blind."""
-        self._parts.append(_figure(figure_address(figure), [caption], kind="chart"))
+    def figures(self, figures: Sequence[tuple[Figure, str]]) -> None:
+        """Add figures of matplotlib with captions, which are also their texts for the blind.
+
+        They stand side by side where there is room; a width of 4.6 inches keeps their text legible
+        on a phone.
+        """
+        cells = "".join(_figure(figure_address(one), [text]) for one, text in figures)
+        self._parts.append(f'<div class="charts">{cells}</div>')
 
     def pictures(self, pictures: Sequence[Captioned]) -> None:
         """Add pictures side by side, as many in a row as fit."""
@@ -82,9 +87,10 @@ class Page:
             + "</tr>"
             for row in rows
         )
-        note = f"<caption>{escaped(caption)}</caption>" if caption else ""
+        if caption:  # not a part of the table, which may be wider than a phone
+            self._parts.append(f'<p class="caption">{escaped(caption)}</p>')
         self._parts.append(
-            f'<div class="wide"><table>{note}<thead><tr>{head}</tr></thead>'
+            f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
             f"<tbody>{body}</tbody></table></div>"
         )
 
@@ -98,11 +104,11 @@ class Page:
         )
 
 
-def _figure(address: str, lines: Sequence[str], kind: str = "picture") -> str:
+def _figure(address: str, lines: Sequence[str]) -> str:
     """Return an image with its caption."""
     caption = "<br>".join(escaped(line) for line in lines)
     alternative = html.escape(one_line("; ".join(lines)))
     return (
-        f'<figure class="{kind}"><img src="{address}" alt="{alternative}">'
+        f'<figure><img src="{address}" alt="{alternative}">'
         f"<figcaption>{caption}</figcaption></figure>"
     )

@@ -44,7 +44,7 @@ def test_types_are_the_recorded_ones():
 def test_keys_beyond_the_originals_have_upstreams_defaults():
     ours = {"SOLVER.TRAIN_ONLY", "SOLVER.REFERENCE_BATCH"}
     ours |= {"DATALOADER.FILTER_EMPTY", "SEED", "MODEL.TIMM.FREEZE_BN"}
-    ours |= {"TEST.COCO_EVALUATOR"}
+    ours |= {"TEST.COCO_EVALUATOR", "TEST.MASK_QUALITY"}
     # conventions of converted models; the defaults reproduce the original
     ours |= {"MODEL.PIXEL_OFFSET", "MODEL.RPN.ANCHOR_RULE", "MODEL.ROI_HEADS.MIN_SIZE"}
     ours |= {"MODEL.ROI_MASK_HEAD.PASTE_ALIGNED", "INPUT.SIZE_ROUNDING"}

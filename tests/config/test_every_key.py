@@ -190,6 +190,22 @@ def evaluators(config: Any) -> list[str]:
     return names
 
 
+def quality_reports(config: Any) -> list[str]:
+    """Return the folder of each mask-quality report, and the images that it shows."""
+
+    def evaluated(*_: Any, coco_options: dict[str, Any], **__: Any) -> object:
+        if coco_options["receive_masks"] is not None:
+            coco_options["receive_masks"]("masks")
+        return object()
+
+    with (
+        mock.patch.object(testing, "inference", side_effect=evaluated),
+        mock.patch.object(testing, "write_mask_quality") as write,
+    ):
+        run_tests(config, tiny_model(config), torch.device("cpu"))
+    return [f"{call.args[1]} {call.kwargs['images']}" for call in write.call_args_list]
+
+
 EXPECTED = [["bbox", "AP", 0.3, 0.1]]
 ONE_IMAGE = {"DATASETS.TRAIN": ("dogs",), "INPUT.BRIGHTNESS": 0.5, "SOLVER.MAX_ITER": 1}
 CASES = [
@@ -317,6 +333,11 @@ CASES = [
         {"TEST.EXPECTED_RESULTS": EXPECTED},
     ),
     Case("TEST.COCO_EVALUATOR", "fast", evaluators, ["pycocotools"], ["fast"]),
+    Case(
+        *("TEST.MASK_QUALITY", True, quality_reports),
+        *([], ["one/inference/cats/mask_quality cats/images"]),
+        {"MODEL.MASK_ON": True, "OUTPUT_DIR": "one"},
+    ),
     Case("TEST.KEYPOINT_OKS_SIGMAS", (0.1, 0.2), keypoint_sigmas, (), (0.1, 0.2)),
     Case(
         *("SEED", 1, image_order, drawn_order(0), drawn_order(1)),

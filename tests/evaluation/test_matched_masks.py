@@ -9,7 +9,12 @@ from pycocotools.coco import COCO
 
 from maskrcnn_benchmark.evaluation.ground_truth import renumber_ground_truth
 from maskrcnn_benchmark.evaluation.mask_ious import MaskIous
-from maskrcnn_benchmark.evaluation.matched_masks import DetectedMasks, detected_masks, match_masks
+from maskrcnn_benchmark.evaluation.matched_masks import (
+    DetectedMasks,
+    boxes_of_masks,
+    detected_masks,
+    match_masks,
+)
 from maskrcnn_benchmark.structures.rle import encode_rle
 from tests.evaluation.dataset import square
 
@@ -41,12 +46,14 @@ def dataset(*annotations):
     return coco
 
 
-def matched(coco, *found, any_class=False, **scores):
+def matched(coco, *found, any_class=False, boxes=None, **scores):
     """Match detections (image id, category id, mask)."""
     rows = [{"image_id": i, "category_id": c, "segmentation": encode_rle(m)} for i, c, m in found]
     columns = {key: np.array(values, float) for key, values in scores.items()}
     truth = renumber_ground_truth(coco, "segm")
-    return match_masks(DetectedMasks(rows, columns), MaskIous(truth, rows, any_class=any_class))
+    boxes = boxes_of_masks(rows) if boxes is None else np.array(boxes, float)
+    found = DetectedMasks(rows, boxes, columns)
+    return match_masks(found, MaskIous(truth, rows, any_class=any_class))
 
 
 def test_each_mask_is_matched_with_the_object_of_its_class_that_it_overlaps_most():
@@ -81,13 +88,16 @@ def test_each_mask_is_matched_with_the_object_of_its_class_that_it_overlaps_most
     assert of_any_class.annotations.tolist() == [1, 2, 2, -1, 3]
 
 
-def test_box_iou_is_that_of_the_mask_not_of_its_pixels():
-    mask = pixels(0, 0, 10)
-    mask[:, 5:] = False
-    mask[0, 9] = True  # the bounding box is that of the object
-    masks = matched(dataset((7, 3, square(0, 0, 10))), (7, 3, mask), score=[1])
-    np.testing.assert_allclose(masks.true_ious, [0.51])
-    np.testing.assert_allclose(masks.box_ious, [1])
+def test_the_box_tells_what_was_found_however_poor_the_mask_is():
+    coco = dataset((7, 3, square(0, 0, 10)), (7, 3, square(20, 0, 10)), (7, 9, square(0, 20, 10)))
+    outside, corner = pixels(12, 12, 4), pixels(20, 0, 2)
+    found = [(7, 3, outside), (7, 3, corner), (7, 3, pixels(0, 0, 10)), (7, 3, outside)]
+    boxes = [[0, 0, 10, 8], [1, 0, 10, 10], [21, 0, 9, 10], [30, 30, 4, 4]]
+    masks = matched(coco, *found, boxes=boxes, score=[1] * 4)
+    np.testing.assert_allclose(masks.true_ious, [0, 0.04, 1, 0])
+    np.testing.assert_allclose(masks.box_ious, [0.8, 90 / 110, 0.9, 0])
+    # the mask decides which object it is, the box only where no mask is overlapped
+    assert masks.annotations.tolist() == [0, 1, 0, -1]
 
 
 @pytest.mark.parametrize("kind", ["crowd", "no mask"])
@@ -137,11 +147,12 @@ def test_the_rows_of_the_evaluation_give_all_scores():
     rle = encode_rle(pixels(0, 0, 5))
     box = {"image_id": 7, "category_id": 3, "bbox": [0, 0, 5, 5], "score": 0.5}
     mask = {"image_id": 7, "category_id": 3, "segmentation": rle, "score": 0.4, "mask_iou": 0.8}
-    found = detected_masks({"bbox": [box], "segm": [mask]})
-    assert {key: values.tolist() for key, values in found.scores.items()} == {
-        "score": [0.5],
-        "mask_iou": [0.8],
-        "mask_score": [0.4],
-    }
+    rows = {"bbox": [box], "segm": [mask], "segm_by_class_score": [mask | {"score": 0.5}]}
+    found = detected_masks(rows)
+    assert found.boxes.tolist() == [[0, 0, 5, 5]]
+    expected = {"score": [0.5], "mask_iou": [0.8], "mask_score": [0.4]}
+    assert {key: values.tolist() for key, values in found.scores.items()} == expected
     del mask["mask_iou"]
-    assert set(detected_masks({"bbox": [box], "segm": [mask]}).scores) == {"score"}
+    assert set(detected_masks(rows).scores) == {"score", "mask_score"}
+    del rows["segm_by_class_score"]
+    assert set(detected_masks(rows).scores) == {"score"}

@@ -68,13 +68,15 @@ def test_the_score_beside_a_mask_iou_is_the_mask_score(read, tmp_path, coco):
     masks = [row(score=0.4, mask_iou=0.8), row("x", score=0.1, mask_iou=0.2)]
     assert scores(read(masks, "segm.json")) == {"mask_iou": [0.8, 0.2], "mask_score": [0.4, 0.1]}
     boxes = [
-        {"image_id": r["image_id"], "category_id": 7, "bbox": [0, 0, 4, 4], "score": 0.5}
-        for r in masks
+        {"image_id": r["image_id"], "category_id": 7, "bbox": [i, 0, 4, 5], "score": 0.5}
+        for i, r in enumerate(masks)
     ]
     (tmp_path / "bbox.json").write_text(json.dumps(boxes))
     known = {"mask_iou": [0.8, 0.2], "mask_score": [0.4, 0.1], "score": [0.5, 0.5]}
     assert scores(read_detections(tmp_path / "segm.json", coco)) == known
-    assert scores(read_detections(tmp_path, coco)) == known
+    found = read_detections(tmp_path, coco)
+    assert scores(found) == known
+    assert found.boxes.tolist() == [[0, 0, 4, 5], [1, 0, 4, 5]]
 
     (tmp_path / "bbox.json").write_text(json.dumps(boxes[::-1]))
     with pytest.raises(ValueError, match=r"bbox\.json and segm\.json have different rows: keep"):
@@ -95,6 +97,13 @@ def test_the_file_of_predict_is_matched_by_names(read):
     content["images"][0]["file_name"] = "c.png"
     with pytest.raises(ValueError, match=r"row 1: image_id 1, 'c\.png', is not in the annotation"):
         read(content)
+
+
+def test_boxes_are_those_of_the_rows_if_all_have_one(read):
+    with_box = row(score=1, bbox=[1, 2, 3, 4])
+    assert read([with_box]).boxes.tolist() == [[1, 2, 3, 4]]
+    assert read([with_box, row(score=1)]).boxes.tolist() == [[0, 0, 4, 4]] * 2
+    assert read([]).boxes.shape == (0, 4)
 
 
 def test_polygons_and_empty_masks_are_taken(read):
@@ -126,6 +135,7 @@ def test_polygons_and_empty_masks_are_taken(read):
         ([row(score=1), row(score=float("nan"))], "row 2 .*score is nan, not a finite number"),
         ([row(score=10**400)], "not a finite number"),
         ([row(score=1, mask_iou=1), row(score=1)], "row 2 .*mask_iou is None"),
+        ([row(score=1, bbox=[1, 2, 3])], r"row 1 \(image 5\): bbox .* is not x, y, width, height"),
         ({"annotations": [row()]}, "no images and categories"),
         ({"annotations": [4], "images": [], "categories": []}, "row 1: 4 is not a JSON object"),
     ],

@@ -47,7 +47,7 @@ def full_page():
     page.facts([("name " + EVIL, EVIL)])
     figure = Figure(figsize=(2, 1))
     figure.add_subplot().plot([1, 2])
-    page.figure(figure, EVIL)
+    page.figures([(figure, EVIL)])
     picture = np.zeros((8, 12, 3), np.uint8)
     picture[:, :, 0] = 200
     page.pictures([Captioned(picture, [EVIL, "second line"]), Captioned(picture, [])])

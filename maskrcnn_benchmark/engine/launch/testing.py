@@ -18,7 +18,9 @@ from maskrcnn_benchmark.engine.launch.own_data import DatasetFiles
 from maskrcnn_benchmark.engine.launch.run_config import Config, Settings, setting_list
 from maskrcnn_benchmark.engine.launch.start import LOGGER, started_run
 from maskrcnn_benchmark.evaluation import COCOResults
+from maskrcnn_benchmark.evaluation.ranked_masks import EvaluatedMasks
 from maskrcnn_benchmark.modeling.detector import build_detection_model, make_augmented
+from maskrcnn_benchmark.report.mask_quality import write_mask_quality
 from maskrcnn_benchmark.structures.class_names import make_num_classes
 from maskrcnn_benchmark.structures.mask_paste import make_masker
 from maskrcnn_benchmark.utils.comm import get_world_size, synchronize
@@ -125,6 +127,8 @@ def run_tests(
     tasks = ["bbox"] + ["segm"] * cfg.MODEL.MASK_ON + ["keypoints"] * cfg.MODEL.KEYPOINT_ON
     results_by_set = {}
     for name, loader in loaders.items():
+        folder = Path(cfg.OUTPUT_DIR) / "inference" / name
+        evaluated: list[EvaluatedMasks] = []
         results = inference(
             model,
             loader,
@@ -136,12 +140,32 @@ def run_tests(
             coco_options={
                 "evaluator": cfg.TEST.COCO_EVALUATOR,
                 "keypoint_sigmas": cfg.TEST.KEYPOINT_OKS_SIGMAS,
+                "receive_masks": evaluated.append if cfg.TEST.MASK_QUALITY else None,
             },
             expected_results=cfg.TEST.EXPECTED_RESULTS,
             expected_results_sigma_tol=cfg.TEST.EXPECTED_RESULTS_SIGMA_TOL,
-            output_folder=Path(cfg.OUTPUT_DIR) / "inference" / name,
+            output_folder=folder,
         )
         synchronize()
         if results is not None:
             results_by_set[name] = results
+            if cfg.TEST.MASK_QUALITY:
+                _report_masks(evaluated, loader, name, folder / "mask_quality")
     return results_by_set
+
+
+def _report_masks(
+    evaluated: Sequence[EvaluatedMasks], loader: TestLoader, name: str, output: Path
+) -> None:
+    """Write the mask-quality report of a data set; a warning if its metric is not COCO's."""
+    dataset: Any = loader.dataset
+    logger = logging.getLogger(LOGGER)
+    if not evaluated:
+        logger.warning(
+            f"TEST.MASK_QUALITY: no report on {name}: it has no annotations, or is not evaluated "
+            "by COCO's metric"
+        )
+        return
+    title = f"Mask quality on {name}"
+    page = write_mask_quality(evaluated[0], output, title=title, images=dataset.root)
+    logger.info(f"Mask quality: {page}")
