@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 
-from maskrcnn_benchmark.evaluation.matched_masks import DetectedMasks
+from maskrcnn_benchmark.evaluation.matched_masks import DetectedMasks, as_boxes
 from maskrcnn_benchmark.structures.fields import CLASS_SCORE
-from maskrcnn_benchmark.structures.rle import rle_box
 from maskrcnn_benchmark.utils.user_error import MissingPackageError
 
 Floats = NDArray[np.float64]
@@ -22,7 +21,7 @@ def cleanlab_suspicions(coco: COCO, detected: DetectedMasks) -> Scores:
 
     Args:
         coco: the annotations; crowds are no labels.
-        detected: the predictions, with class scores; their boxes are those of the masks.
+        detected: the predictions, with class scores.
 
     Returns:
         ``overlooked`` ``[P]``, of each prediction; ``badly located`` and ``swapped`` ``[A]``, of
@@ -50,8 +49,7 @@ def cleanlab_suspicions(coco: COCO, detected: DetectedMasks) -> Scores:
     return suspicions
 
 
-def _corners(boxes: list[list[float]]) -> Floats:
-    xywh = np.array(boxes, np.float64).reshape(-1, 4)
+def _corners(xywh: Floats) -> Floats:
     return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
 
 
@@ -65,7 +63,7 @@ def _labels(coco: COCO) -> tuple[list[dict[str, Any]], list[list[int]]]:
             own[annotation["image_id"]].append(index)
     labels = [
         {
-            "bboxes": _corners([annotations[i]["bbox"] for i in own[image_id]]),
+            "bboxes": _corners(as_boxes([annotations[i]["bbox"] for i in own[image_id]])),
             "labels": np.array(
                 [classes[annotations[i]["category_id"]] for i in own[image_id]], int
             ),
@@ -86,7 +84,7 @@ def _predictions(coco: COCO, detected: DetectedMasks) -> tuple[list[Any], list[l
         of_image = np.empty(len(coco.cats), dtype=object)
         for number, category_id in enumerate(coco.cats):
             own = cells[image_id, category_id]
-            boxes = _corners([rle_box(detected.rows[i]["segmentation"]) for i in own])
+            boxes = _corners(detected.boxes[own])
             of_image[number] = np.concatenate([boxes, scores[own][:, None]], axis=1)
         predictions.append(of_image)
         indices.append([i for category_id in coco.cats for i in cells[image_id, category_id]])

@@ -160,6 +160,7 @@ def main() -> None:
     ]
     detected = DetectedMasks(
         [row for half in halves for row in half.rows],
+        np.concatenate([half.boxes for half in halves]),
         {key: np.concatenate([half.scores[key] for half in halves]) for key in halves[0].scores},
     )
     truth = find_truth(folder, coco, detected)

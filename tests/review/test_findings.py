@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from maskrcnn_benchmark.evaluation.matched_masks import DetectedMasks
+from maskrcnn_benchmark.evaluation.matched_masks import DetectedMasks, boxes_of_masks
 from maskrcnn_benchmark.review.findings import (
     EXTRA,
     MISSING,
@@ -121,7 +121,9 @@ def test_crowds_and_boxes_without_mask_are_neither_judged_nor_missed(review):
 
 def detected(**scores):
     rows = [{"image_id": 1, "category_id": CAT, "segmentation": rle(*BOX)}]
-    return DetectedMasks(rows, {key: np.array([value]) for key, value in scores.items()})
+    return DetectedMasks(
+        rows, boxes_of_masks(rows), {key: np.array([value]) for key, value in scores.items()}
+    )
 
 
 def test_scores_beyond_their_range_are_clipped():
