@@ -1,7 +1,9 @@
-"""How well reviews find injected label errors: ``python benchmarks/label_review.py FOLDER``.
+"""How well reviews find injected label errors: ``benchmarks/label_review.py RUN [ERRORS ...]``.
 
-``FOLDER`` is the output of ``label_review.sh``. Printed is a Markdown table with a row for each way
-to rank what is suspicious:
+``RUN`` is the output of ``label_review.sh``: its predictions are compared with the labels in it,
+or, if given, with those in each of the folders ``ERRORS``, in which ``label_errors.py`` put other
+errors into the same images. Printed is a Markdown table, of the means over the folders, with a row
+for each way to rank what is suspicious:
 
 - the review by mask score, and by class score
 - cleanlab's three box scores on the same predictions, their largest counting
@@ -134,36 +136,40 @@ def auc(found: Suspicions, truth: Truth, kinds: Sequence[str]) -> float:
     return float((below + up_to).mean() / 2 / len(values))
 
 
-def table(ways: Mapping[str, Suspicions], truth: Truth) -> str:
-    """Return the Markdown table."""
-    header = ["", f"precision of the first {FIRST}", "AUC, all kinds", *KINDS]
+def figures(ways: Mapping[str, Suspicions], truth: Truth) -> dict[str, Floats]:
+    """Return the numbers of each row of the table: errors, and each way to review."""
     counts = [sum(error.kind == kind for error in truth.errors) for kind in KINDS]
-    rows = [header, ["---"] * len(header)]
-    rows.append(["errors", "", str(len(truth.errors)), *map(str, counts)])
+    groups = [KINDS, *([kind] for kind in KINDS)]
+    rows = {"errors": np.array([float("nan"), len(truth.errors), *counts])}
     for name, found in ways.items():
-        groups = [KINDS, *([kind] for kind in KINDS)]
-        values = [precision(found, truth), *(auc(found, truth, group) for group in groups)]
-        cells = ["-" if np.isnan(value) else f"{value:.2f}" for value in values]
-        rows.append([name, *cells])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        aucs = [auc(found, truth, group) for group in groups]
+        rows[name] = np.array([precision(found, truth), *aucs])
+    return rows
 
 
-@failures_named()
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+def table(parts: Sequence[Mapping[str, Floats]]) -> str:
+    """Return the Markdown table of the means over several folders."""
+    header = ["", f"precision of the first {FIRST}", "AUC, all kinds", *KINDS]
+    lines = [header, ["---"] * len(header)]
+    for name in parts[0]:
+        means = np.mean([part[name] for part in parts], axis=0).tolist()
+        places = 0 if name == "errors" else 2
+        cells = ["-" if np.isnan(value) else f"{value:.{places}f}" for value in means]
+        lines.append([name, *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def compare(run: Path, folder: Path) -> dict[str, Floats]:
+    """Return the figures of the predictions of a run on the labels in a folder."""
     coco = read_annotations(folder / "noisy.json")
     halves = [
-        read_detections(folder / f"model_{i}" / "inference" / f"fold_{1 - i}", coco) for i in (0, 1)
+        read_detections(run / f"model_{i}" / "inference" / f"fold_{1 - i}", coco) for i in (0, 1)
     ]
     detected = DetectedMasks(
         [row for half in halves for row in half.rows],
         np.concatenate([half.boxes for half in halves]),
         {key: np.concatenate([half.scores[key] for half in halves]) for key in halves[0].scores},
     )
-    truth = find_truth(folder, coco, detected)
     by_cleanlab = cleanlab_suspicions(coco, detected)
     of_labels = np.maximum(by_cleanlab["badly located"], by_cleanlab["swapped"])
     ways = {
@@ -171,7 +177,17 @@ def main() -> None:
         "review by class score": reviewed(coco, detected, CLASS_SCORE.key),
         "cleanlab": Suspicions(of_labels, by_cleanlab["overlooked"]),
     }
-    print(table(ways, truth))
+    return figures(ways, find_truth(folder, coco, detected))
+
+
+@failures_named()
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("errors", type=Path, nargs="*")
+    args = parser.parse_args()
+    print(table([compare(args.run, folder) for folder in args.errors or [args.run]]))
 
 
 if __name__ == "__main__":

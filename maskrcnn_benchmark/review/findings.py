@@ -1,7 +1,7 @@
 """The suspicious annotations of a data set, and the objects that lack one."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,13 @@ from maskrcnn_benchmark.review.suspicion import (
     NO_PREDICTION,
     Evidence,
     Floats,
+    Usual,
     extra_objects,
     missing_objects,
     poor_masks,
     presence,
+    shortfalls,
+    usual_shortfall,
     wrong_classes,
 )
 from maskrcnn_benchmark.structures.fields import CLASS_SCORE, MASK_IOU, MASK_SCORE
@@ -33,6 +36,7 @@ POOR_MASK, WRONG_CLASS, MISSING, EXTRA = (
 KINDS = (POOR_MASK, WRONG_CLASS, MISSING, EXTRA)
 
 _NEGLIGIBLE = 0.01  # suspicion
+_ALIKE = 10  # annotations of similar area
 _DUPLICATE = 0.5  # IoU of two predictions of one object that lacks an annotation
 
 
@@ -90,11 +94,12 @@ def review_labels(
     class_scores, expected_ious = trusted_scores(detected, by)
     truth = renumber_ground_truth(coco, "segm")
     images = list(_images(truth, detected, class_scores, expected_ious))
-    mean = _mean_presence(images, [row["category_id"] for row in coco.dataset["annotations"]])
+    mean = _mean_presence(images, coco.dataset["annotations"])
+    usual = usual_shortfall(np.concatenate([[], *(shortfalls(i.evidence) for i in images)]))
     found = [
         finding
         for image in images
-        for finding in (*_of_annotations(image, mean), *_of_predictions(image, detected))
+        for finding in (*_of_annotations(image, usual, mean), *_of_predictions(image, detected))
     ]
     return sorted(found, key=lambda finding: -finding.suspicion)
 
@@ -150,21 +155,29 @@ def _images(
         yield _Image(image_id, judged, found, evidence)
 
 
-def _mean_presence(images: Sequence[_Image], classes: Sequence[Any]) -> Floats:
-    """Return the mean presence of the class of each annotation; 0 for those not judged."""
-    by_class: dict[Any, list[float]] = defaultdict(list)
+def _mean_presence(images: Sequence[_Image], annotations: Sequence[Mapping[str, Any]]) -> Floats:
+    """Return the mean presence of the annotations like each one; 0 for those not judged."""
+    of_class: dict[Any, list[int]] = defaultdict(list)
+    present, mean = np.zeros(len(annotations)), np.zeros(len(annotations))
     for image in images:
-        for index, value in zip(image.annotations, presence(image.evidence).values, strict=True):
-            by_class[classes[index]].append(value)
-    mean = {category: float(np.mean(values)) for category, values in by_class.items()}
-    return np.array([mean.get(category, 0.0) for category in classes])
+        present[list(image.annotations)] = presence(image.evidence).values
+        for index in image.annotations:
+            of_class[annotations[index]["category_id"]].append(index)
+    for indices in of_class.values():
+        order = np.array(sorted(indices, key=lambda index: annotations[index]["area"]))
+        areas = np.log1p([annotations[index]["area"] for index in order.tolist()])
+        for place, index in enumerate(order.tolist()):
+            near = slice(max(0, place - _ALIKE), place + _ALIKE + 1)
+            closest = np.argsort(np.abs(areas[near] - areas[place]), kind="stable")[:_ALIKE]
+            mean[index] = present[order[near][closest]].mean()
+    return mean
 
 
-def _of_annotations(image: _Image, mean_presence: Floats) -> Iterator[Finding]:
+def _of_annotations(image: _Image, usual: Usual, mean_presence: Floats) -> Iterator[Finding]:
     """Yield the most suspicious finding about each annotation."""
     evidence = image.evidence
     suspicions = {
-        POOR_MASK: poor_masks(evidence),
+        POOR_MASK: poor_masks(evidence, usual),
         WRONG_CLASS: wrong_classes(evidence),
         EXTRA: extra_objects(evidence, mean_presence[list(image.annotations)]),
     }

@@ -18,13 +18,17 @@ from maskrcnn_benchmark.visualization.instances import Instances
 _LIKELY = 0.5  # suspicion
 
 _FORMULAS = (
-    ("poor mask", "s · max(0, q − r)", "of the prediction of this class that supports it most"),
+    (
+        "poor mask",
+        "s · (1 − exp(−z² / 2)), z = max(0, (q − r − usual) / spread)",
+        "of the prediction of this class with the largest s · r",
+    ),
     ("wrong class", "s · q · r − support by its own class", "of a prediction of another class"),
     ("missing object", "s · q · (1 − r)", "of a prediction that overlaps no annotation much"),
     (
         "extra object",
-        "mean s of the annotations of its class − s",
-        "where predictions of any class hardly support it",
+        "mean s of the ten annotations of its class nearest in area − s",
+        "s the largest of a prediction there, of any class",
     ),
 )
 
@@ -77,9 +81,10 @@ def findings_page(
 def _explain(page: Page) -> None:
     page.section("How suspicious, from 0 to 1")
     page.text(
-        "The mask IoU that following the model is expected to gain. Of a prediction: s the class "
-        "score, q the predicted mask IoU, s · q the mask score; r is the mask IoU of prediction "
-        "and annotation. Each annotation is listed once, under the kind with the highest suspicion."
+        "Of a prediction: s the class score, q the predicted mask IoU, s · q the mask score; r is "
+        "the mask IoU of prediction and annotation. Usual and spread: median and deviation of "
+        "q − r in these annotations. Each annotation is listed once, under the kind with the "
+        "highest suspicion."
     )
     for kind, formula, of in _FORMULAS:
         page.formula(f"{kind}: {formula}, {of}")

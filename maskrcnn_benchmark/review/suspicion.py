@@ -2,15 +2,18 @@
 
 Of a prediction ``p``: class score ``s``, predicted mask IoU ``q`` (1 if unknown); of it and an
 annotation ``a``: mask IoU ``r``. A prediction supports an annotation by ``s * r``. All suspicions
-lie in [0, 1]; they are what the mask IoU is expected to gain if the model is followed:
+lie in [0, 1]:
 
-- poor mask: ``s * max(0, q - r)`` of the prediction of a's class that supports ``a`` most. Where
-  the model itself expects a poor mask, its disagreement says little.
+- poor mask: ``s * (1 - exp(-z**2 / 2))`` of the prediction of a's class that supports ``a`` most,
+  with ``z = max(0, (q - r - center) / spread)``: by how many deviations ``r`` falls short of what
+  the model expects, more than usual in these annotations. Where the model itself expects a poor
+  mask, its disagreement says little.
 - wrong class: ``s * q * r`` of a prediction of another class, less the support by a's own class
 - missing: ``s * q * (1 - r)`` of a prediction that means no annotation, ``r`` being its largest
-- extra: what the presence of ``a`` lacks to the mean presence in its class, presence being the
-  largest ``s`` of the predictions that can mean ``a``, of any class. Where the model finds little
-  of a class anyway, it says little that it did not find ``a``.
+- extra: what the presence of ``a`` lacks to the mean presence of the ten annotations of its class
+  nearest to it in area, presence being the largest ``s`` of the predictions that can mean one, of
+  any class. Of small objects or a class that the model hardly finds, it says little that it did
+  not find ``a``.
 
 A prediction can mean an annotation if their IoU is at least ``SAME_OBJECT``.
 """
@@ -25,6 +28,9 @@ Indices = NDArray[np.int64]
 
 SAME_OBJECT = 0.3
 NO_PREDICTION = -1
+
+_FEW = 20
+_LEAST_SPREAD = 0.02
 
 
 @dataclass(frozen=True)
@@ -68,13 +74,48 @@ class Suspicion:
     predictions: Indices
 
 
-def poor_masks(evidence: Evidence) -> Suspicion:
+@dataclass(frozen=True)
+class Usual:
+    """What is usual of expected minus agreed mask IoU, ``q - r``, in a data set."""
+
+    center: float = 0.0
+    spread: float = 0.1
+
+
+def usual_shortfall(shortfalls: Floats) -> Usual:
+    """Return median and spread (1.48 times the median deviation, as of a normal distribution).
+
+    Args:
+        shortfalls: ``[N]``, of ``shortfalls``; of fewer than 20 nothing can be told, and what is
+            usual of a well-trained model is returned.
+    """
+    if len(shortfalls) < _FEW:
+        return Usual()
+    center = float(np.median(shortfalls))
+    spread = 1.4826 * float(np.median(np.abs(shortfalls - center)))
+    return Usual(center, max(spread, _LEAST_SPREAD))
+
+
+def supporters(evidence: Evidence) -> Suspicion:
+    """Return, of each annotation, the largest support by its own class, and the prediction."""
+    return _largest(np.where(evidence.is_own_class & evidence.can_mean, evidence.support, 0.0))
+
+
+def shortfalls(evidence: Evidence) -> Floats:
+    """Return ``q - r`` of each annotation that has a supporter."""
+    found = supporters(evidence).predictions
+    columns = np.flatnonzero(found != NO_PREDICTION)
+    rows = found[columns]
+    return evidence.expected_ious[rows] - evidence.ious[rows, columns]
+
+
+def poor_masks(evidence: Evidence, usual: Usual) -> Suspicion:
     """Return how likely the mask of each annotation is poor."""
-    support = np.where(evidence.is_own_class & evidence.can_mean, evidence.support, 0.0)
-    best = _largest(support)
-    speaks = np.arange(len(support))[:, None] == best.predictions
-    gain = evidence.class_scores[:, None] * (evidence.expected_ious[:, None] - evidence.ious)
-    return _largest(np.where(speaks, gain, 0.0))
+    speaks = np.arange(len(evidence.ious))[:, None] == supporters(evidence).predictions
+    shortfall = evidence.expected_ious[:, None] - evidence.ious
+    z = ((shortfall - usual.center) / usual.spread).clip(0)
+    unusual = evidence.class_scores[:, None] * (1 - np.exp(-(z**2) / 2))
+    return _largest(np.where(speaks, unusual, 0.0))
 
 
 def wrong_classes(evidence: Evidence) -> Suspicion:
@@ -101,7 +142,7 @@ def extra_objects(evidence: Evidence, mean_presence: Floats) -> Suspicion:
 
     Args:
         evidence: of the image.
-        mean_presence: ``[A]``, the mean presence of all annotations of its class.
+        mean_presence: ``[A]``, the mean presence of similar annotations.
     """
     found = presence(evidence)
     return Suspicion((mean_presence - found.values).clip(0), found.predictions)

@@ -1,5 +1,7 @@
 """What a review finds suspicious, in which order, and what it leaves alone."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from maskrcnn_benchmark.review.findings import (
     review_labels,
     trusted_scores,
 )
+from maskrcnn_benchmark.review.suspicion import Usual, usual_shortfall
 from tests.review.world import CAT, DOG, World, annotation, prediction, rle
 
 BOX, OTHER = (4, 4, 10, 10), (30, 20, 10, 10)
@@ -41,19 +44,39 @@ def test_no_annotations_no_predictions_and_neither(review):
     assert review([annotation(1, 1, BOX)], []) == []  # a blind model says nothing
 
 
-def test_a_poor_mask_is_what_the_predicted_iou_exceeds_the_agreement_by(review):
+def unusual(z):
+    return 1 - math.exp(-z * z / 2)
+
+
+def test_a_mask_is_poor_by_how_far_it_falls_short_of_the_predicted_iou(review):
     half = (4, 4, 10, 5)
     (found,) = review([annotation(1, 1, half)], [prediction(1, BOX)])
     assert told([found]) == [(POOR_MASK, 1, 0, 0)]
     assert found.iou == 0.5
-    assert found.suspicion == pytest.approx(0.9 * (0.8 - 0.5))
+    assert found.suspicion == pytest.approx(0.9 * unusual((0.8 - 0.5) / 0.1))
 
 
 def test_a_disagreement_that_the_model_expects_is_not_suspicious(review):
     half, unsure = (4, 4, 10, 5), prediction(1, BOX, mask_iou=0.5)
     assert review([annotation(1, 1, half)], [unsure]) == []
     (by_class,) = review([annotation(1, 1, half)], [unsure], by="score")
-    assert by_class.suspicion == pytest.approx(0.9 * 0.5)
+    assert by_class.suspicion == pytest.approx(0.9 * unusual(0.5 / 0.1))
+
+
+def test_a_shortfall_that_is_usual_in_the_annotations_is_not_suspicious(review):
+    """Ten annotations are as expected, ten fall short by 0.2, one by 0.4."""
+    boxes = [(1, 1, 10, 8)] * 10 + [(1, 1, 10, 6)] * 10 + [(1, 1, 10, 4)]
+    annotations = [annotation(i, i, box) for i, box in enumerate(boxes)]
+    predictions = [prediction(i, (1, 1, 10, 10)) for i in range(21)]
+    (*usual, worst) = sorted(review(annotations, predictions), key=lambda f: f.suspicion)
+    assert usual == []  # the median is 0.2, and so is the median deviation
+    assert told([worst]) == [(POOR_MASK, 20, 20, 20)]
+    assert worst.suspicion == pytest.approx(0.9 * unusual(0.2 / (1.4826 * 0.2)))
+
+
+def test_what_is_usual_takes_twenty_annotations_and_is_never_exact():
+    assert usual_shortfall(np.full(19, 0.3)) == Usual(0.0, 0.1)
+    assert usual_shortfall(np.full(20, 0.3)) == Usual(0.3, 0.02)
 
 
 def test_the_best_supporter_speaks_for_the_mask(review):
@@ -98,6 +121,18 @@ def test_an_extra_object_is_judged_by_how_well_its_class_is_found(review):
     assert faint.suspicion == pytest.approx(0.1 * 3 / 4)
 
 
+def test_an_extra_object_is_judged_among_those_of_its_size(review):
+    """Small objects are never found, so that one of them is not says nothing."""
+    annotations = [annotation(i, 1, (i, 4, 3, 3)) for i in range(12)]
+    annotations += [annotation(12 + i, 2, (i, 4, 10, 10)) for i in range(12)]
+    found = review(annotations, [prediction(2, (i, 4, 10, 10)) for i in range(11)])
+    assert [f.kind for f in found if f.image_id == 1] == []
+    annotations[-1] = annotation(23, 1, (40, 20, 10, 10))
+    found = review(annotations, [prediction(2, (i, 4, 10, 10)) for i in range(11)])
+    assert told(found) == [(EXTRA, 1, 23, None)]
+    assert found[0].suspicion == pytest.approx(0.9, abs=0.1)
+
+
 def test_an_annotation_under_a_faint_prediction_is_extra_with_that_prediction(review):
     annotations = [annotation(1, 1, BOX), annotation(2, 2, BOX)]
     found = review(annotations, [prediction(1, BOX), prediction(2, BOX, score=0.1)])
@@ -109,8 +144,8 @@ def test_the_most_suspicious_comes_first_whatever_its_kind(review):
     annotations = [annotation(1, 1, (4, 4, 10, 5)), annotation(2, 2, OTHER, DOG)]
     predictions = [prediction(1, BOX), prediction(2, OTHER), prediction(2, BOX, score=0.5)]
     found = review(annotations, predictions)
-    assert told(found) == [(WRONG_CLASS, 2, 1, 1), (MISSING, 2, None, 2), (POOR_MASK, 1, 0, 0)]
-    assert [f.suspicion for f in found] == pytest.approx([0.72, 0.4, 0.27])
+    assert told(found) == [(POOR_MASK, 1, 0, 0), (WRONG_CLASS, 2, 1, 1), (MISSING, 2, None, 2)]
+    assert [f.suspicion for f in found] == pytest.approx([0.89, 0.72, 0.4], abs=1e-4)
 
 
 def test_crowds_and_boxes_without_mask_are_neither_judged_nor_missed(review):

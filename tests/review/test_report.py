@@ -47,13 +47,13 @@ def test_ids_and_names_are_those_of_the_file(world):
     write(world)
     found = json.loads((world.output / "findings.json").read_text())
     assert [(row["kind"], row["image_id"], row["annotation_id"]) for row in found] == [
+        ("poor mask", "x", "a7"),
         ("wrong class", 2, 10**12),
         ("missing object", 2, None),
-        ("poor mask", "x", "a7"),
     ]
-    wrong, missing, poor = found
+    poor, wrong, missing = found
     assert (wrong["category"], wrong["predicted_category"]) == ("dog", "cat")
-    assert (wrong["rank"], wrong["annotation_number"], wrong["bbox"]) == (1, 2, list(OTHER))
+    assert (wrong["rank"], wrong["annotation_number"], wrong["bbox"]) == (2, 2, list(OTHER))
     assert (missing["category"], missing["bbox"]) == (None, list(BOX))
     assert poor["file_name"] == HOSTILE
     assert poor["segmentation"] == prediction("x", BOX)["segmentation"]
@@ -66,10 +66,10 @@ def test_the_csv_is_read_back_as_it_was_whatever_the_names(world):
     world.draw()
     write(world)
     rows = rows_of(world.output / "findings.csv")
-    assert [row["file_name"] for row in rows] == ["2.png", "2.png", HOSTILE]
-    assert [row["annotation_id"] for row in rows] == [str(10**12), "", "a7"]
-    assert rows[2]["bbox"] == "4 4 10 5"
-    assert float(rows[2]["suspicion"]) == pytest.approx(0.27)
+    assert [row["file_name"] for row in rows] == [HOSTILE, "2.png", "2.png"]
+    assert [row["annotation_id"] for row in rows] == ["a7", str(10**12), ""]
+    assert rows[0]["bbox"] == "4 4 10 5"
+    assert float(rows[1]["suspicion"]) == pytest.approx(0.72)
     assert "segmentation" not in rows[0]
 
 
@@ -82,7 +82,7 @@ def test_the_page_shows_the_first_and_escapes_names(world):
     assert page.count("<img") == 3
     assert "<b>\n" not in page
     assert "&lt;b&gt;" in page
-    assert page.index("wrong class, suspicion 0.72") < page.index("poor mask, suspicion 0.27")
+    assert page.index("poor mask, suspicion 0.89") < page.index("wrong class, suspicion 0.72")
     assert "annotation id &#x27;a7&#x27; (cat)" in page
 
 

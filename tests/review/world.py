@@ -57,7 +57,8 @@ class World:
     """
 
     def __init__(self, folder, annotations, predictions, names=None):
-        self.names = names or {image: f"{image}.png" for image in (1, 2)}
+        images = {1, 2, *(one["image_id"] for one in annotations)}
+        self.names = names or {image: f"{image}.png" for image in sorted(images)}
         self.ann_file, self.results = folder / "annotations.json", folder / "results.json"
         self.images, self.output = folder / "images", folder / "output"
         self.content = {

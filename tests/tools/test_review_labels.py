@@ -79,11 +79,14 @@ def test_a_model_reviews_every_image_of_the_annotations(review, world, weights):
 
 def test_predictions_and_the_choice_of_the_score(review, world):
     options = ("--annotations", world.ann_file, "--images", world.images, "--output", world.output)
-    for by, suspicion in (("mask_score", 0.27), ("score", 0.45)):
+    for by, z in (("mask_score", 3), ("score", 5)):
         code, _, _ = review("--predictions", world.results, *options, "--by", by)
         assert code == 0
         (row,) = json.loads((world.output / "findings.json").read_text())
-        assert (row["annotation_id"], row["suspicion"]) == (31, pytest.approx(suspicion))
+        assert (row["annotation_id"], row["suspicion"]) == (
+            31,
+            pytest.approx(0.9 * (1 - np.exp(-z * z / 2))),
+        )
 
 
 def test_a_model_orders_unlabeled_images(review, world, weights):
