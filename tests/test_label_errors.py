@@ -1,5 +1,6 @@
 """The label errors of the benchmark are those that it tells, and nothing else is changed."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -140,3 +141,28 @@ def test_the_command_writes_folds_truth_and_errors(content, tmp_path):
     assert names == ["errors.json", "fold_0.json", "fold_1.json", "noisy.json", "true.json"]
     errors = json.loads((tmp_path / "out" / "errors.json").read_text())
     assert len(errors) == 12
+
+
+@pytest.fixture
+def scoring(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    yield importlib.import_module("label_review")
+    for name in ("label_review", "label_errors", "cleanlab_scores"):
+        sys.modules.pop(name, None)
+
+
+def test_each_error_counts_once_and_by_its_kind(scoring):
+    """A dropped object that two predictions find, a shifted one, and one that nothing finds."""
+    error = scoring.LabelError
+    errors = [error("dropped", 1, 1, 1), error("shifted", 1, 2), error("dropped", 2, 3, 3)]
+    truth = scoring.Truth(errors, np.array([-1, 1, -1]), np.array([0, -1, 0, -1]))
+    found = scoring.Suspicions(np.array([0.1, 0.4, 0.6]), np.array([0.7, 0.2, 0.9, 0.0]))
+    assert scoring.precision(found, truth) == 2 / 50
+    scoring.FIRST = 2  # the second prediction of the dropped object is skipped
+    assert scoring.precision(found, truth) == 1 / 2
+    # shifted 0.4 against the annotations 0.1 and 0.6; dropped 0.9 and 0 against 0.2 and 0
+    assert scoring.auc(found, truth, ["shifted"]) == 0.5
+    assert scoring.auc(found, truth, ["dropped"]) == pytest.approx((1 + 0.25) / 2)
+    # all kinds against 0.1 0.6 0.2 0
+    assert scoring.auc(found, truth, scoring.KINDS) == pytest.approx((1 + 3 / 4 + 1 / 8) / 3)
+    assert np.isnan(scoring.auc(found, truth, ["eroded"]))
