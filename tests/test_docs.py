@@ -128,6 +128,9 @@ def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs")
     demo = folder / "output/demo"
     write_synthetic_coco(demo / "data", num_train=1, num_val=5, seed=0)
+    (demo / "inference/synthetic_val").mkdir(parents=True)
+    for name in ("bbox.json", "segm.json"):
+        (demo / "inference/synthetic_val" / name).write_text("[]")
     cfg = make_default_config()
     cfg.merge_from_file(DEMO_CONFIG)
     torch.manual_seed(0)

@@ -1,7 +1,8 @@
 """See it work: ``make demo``, or ``python tools/quickstart.py [--iterations N]``.
 
 Draws the embedded data set, trains a small Mask Scoring R-CNN on it from random weights, evaluates
-it, and writes a report with pictures. Run again after an interruption, it goes on where it was.
+it, and writes a report with pictures and a page on the quality of the masks. Run again after an
+interruption, it goes on where it was.
 """
 
 import argparse

@@ -6,6 +6,23 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from maskrcnn_benchmark.utils.user_error import UserError
+
+
+def make_folder(output: str | Path) -> Path:
+    """Return a folder that exists; call it before a long computation.
+
+    Raises:
+        UserError: there is a file of that name.
+        OSError: the folder cannot be created.
+    """
+    output = Path(output)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"{output} cannot be a folder: there is a file of that name") from None
+    return output
+
 
 @contextlib.contextmanager
 def written_together(output: str | Path, names: tuple[str, ...]) -> Iterator[Path]:
@@ -20,10 +37,10 @@ def written_together(output: str | Path, names: tuple[str, ...]) -> Iterator[Pat
             not written this time is removed.
 
     Raises:
+        UserError: see ``make_folder``.
         OSError: the folder cannot be written to.
     """
-    output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
+    output = make_folder(output)
     draft = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=output))
     try:
         yield draft

@@ -3,6 +3,7 @@
 import pytest
 
 from maskrcnn_benchmark.report.folder import written_together
+from maskrcnn_benchmark.utils.user_error import UserError
 
 NAMES = ("a.html", "a.json")
 
@@ -35,5 +36,9 @@ def test_a_failure_leaves_the_earlier_files(tmp_path):
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "out").write_text("")
-    with pytest.raises(OSError, match="out"), written_together(tmp_path / "out", NAMES):
-        raise AssertionError("nothing may be written")
+    for output in (tmp_path / "out", tmp_path / "out" / "inside"):
+        with (
+            pytest.raises(UserError, match="cannot be a folder: there is a file"),
+            written_together(output, NAMES),
+        ):
+            raise AssertionError("nothing may be written")

@@ -55,7 +55,7 @@ def write_report(folder: Path, evaluation: Path, title: str) -> Path:
 
     Args:
         folder: receives it; the pictures are in its ``pictures/``.
-        evaluation: folder of the evaluation, with its ``results.json``.
+        evaluation: folder of the evaluation, inside ``folder``, with its ``results.json``.
         title: of the report.
 
     Returns:
@@ -84,6 +84,9 @@ def write_report(folder: Path, evaluation: Path, title: str) -> Path:
             f" an object ({FOUND}): predicted mask IoU {quality['pearson']:.2f}, "
             f"class score {quality['class_score_pearson']:.2f}.",
         ]
+    if (page := evaluation / "mask_quality" / "mask_quality.html").is_file():
+        place = page.relative_to(folder).as_posix()
+        lines += ["", f"How well the masks are scored: [{place}]({place})."]
     lines += ["", "![ground truth and detections](pictures/all.png)", ""]
     path = folder / "report.md"
     path.write_text("\n".join(lines), encoding="utf-8")

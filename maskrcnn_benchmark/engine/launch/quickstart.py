@@ -31,7 +31,8 @@ def demo(
     was.
 
     Args:
-        output_dir: receives ``data/``, the files of a training, ``pictures/`` and ``report.md``.
+        output_dir: receives ``data/``, the files of a training, ``pictures/`` and ``report.md``;
+            ``inference/synthetic_val/mask_quality`` holds the report on the quality of the masks.
         iterations: length of the training.
         num_train: images to train on.
         num_val: images to test on.
@@ -52,6 +53,7 @@ def demo(
         "SEED": seed,
         "SOLVER.MAX_ITER": iterations,
         "SOLVER.STEPS": (int(0.7 * iterations), int(0.9 * iterations)),
+        "TEST.MASK_QUALITY": True,
     }
     datasets = {
         f"synthetic_{split}": (data / "annotations" / f"instances_{split}.json", data / split)

@@ -10,7 +10,7 @@ from maskrcnn_benchmark.evaluation.matched_masks import match_masks
 from maskrcnn_benchmark.evaluation.ranked_masks import EvaluatedMasks, RankedMasks
 from maskrcnn_benchmark.report.annotations import read_annotations
 from maskrcnn_benchmark.report.detections import read_detections
-from maskrcnn_benchmark.report.folder import written_together
+from maskrcnn_benchmark.report.folder import make_folder, written_together
 from maskrcnn_benchmark.report.mask_quality import numbers
 from maskrcnn_benchmark.report.mask_quality.numbers import Json
 from maskrcnn_benchmark.report.mask_quality.page import Pictures, quality_page
@@ -42,11 +42,13 @@ def report_mask_quality(
 
     Raises:
         FileNotFoundError: a file or folder is missing.
-        ValueError: a file is invalid, or they do not belong together.
+        ValueError: a file is invalid, or they do not belong together, or there is a file in place
+            of the folder.
     """
     if images is not None and not Path(images).is_dir():
         raise FileNotFoundError(f"image folder {images} does not exist")
     chosen = find_evaluator(evaluator)
+    make_folder(output)
     coco = read_annotations(annotations)
     found = read_detections(predictions, coco)
     masks = MaskIous(renumber_ground_truth(coco, "segm"), found.rows)

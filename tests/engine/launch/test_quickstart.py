@@ -53,6 +53,7 @@ def test_the_training_is_what_the_arguments_say(tmp_path, monkeypatch):
     assert (0.01, str(tmp_path)) == (config.SOLVER.BASE_LR, config.OUTPUT_DIR)
     assert config.DATASETS.TRAIN == ("synthetic_train",)
     assert config.DATASETS.TEST == ("synthetic_val",)
+    assert config.TEST.MASK_QUALITY
     assert Path(config.DATASETS.CUSTOM.synthetic_val.IMG_DIR) == tmp_path / "data" / "val"
 
 
@@ -81,3 +82,8 @@ def test_report_and_pictures(tmp_path):
     assert "| masks, ranked by mask score | 27.3 | 50.0 | 20.0 |" in text
     assert "**+2.31 AP**" in text
     assert "predicted mask IoU 0.61, class score 0.12" in text
+    assert "mask_quality" not in text
+    (evaluation / "mask_quality").mkdir()
+    (evaluation / "mask_quality" / "mask_quality.html").write_text("")
+    linked = write_report(tmp_path, evaluation, "Demo").read_text()
+    assert "](inference/mask_quality/mask_quality.html)" in linked
