@@ -90,7 +90,7 @@ def reviewed(coco: COCO, detected: DetectedMasks, by: str) -> Suspicions:
     """Return the suspicions of this project's review."""
     annotations = np.zeros(len(coco.dataset["annotations"]))
     predictions = np.zeros(len(detected.rows))
-    for finding in review_labels(coco, detected, by=by):
+    for finding in review_labels(coco, detected, by=by).findings:
         if finding.annotation is not None:
             annotations[finding.annotation] = finding.suspicion
         elif finding.prediction is not None:

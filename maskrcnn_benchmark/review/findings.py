@@ -35,6 +35,7 @@ POOR_MASK, WRONG_CLASS, MISSING, EXTRA = (
 )
 KINDS = (POOR_MASK, WRONG_CLASS, MISSING, EXTRA)
 
+_SURE = 0.5  # class score
 _NEGLIGIBLE = 0.01  # suspicion
 _ALIKE = 10  # annotations of similar area
 _DUPLICATE = 0.5  # IoU of two predictions of one object that lacks an annotation
@@ -63,6 +64,21 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Review:
+    """What a review found.
+
+    Attributes:
+        findings: the most suspicious first.
+        found: share of the judged annotations that a prediction of a class score of 0.5 or more
+            can mean, whatever its class; 0 without annotations. If it is small, the model's
+            disagreement says little.
+    """
+
+    findings: list[Finding]
+    found: float
+
+
+@dataclass(frozen=True)
 class _Image:
     """The evidence of an image, with the indices of its annotations and predictions."""
 
@@ -72,9 +88,7 @@ class _Image:
     evidence: Evidence
 
 
-def review_labels(
-    coco: COCO, detected: DetectedMasks, *, by: str = MASK_SCORE.key
-) -> list[Finding]:
+def review_labels(coco: COCO, detected: DetectedMasks, *, by: str = MASK_SCORE.key) -> Review:
     """Compare annotations with predictions of a model that did not learn from them.
 
     Args:
@@ -101,7 +115,9 @@ def review_labels(
         for image in images
         for finding in (*_of_annotations(image, usual, mean), *_of_predictions(image, detected))
     ]
-    return sorted(found, key=lambda finding: -finding.suspicion)
+    sure = [presence(image.evidence).values >= _SURE for image in images]
+    share = float(np.concatenate([[], *sure]).mean()) if any(map(len, sure)) else 0.0
+    return Review(sorted(found, key=lambda finding: -finding.suspicion), share)
 
 
 def trusted_scores(detected: DetectedMasks, by: str) -> tuple[Floats, Floats]:

@@ -9,13 +9,14 @@ from pycocotools.coco import COCO
 
 from maskrcnn_benchmark.report.crops import draw_pair, read_annotated_image
 from maskrcnn_benchmark.report.page import Captioned, Page
-from maskrcnn_benchmark.review.findings import EXTRA, KINDS, MISSING, Finding
+from maskrcnn_benchmark.review.findings import EXTRA, KINDS, MISSING, Finding, Review
 from maskrcnn_benchmark.review.table import Row
 from maskrcnn_benchmark.structures.fields import CLASS_SCORE, MASK_IOU
 from maskrcnn_benchmark.structures.rle import to_rle
 from maskrcnn_benchmark.visualization.instances import Instances
 
 _LIKELY = 0.5  # suspicion
+_FEW = 0.5  # found of the annotated objects
 
 _FORMULAS = (
     (
@@ -34,21 +35,21 @@ _FORMULAS = (
 
 
 def findings_page(
-    title: str, findings: Sequence[Finding], rows: Sequence[Row], coco: COCO, images: str | Path
+    title: str, review: Review, rows: Sequence[Row], coco: COCO, images: str | Path
 ) -> Page:
     """Return the page.
 
     Args:
         title: its heading.
-        findings: all findings, in descending order of suspicion.
-        rows: ``finding_row`` of the first of them, which are shown.
+        review: what was found.
+        rows: ``finding_row`` of the first findings, which are shown.
         coco: the annotations.
         images: folder of the images.
 
     Raises:
         UserError: an image is missing, cannot be read, or has another size than annotated.
     """
-    annotations = coco.dataset["annotations"]
+    annotations, findings = coco.dataset["annotations"], review.findings
     judged = sum(not annotation["iscrowd"] for annotation in annotations)
     page = Page(
         title,
@@ -61,6 +62,11 @@ def findings_page(
         "A model that learned from these labels repeats their errors: review each half of the "
         "images with a model that was trained on the other half."
     )
+    if judged and review.found < _FEW:
+        page.note(
+            f"The model finds only {100 * review.found:.0f} % of the annotated objects (class "
+            "score 0.5 or more, mask IoU 0.3 or more), so its disagreement says little."
+        )
     page.section("The most suspicious first")
     if not rows:
         page.text("Nothing is suspicious.")

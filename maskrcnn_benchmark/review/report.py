@@ -6,7 +6,7 @@ from pycocotools.coco import COCO
 
 from maskrcnn_benchmark.evaluation.matched_masks import DetectedMasks
 from maskrcnn_benchmark.report.folder import written_together
-from maskrcnn_benchmark.review.findings import Finding
+from maskrcnn_benchmark.review.findings import Review
 from maskrcnn_benchmark.review.page import findings_page
 from maskrcnn_benchmark.review.table import COLUMNS, finding_row, write_csv, write_json
 
@@ -14,7 +14,7 @@ FILES = ("index.html", "findings.csv", "findings.json")
 
 
 def write_review(
-    findings: list[Finding],
+    review: Review,
     coco: COCO,
     detected: DetectedMasks,
     images: str | Path,
@@ -26,7 +26,7 @@ def write_review(
     """Write ``index.html``, ``findings.csv`` and ``findings.json``.
 
     Args:
-        findings: see ``review_labels``.
+        review: see ``review_labels``.
         coco: the annotations.
         detected: the predictions.
         images: folder of the images.
@@ -40,9 +40,9 @@ def write_review(
     Raises:
         UserError: see ``findings_page``; then nothing is written.
     """
-    rows = [finding_row(one, rank, coco, detected) for rank, one in enumerate(findings, 1)]
+    rows = [finding_row(one, rank, coco, detected) for rank, one in enumerate(review.findings, 1)]
     with written_together(output, FILES) as folder:
-        page = findings_page(title, findings, rows[:top], coco, images)
+        page = findings_page(title, review, rows[:top], coco, images)
         (folder / "index.html").write_text(page.html(), encoding="utf-8")
         write_csv(folder / "findings.csv", COLUMNS, rows)
         write_json(folder / "findings.json", rows)

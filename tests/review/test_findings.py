@@ -24,7 +24,7 @@ BOX, OTHER = (4, 4, 10, 10), (30, 20, 10, 10)
 def review(tmp_path):
     def run(annotations, predictions, **options):
         world = World(tmp_path, annotations, predictions)
-        return review_labels(*world.read(), **options)
+        return review_labels(*world.read(), **options).findings
 
     return run
 
@@ -152,6 +152,22 @@ def test_crowds_and_boxes_without_mask_are_neither_judged_nor_missed(review):
     crowd = annotation(1, 1, (0, 0, 30, 20), iscrowd=1)
     box_only = annotation(2, 1, OTHER, segmentation=[])
     assert review([crowd, box_only], [prediction(1, BOX), prediction(1, OTHER)]) == []
+
+
+@pytest.mark.parametrize(
+    ("predictions", "share"),
+    [
+        ([], 0),
+        ([prediction(1, BOX, score=0.5), prediction(2, OTHER, score=0.4)], 1 / 3),
+        ([prediction(1, BOX, DOG), prediction(2, OTHER), prediction(2, BOX)], 2 / 3),
+    ],
+)
+def test_how_many_annotations_the_model_finds(tmp_path, predictions, share):
+    annotations = [annotation(1, 1, BOX), annotation(2, 2, OTHER), annotation(3, 1, OTHER)]
+    annotations.append(annotation(4, 2, BOX, iscrowd=1))
+    world = World(tmp_path, annotations, predictions)
+    assert review_labels(*world.read()).found == pytest.approx(share)
+    assert review_labels(*World(tmp_path, [], predictions).read()).found == 0
 
 
 def detected(**scores):

@@ -86,6 +86,16 @@ def test_the_page_shows_the_first_and_escapes_names(world):
     assert "annotation id &#x27;a7&#x27; (cat)" in page
 
 
+def test_the_page_warns_of_a_model_that_finds_little(tmp_path):
+    annotations = [annotation(1, 1, BOX), annotation(2, 2, BOX), annotation(3, 2, OTHER)]
+    for predictions, warns in (([], True), ([prediction(1, BOX), prediction(2, BOX)], False)):
+        world = World(tmp_path, annotations, predictions)
+        coco, detected = world.read()
+        review = review_labels(coco, detected)
+        page = write_review(review, coco, detected, world.images, world.output, title="", top=0)
+        assert ("finds only 0 % of the annotated objects" in page.read_text()) == warns
+
+
 def test_nothing_suspicious_is_a_page_too(tmp_path):
     world = World(tmp_path, [], [])
     assert "Nothing is suspicious" in write(world).read_text()

@@ -52,10 +52,10 @@ def review_annotated(
         _predict_annotated(source, coco, images, path, batch_size=batch_size)
         source = path
     detected = read_detections(source, coco)
-    findings = review_labels(coco, detected, by=by)
+    review = review_labels(coco, detected, by=by)
     title = f"Label review of {annotations.name}"
-    page = write_review(findings, coco, detected, images, output, title=title, top=top)
-    return f"{len(findings)} suspicions, the most suspicious first: {page}"
+    page = write_review(review, coco, detected, images, output, title=title, top=top)
+    return f"{len(review.findings)} suspicions, the most suspicious first: {page}"
 
 
 def order_unlabeled(
