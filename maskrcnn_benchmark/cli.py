@@ -24,6 +24,7 @@ COMMANDS = {
     "train": Command("tools.train_net", "train a model, then evaluate it"),
     "test": Command("tools.test_net", "evaluate a model"),
     "predict": Command("tools.predict", "detect objects in images, videos or camera streams"),
+    "review": Command("tools.review_labels", "find wrong labels, or the images to label next"),
     "inspect": Command("tools.inspect_data", "check a data set in COCO format"),
     "quality": Command("tools.mask_quality", "report how well the masks of a result are scored"),
     "compare": Command("tools.compare", "compare two models on the same data set"),

@@ -19,6 +19,7 @@ NAMES = [
     "train",
     "test",
     "predict",
+    "review",
     "inspect",
     "quality",
     "compare",

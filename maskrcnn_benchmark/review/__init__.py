@@ -1,0 +1,1 @@
+"""Which annotations are probably wrong, and which images to label next, by a model's scores."""

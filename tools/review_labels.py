@@ -1,0 +1,95 @@
+"""Find annotations that are probably wrong, or the images to label next.
+
+``python tools/review_labels.py --weights W --annotations train.json --images photos --output out``
+compares the annotations with the model's predictions. Without ``--annotations`` it orders unlabeled
+images by doubt, and writes the predictions as annotations to start from.
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from maskrcnn_benchmark.engine.launch.arguments import device_name, positive
+from maskrcnn_benchmark.engine.launch.label_review import order_unlabeled, review_annotated
+from maskrcnn_benchmark.engine.launch.user_modules import add_import_option
+from maskrcnn_benchmark.predict.predictor import Predictor
+from maskrcnn_benchmark.structures.fields import CLASS_SCORE, MASK_SCORE
+from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Find annotations that are probably wrong, or the images to label next."
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--weights", metavar="FILE", help="a checkpoint, an address or a catalog:// name"
+    )
+    source.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="PATH",
+        help="in place of a model: the json of tools/predict.py; with --annotations also a folder "
+        "of tools/test_net.py, or COCO results",
+    )
+    parser.add_argument(
+        "--annotations", type=Path, metavar="FILE", help="the json; without it, unlabeled images"
+    )
+    parser.add_argument(
+        "--images", type=Path, required=True, metavar="FOLDER", help="folder of the images"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="to write to")
+    parser.add_argument(
+        "--by",
+        choices=(MASK_SCORE.key, CLASS_SCORE.key),
+        default=MASK_SCORE.key,
+        help="what makes a prediction credible (mask_score)",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.5,
+        help="least score of a prediction on an unlabeled image that becomes an annotation (0.5)",
+    )
+    parser.add_argument(
+        "--top", type=positive, default=100, metavar="N", help="shown on the page (100)"
+    )
+    parser.add_argument(
+        "--config-file", metavar="FILE", help="of weights that do not hold their config"
+    )
+    parser.add_argument("--batch-size", type=positive, default=1, metavar="N", help="at once (1)")
+    parser.add_argument(
+        "--device", type=device_name, help="cuda, cuda:N or cpu; default: a GPU if there is one"
+    )
+    add_import_option(parser)
+    parser.add_argument(
+        "--opts", nargs="+", default=[], metavar="KEY VALUE", help="settings before the config's"
+    )
+    return parser.parse_args(argv)
+
+
+@failures_named()
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    args = parse_arguments(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with user_errors():
+        source = args.predictions
+        if source is None:
+            source = Predictor.from_checkpoint(
+                args.weights, config_file=args.config_file, opts=args.opts, device=args.device
+            )
+        options = {"top": args.top, "batch_size": args.batch_size}
+        if args.annotations is None:
+            options["threshold"] = args.threshold
+            said = order_unlabeled(source, args.images, args.output, **options)
+        else:
+            options["by"] = args.by
+            said = review_annotated(source, args.annotations, args.images, args.output, **options)
+    print(said)
+
+
+if __name__ == "__main__":
+    main()
