@@ -100,11 +100,6 @@ BODY = [
         *("MODEL.BACKBONE.ACTIVATION_CHECKPOINTING", True, see.keeps_activations, True, False),
     ),
     Case(
-        *("MODEL.BACKBONE.ACTIVATION_CHECKPOINTING", True, see.refused),
-        *([], ["MODEL.BACKBONE.ACTIVATION_CHECKPOINTING"]),
-        given={"MODEL.BACKBONE.CONV_BODY": "FBNet"},
-    ),
-    Case(
         *("MODEL.BACKBONE.OUT_CHANNELS", 16, see.maps, FPN_MAPS),
         [(16, side) for _, side in FPN_MAPS],
         given=FPN,
