@@ -111,6 +111,8 @@ def memory() -> Iterator[Row]:
         ours, half, theirs = (_peak_of(side, work) for side in ("ours", "bf16", "torchvision"))
         yield row(f"peak memory of {work} fp32", "GB", ours, theirs)
         yield row(f"peak memory of {work} bf16", "GB", half, theirs)
+    least = _peak_of("checkpointed", "training")
+    yield row("peak memory of training fp32, checkpointed", "GB", least, theirs)
 
 
 def _peak_of(side: str, work: str) -> float:
@@ -123,7 +125,13 @@ def _peak_of(side: str, work: str) -> float:
 def peak(side: str, work: str) -> float:
     """Return the GB by which the peak of this process exceeds its size after the imports."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    model = {"ours": Ours, "bf16": lambda: Ours("bfloat16"), "torchvision": Torchvision}[side]()
+    checkpointing = ("MODEL.BACKBONE.ACTIVATION_CHECKPOINTING", True)
+    model = {
+        "ours": Ours,
+        "bf16": lambda: Ours("bfloat16"),
+        "checkpointed": lambda: Ours(settings=checkpointing),
+        "torchvision": Torchvision,
+    }[side]()
     task = model.infer if work == "inference" else model.step(10)
     for _ in range(2):
         task()

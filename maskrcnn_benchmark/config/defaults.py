@@ -54,6 +54,9 @@ _C.MODEL.BACKBONE.CONV_BODY = "R-50-C4"
 # Number of frozen stages: 0 none, 1 the stem, 2 the stem and layer1, ...; for a timm model, n from
 # 2 to 5 freezes all layers up to the feature map of stride 2 ** n
 _C.MODEL.BACKBONE.FREEZE_CONV_BODY_AT = 2
+# Whether training keeps only the inputs of the stages of a ResNet, and computes the rest again for
+# the gradient: less memory, more time, the same numbers
+_C.MODEL.BACKBONE.ACTIVATION_CHECKPOINTING = False
 # Channels of the backbone's output features (256 for FPN)
 _C.MODEL.BACKBONE.OUT_CHANNELS = 256 * 4
 

@@ -48,7 +48,7 @@ def test_keys_beyond_the_originals_have_upstreams_defaults():
     # conventions of converted models; the defaults reproduce the original
     ours |= {"MODEL.PIXEL_OFFSET", "MODEL.RPN.ANCHOR_RULE", "MODEL.ROI_HEADS.MIN_SIZE"}
     ours |= {"MODEL.ROI_MASK_HEAD.PASTE_ALIGNED", "INPUT.SIZE_ROUNDING"}
-    ours |= {"MODEL.BOX_CODER_CLIP_BELOW"}
+    ours |= {"MODEL.BOX_CODER_CLIP_BELOW", "MODEL.BACKBONE.ACTIVATION_CHECKPOINTING"}
     ours |= {f"MODEL.ROI_{head}_HEAD.POOLER_ALIGNED" for head in ("BOX", "MASK", "KEYPOINT")}
     ours |= {"MODEL.ROI_MASK_HEAD.PASTE_ALIGNED", "INPUT.SIZE_ROUNDING"}
     ours |= {key for key in DEFAULTS if key.startswith("MODEL.ROI_HEADS.SOFT_NMS.")}

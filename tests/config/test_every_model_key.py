@@ -97,6 +97,9 @@ BODY = [
         *("MODEL.BACKBONE.FREEZE_CONV_BODY_AT", 1, see.frozen, ["stem", "layer1"], ["stem"]),
     ),
     Case(
+        *("MODEL.BACKBONE.ACTIVATION_CHECKPOINTING", True, see.keeps_activations, True, False),
+    ),
+    Case(
         *("MODEL.BACKBONE.OUT_CHANNELS", 16, see.maps, FPN_MAPS),
         [(16, side) for _, side in FPN_MAPS],
         given=FPN,

@@ -45,6 +45,20 @@ def frozen(cfg: CfgNode) -> list[str]:
     return [s for s in stages if not any(p.requires_grad for p in getattr(body, s).parameters())]
 
 
+def keeps_activations(cfg: CfgNode) -> bool:
+    """Return whether the graph of the body keeps anything but the inputs of its stages."""
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        body = build_backbone(cfg).body
+        body(torch.zeros(1, 3, 64, 64))
+    return len([tensor for tensor in kept if tensor.dim() == 4]) > 1 + len(body.stages)
+
+
 def block(cfg: CfgNode) -> list[tuple[int, ...]]:
     """Return the kernels of the first block of layer2 and their strides."""
     first = build_backbone(cfg).body.layer2[0]

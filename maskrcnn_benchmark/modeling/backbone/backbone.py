@@ -1,7 +1,7 @@
 """Backbone: a body, optionally followed by a feature pyramid."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import nn
 from yacs.config import CfgNode
@@ -21,6 +21,15 @@ class Backbone(nn.Sequential):
     def __init__(self, modules: OrderedDict[str, nn.Module], out_channels: int) -> None:
         super().__init__(modules)
         self.out_channels = out_channels
+
+
+def check_no_checkpointing(cfg: CfgNode) -> Iterator[str]:
+    """Yield the problem of a body other than a ResNet that is to checkpoint its activations."""
+    if cfg.MODEL.BACKBONE.ACTIVATION_CHECKPOINTING:
+        yield (
+            "MODEL.BACKBONE.ACTIVATION_CHECKPOINTING is True, which only ResNets can do, not "
+            f"{cfg.MODEL.BACKBONE.CONV_BODY}: set it to False"
+        )
 
 
 def build_fpn_backbone(

@@ -145,6 +145,7 @@ def build_resnet(cfg: CfgNode) -> ResNet:
         stem_norm=make_norm(cfg, cfg.MODEL.RESNETS.STEM_FUNC),
         basic=depth in BASIC_BLOCKS,
         return_stages=LAST_STAGES[kind],
+        checkpointing=cfg.MODEL.BACKBONE.ACTIVATION_CHECKPOINTING,
     )
     resnet.freeze(cfg.MODEL.BACKBONE.FREEZE_CONV_BODY_AT)
     return resnet

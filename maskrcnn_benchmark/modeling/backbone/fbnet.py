@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.modeling.backbone.backbone import Backbone
+from maskrcnn_benchmark.modeling.backbone.backbone import Backbone, check_no_checkpointing
 from maskrcnn_benchmark.modeling.fbnet.blocks import BN_TYPES, make_block_builder
 from maskrcnn_benchmark.modeling.fbnet.definition import check_architecture, make_architecture
 from maskrcnn_benchmark.modeling.registry import BACKBONES
@@ -57,6 +57,7 @@ def make_fbnet_heads(cfg: CfgNode) -> dict[str, Any]:
 def check_fbnet(cfg: CfgNode) -> Iterator[str]:
     """Yield the problems of ``MODEL.FBNET``."""
     options = cfg.MODEL.FBNET
+    yield from check_no_checkpointing(cfg)
     yield from check_architecture(cfg)
     for key, more in (("BN_TYPE", ()), ("RPN_BN_TYPE", ("",))):
         if options[key] not in (*BN_TYPES, *more):

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskrcnn_benchmark.layers import Conv2d, DFConv2d, FrozenBatchNorm2d, fused_conv
+from maskrcnn_benchmark.modeling.backbone.checkpointing import checkpointed
 from maskrcnn_benchmark.modeling.make_layers import NormMaker, kaiming_uniform
 
 
@@ -205,6 +207,7 @@ class ResNet(nn.Module):
         stem_norm: normalization layer of the stem.
         basic: whether to use basic blocks instead of bottlenecks.
         return_stages: 1-based numbers of the stages whose output is returned.
+        checkpointing: whether a gradient computes each part again, see ``checkpointed``.
     """
 
     def __init__(
@@ -215,10 +218,12 @@ class ResNet(nn.Module):
         stem_norm: NormMaker,
         basic: bool = False,
         return_stages: Sequence[int] = (1, 2, 3, 4),
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.stem = Stem(stages[0].in_channels, stem_norm)
         self.return_stages = tuple(return_stages)
+        self.checkpointing = checkpointing
         self.stages = [f"layer{number}" for number in range(1, len(stages) + 1)]
         self.stage_channels = [stage.out_channels for stage in stages]
         for name, stage in zip(self.stages, stages, strict=True):
@@ -232,9 +237,15 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the feature maps of ``return_stages`` for images ``[N, 3, H, W]``."""
         outputs = []
-        x = self.stem(x)
+        x = self._run(self.stem, x)
         for number, name in enumerate(self.stages, start=1):
-            x = self.get_submodule(name)(x)
+            x = self._run(self.get_submodule(name), x)
             if number in self.return_stages:
                 outputs.append(x)
         return outputs
+
+    def _run(self, part: nn.Module, x: Tensor) -> Tensor:
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpointed(part, x)
+        out: Tensor = part(x)
+        return out

@@ -10,7 +10,11 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from maskrcnn_benchmark.modeling.backbone.backbone import Backbone, build_fpn_backbone
+from maskrcnn_benchmark.modeling.backbone.backbone import (
+    Backbone,
+    build_fpn_backbone,
+    check_no_checkpointing,
+)
 from maskrcnn_benchmark.modeling.registry import BACKBONES
 from maskrcnn_benchmark.utils.user_error import MissingPackageError
 
@@ -118,6 +122,7 @@ def check_timm(cfg: CfgNode) -> Iterator[str]:
             f"MODEL.BACKBONE.FREEZE_CONV_BODY_AT is {freeze}; with {FAMILY}{name} it must be 0, or "
             "n from 2 to 5 to freeze the layers up to the feature map of stride 2 ** n"
         )
+    yield from check_no_checkpointing(cfg)
     yield from _problems(name)
 
 

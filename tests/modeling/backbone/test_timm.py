@@ -144,6 +144,15 @@ def test_freezing_only_the_stem_is_refused():
     assert "FREEZE_CONV_BODY_AT is 1; with timm:resnet18d it must be 0, or n from 2 to 5" in problem
 
 
+@pytest.mark.usefixtures("timm")
+def test_activation_checkpointing_is_refused():
+    key = "MODEL.BACKBONE.ACTIVATION_CHECKPOINTING"
+    config = config_with({BODY: "timm:resnet18d", key: True})
+    derive_settings(config)
+    (problem,) = check_model(config)
+    assert f"{key} is True, which only ResNets can do, not timm:resnet18d" in problem
+
+
 def test_a_missing_timm_is_reported_with_the_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     timm_backbone._problems.cache_clear()
