@@ -15,7 +15,7 @@ NAMES = {
 IMPORT_ALL = f"""
 import importlib, os, signal, sys
 import torch, torchvision, cv2, yaml, matplotlib.pyplot, tqdm.contrib.logging, pycocotools.coco
-import torch.utils.tensorboard.writer, torch.distributed.elastic.multiprocessing.errors
+import torch.utils.tensorboard.writer, torch.distributed.elastic.multiprocessing.errors, gradio
 for module in {MODULES}:
     sys.modules[module] = None
 for module, names in {NAMES}.items():

@@ -1,8 +1,8 @@
 """Convolution with what follows it: frozen batch normalization, a residual and ReLU, in one pass.
 
-With gradients, the normalization is folded into the weights in each call, and again for the
-gradient. Without, the folded weights are kept until the weights change, and on the CPU oneDNN
-computes all of it in one kernel, with weights in its own layout.
+In training, the normalization is folded into the weights in each call, and again for the gradient.
+In inference, the folded weights are kept until the weights change, and on the CPU oneDNN computes
+all of it in one kernel, with weights in its own layout.
 """
 
 import weakref
@@ -71,7 +71,7 @@ def fused_conv(
 ) -> Tensor:
     """Return ``relu(norm(conv(x)) + residual)``.
 
-    Without gradients, a change of the weights through ``.data`` is not seen; one by
+    In inference, a change of the weights through ``.data`` is not seen; one by
     ``load_state_dict``, an optimizer or any other operation on the parameter itself is.
 
     Args:
@@ -81,7 +81,7 @@ def fused_conv(
         residual: ``[N, C_out, H_out, W_out]``.
         relu: whether a ReLU follows.
     """
-    if torch.is_grad_enabled() or not _is_plain(conv, x):
+    if torch.is_grad_enabled() or conv.training or not _is_plain(conv, x):
         _prepared.pop(conv, None)  # training changes the weights
         return _finish(conv(x) if norm is None else _folded_conv(conv, norm, x), residual, relu)
     if torch.is_autocast_enabled(x.device.type):

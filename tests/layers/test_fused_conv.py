@@ -13,9 +13,8 @@ from maskrcnn_benchmark.layers import FrozenBatchNorm2d, conv_relu, fused_conv
 
 
 def make_layers(bias: bool = False, **options: Any) -> tuple[nn.Conv2d, FrozenBatchNorm2d]:
-    conv = nn.Conv2d(8, 16, 3, padding=1, bias=bias, **options).to(
-        memory_format=torch.channels_last
-    )
+    conv = nn.Conv2d(8, 16, 3, padding=1, bias=bias, **options).eval()
+    conv = conv.to(memory_format=torch.channels_last)
     norm = FrozenBatchNorm2d(16)
     for value in norm.buffers():
         value.uniform_(0.5, 2.0)
@@ -162,6 +161,17 @@ def test_training_in_between_drops_the_kept_weights() -> None:
     infer(conv, norm, x)
     fused_conv(conv, x, norm=norm)
     conv.weight.data.mul_(2)  # has no effect on the version counter
+    torch.testing.assert_close(
+        infer(conv, norm, x), slow(conv, norm, x).float(), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_a_layer_in_training_keeps_nothing() -> None:
+    conv, norm = make_layers()
+    x = torch.randn(1, 8, 5, 5)
+    before = infer(conv.train(), norm, x)
+    conv.weight.data.mul_(2)
+    assert not infer(conv, norm, x).equal(before)
     torch.testing.assert_close(
         infer(conv, norm, x), slow(conv, norm, x).float(), rtol=1e-5, atol=1e-5
     )

@@ -27,8 +27,8 @@ class Recorder(nn.Module):
             self.seen.append(x.dtype)
         return x
 
-    def losses(self, images, output, targets):
-        return {"loss": output.float().mean()}
+    def losses(self, images, features, targets):
+        return {"loss": features.float().mean()}, features
 
     def detections(self, images, output):
         return []
