@@ -9,7 +9,6 @@ CocoDetection is that of torchvision. Linux only: memory is read from ``/proc/*/
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from report import peak_memory
 from torch.utils.data import DataLoader
 from torchvision.datasets import CocoDetection
 
@@ -110,7 +110,7 @@ def measure(kind: str, folder: Path, workers: int, batches: int) -> dict[str, fl
         dataset, 2, shuffle=True, num_workers=workers, collate_fn=list, generator=generator
     )
     main = memory()["uss"] - before["uss"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory() * 1024
     iterator = iter(loader)
     next(iterator)
     first = time.perf_counter()

@@ -11,7 +11,6 @@ import contextlib
 import io
 import json
 import logging
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from pycocotools.cocoeval import COCOeval
-from report import commit, write_result
+from report import commit, peak_memory, write_result
 from synthetic_detections import DrawnDataset, draw_predictions
 
 from maskrcnn_benchmark.evaluation import evaluate_coco
@@ -32,7 +31,6 @@ from maskrcnn_benchmark.structures.mask_paste import Masker
 
 BOTH = ("bbox", "segm")
 SIDES = ("plain", "pycocotools", "fast")
-GB = 2**20  # of KiB, the unit of ru_maxrss
 
 
 def plain(dataset: DrawnDataset, predictions: Sequence[BoxList]) -> list[float]:
@@ -61,13 +59,13 @@ def measure(side: str, images: int, detections: int) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     dataset = DrawnDataset(images, rng)
     predictions = draw_predictions(dataset, detections, rng)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     wall, cpu = time.perf_counter(), time.process_time()
     stats = plain(dataset, predictions) if side == "plain" else ours(dataset, predictions, side)
     return {
         "wall": time.perf_counter() - wall,
         "cpu": time.process_time() - cpu,
-        "growth": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / GB,
+        "growth": peak_memory() - before,
         "stats": stats,
     }
 

@@ -5,10 +5,10 @@ pairs, of which four are in memory at once.
 """
 
 import argparse
-import resource
 import time
 
 import torch
+from report import peak_memory
 
 from maskrcnn_benchmark.modeling.matcher import MAX_PAIRS, Matcher
 from maskrcnn_benchmark.modeling.rpn.anchor_generator import AnchorGenerator
@@ -32,11 +32,11 @@ def main() -> None:
     objects = torch.cat([corner, corner + 8 + torch.rand(args.objects, 2) * 120], dim=1)
     matcher = Matcher(0.7, 0.3, allow_low_quality_matches=True)
     limit = len(anchors) * args.objects if args.whole else MAX_PAIRS
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     start = time.process_time()
     matches = matcher.match_boxes(objects, anchors, 1.0, max_pairs=limit)
     seconds = time.process_time() - start
-    more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    more = (peak_memory() - before) * 1024
     positive = int((matches >= 0).sum())
     print(
         f"{args.objects} objects, {len(anchors)} anchors, {positive} positive: "

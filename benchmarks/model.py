@@ -9,7 +9,6 @@ torchvision masks of the size of the image. The sides take turns (A B A B ...).
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,9 +19,8 @@ from typing import Any, NamedTuple
 import torch
 from model_calls import Recorder, count_kernels, time_calls
 from model_sides import CONFIG, Ours, Torchvision
-from report import RESULTS, commit, header
+from report import RESULTS, commit, header, peak_memory
 
-GB = 2**20  # of KiB, the unit of ru_maxrss
 Row = dict[str, Any]
 Task = Callable[[], Any]
 
@@ -99,7 +97,10 @@ def kernels() -> Iterator[Row]:
         ("inference", ours.infer, theirs.infer),
         ("training step, 10 objects", ours.step(10), theirs.step(10)),
     ):
-        ours.model.train(), theirs.model.train()  # infer() goes back to evaluation
+        for side, task in ((ours, of_ours), (theirs, of_theirs)):
+            side.model.train()  # infer() goes back to evaluation
+            task()  # what is computed once is not counted
+            side.model.train()
         counts = zip(count_kernels(of_ours), count_kernels(of_theirs), strict=True)
         for what, pair in zip(("kernels", "host reads"), counts, strict=True):
             yield row(f"{what} of {work}", "", *pair)
@@ -124,7 +125,7 @@ def _peak_of(side: str, work: str) -> float:
 
 def peak(side: str, work: str) -> float:
     """Return the GB by which the peak of this process exceeds its size after the imports."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     checkpointing = ("MODEL.BACKBONE.ACTIVATION_CHECKPOINTING", True)
     model = {
         "ours": Ours,
@@ -135,7 +136,7 @@ def peak(side: str, work: str) -> float:
     task = model.infer if work == "inference" else model.step(10)
     for _ in range(2):
         task()
-    return round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / GB, 3)
+    return round(peak_memory() - before, 3)
 
 
 STARTS = {  # what a side imports after torch, and how it builds its model

@@ -21,6 +21,16 @@ def machine() -> str:
     return f"{names[0] if names else platform.processor()}, {len(names)} cores"
 
 
+def peak_memory() -> float:
+    """Return the largest resident size that this process had, in GiB. Linux only.
+
+    ``ru_maxrss`` would not do: a process starts with that of the process that started it.
+    """
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    (peak,) = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    return int(peak) / 2**20
+
+
 def commit() -> str:
     """Return the commit of the code, with ``-dirty`` if files have changed since."""
     git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude", "*"]

@@ -9,7 +9,6 @@ objects, the threads given.
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 from model_sides import THIN, Ours, draw_image
-from report import commit, write_result
+from report import commit, peak_memory, write_result
 
 from maskrcnn_benchmark.evaluation.original_frame import to_original_frame
 from maskrcnn_benchmark.structures.image_list import to_image_list
@@ -36,7 +35,6 @@ CURVES: dict[str, tuple[str, Sequence[int], str]] = {
     "training_threads": ("training", (1, 2), "threads, training step"),
 }
 RATIO, STEP = 1.52, 32  # of the sides, as 800 x 1216; sides are multiples of 32
-GB = 2**20  # of KiB, the unit of ru_maxrss
 
 
 def make_task(work: str, curve: str, value: int, *, thin: bool) -> Callable[[], Any]:
@@ -74,7 +72,7 @@ def measure(curve: str, value: int, args: argparse.Namespace) -> dict[str, Any]:
     work = CURVES[curve][0]
     threads = value if "threads" in curve else args.threads
     torch.set_num_threads(threads)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     task = make_task(work, curve, value, thin=args.thin)
     found = task()
     seconds = []
@@ -85,7 +83,7 @@ def measure(curve: str, value: int, args: argparse.Namespace) -> dict[str, Any]:
     row = {"curve": curve, "work": work, "value": value, "threads": threads}
     if work == "inference":
         row["detections"] = len(found[0])
-    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / GB
+    peak = peak_memory() - before
     return row | {"seconds": round(statistics.median(seconds), 3), "peak_gb": round(peak, 3)}
 
 
