@@ -38,7 +38,7 @@ PARTS = {
     "detections (post-processing)": ("roi_heads.box", "detections"),
     "mask head": ("roi_heads.mask", "forward"),
     "mask targets and losses": ("roi_heads", "_mask_losses"),
-    "mask selection": ("roi_heads", "_add_masks"),
+    "mask selection": ("roi_heads", "add_masks"),
     "MaskIoU head": ("roi_heads.maskiou", "forward"),
 }
 Task = Callable[[], Any]
