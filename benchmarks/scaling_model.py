@@ -187,9 +187,10 @@ def measure() -> list[dict[str, Any]]:
     from model_sides import Ours
     from torch.utils.flop_counter import FlopCounterMode
 
+    side = Ours()
     # the counter does not know the fused kernels of oneDNN
     with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as inference:
-        Ours().infer()
+        side.infer()
     side = Ours("bfloat16")
     task = side.step(10)
     forward: list[int] = []
