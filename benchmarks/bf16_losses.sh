@@ -8,8 +8,8 @@ source "$(dirname "$0")/common.sh"
 
 for run in "float32 0" "float32 1" "float32 2" "bfloat16 0"; do
   read -r dtype seed <<<"$run"
-  "$root/benchmarks/pennfudan.sh" "$data" "$weights" "$output/$dtype-$seed" --skip-test \
-    DTYPE "$dtype" SEED "$seed" INPUT.MIN_SIZE_TRAIN 256 INPUT.MAX_SIZE_TRAIN 432 \
+  "$root/benchmarks/pennfudan.sh" "$data" "$weights" "$output/$dtype-$seed" \
+    DATASETS.TEST "()" DTYPE "$dtype" SEED "$seed" INPUT.MIN_SIZE_TRAIN 256 INPUT.MAX_SIZE_TRAIN 432 \
     SOLVER.MAX_ITER 200 SOLVER.STEPS "(140, 180)" "$@"
 done
 
