@@ -165,7 +165,7 @@ def test_a_model_without_mask_scores_is_ranked_by_class_score(compared):
     found, page = compared(detections(mask_iou=None), detections(mask_iou=None))
     assert {key: task["title"] for key, task in found["tasks"].items()} == {
         "bbox": "boxes",
-        "segm": "masks ranked by class score",
+        "segm": "masks ranked by the score of the file",
     }
     assert "has no mask scores" not in page
 

@@ -83,7 +83,7 @@ def _page(comparison: Comparison) -> Page:
     )
     if a.masks and b.masks and a.has_mask_scores != b.has_mask_scores:
         without = a if b.has_mask_scores else b
-        page.note(f"{without.name} has no mask scores: its masks are always ranked by class score.")
+        page.note(f"{without.name} has no mask scores: the score of its file ranks its masks.")
     for task, title in comparison.titles.items():
         _add_task(page, comparison, task, title)
     return page

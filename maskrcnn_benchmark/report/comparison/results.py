@@ -105,7 +105,7 @@ def common_tasks(a: ModelResult, b: ModelResult) -> dict[str, str]:
             if a.has_class_scores and b.has_class_scores:
                 tasks[SEGM_BY_CLASS_SCORE] = "masks ranked by class score"
         else:
-            tasks["segm"] = "masks ranked by class score"
+            tasks["segm"] = "masks ranked by the score of the file"
     if not tasks:
         raise ValueError(
             f"{a.path} and {b.path} cannot be compared: one has boxes only, the other masks only"
