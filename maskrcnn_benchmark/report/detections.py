@@ -163,7 +163,7 @@ def _checked_mask(path: Path, number: int, row: Any, coco: COCO) -> Row:
     if "segmentation" not in row:
         raise ValueError(f"{where} has no segmentation: give the results for masks ({_MASKS})")
     try:
-        mask = read_segmentation(row["segmentation"], image)
+        mask = read_segmentation(row["segmentation"], image["width"], image["height"])
     except MalformedMaskError as error:
         raise ValueError(f"{where}: {error}") from None
     height, width = image["height"], image["width"]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 
-from maskrcnn_benchmark.data.coco_json import cache, chunks, load
+from maskrcnn_benchmark.data.coco_json import cache, chunks, coco_file, load
 from maskrcnn_benchmark.data.coco_json.coco_file import judge_content
 from maskrcnn_benchmark.data.coco_json.pack import PackedRecords
 from maskrcnn_benchmark.data.coco_json.read import read_content
@@ -32,6 +32,14 @@ def cached(tmp_path, monkeypatch):
 @pytest.fixture
 def small_pieces(monkeypatch):
     monkeypatch.setattr(chunks, "_PIECE", 500)  # less than two annotations
+
+
+@pytest.fixture
+def three_processes(monkeypatch):
+    """Parse files of any size in three processes, and judge boxes two by two."""
+    monkeypatch.setattr(chunks, "_LEAST_SHARE", 1)
+    monkeypatch.setattr(chunks, "usable_processors", lambda: 3)
+    monkeypatch.setattr(coco_file, "_PART", 2)
 
 
 def write(folder, content=None):
@@ -66,6 +74,25 @@ def test_a_sound_file_is_read_in_pieces(tmp_path, small_pieces, order, indent):
     found = chunks.read_chunks(path, 1, None)
     assert found is not None
     assert parts(found) == parts(whole(path))
+
+
+def test_a_sound_file_is_read_by_several_processes(tmp_path, small_pieces, three_processes, capfd):
+    content = base.make_base()
+    content["annotations"] = [
+        {**annotation, "id": number}
+        for number, annotation in enumerate(content["annotations"] * 5, 1)
+    ]
+    content["annotations"][20]["area"] = float("nan")  # unusual, but no problem
+    path = write(tmp_path, content)
+    found = chunks.read_chunks(path, 1, None)
+    assert multiprocessing.active_children() == []
+    assert found is not None
+    assert parts(found) == parts(whole(path))
+    assert [record["source_id"] for record in found.annotations] == [*range(1, 41)]
+    content["annotations"][20]["iscrowd"] = 2
+    write(tmp_path, content)
+    assert chunks.read_chunks(path, 1, None) is None
+    assert capfd.readouterr() == ("", "")
 
 
 def test_what_is_unusual_is_left_to_the_whole_reading(tmp_path, small_pieces):

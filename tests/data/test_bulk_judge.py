@@ -5,12 +5,11 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from maskrcnn_benchmark.data.coco_json.annotation_columns import PackedAnnotations
 from maskrcnn_benchmark.data.coco_json.bulk import BulkJudge
 from maskrcnn_benchmark.data.coco_json.entries import judge_categories, judge_images
 from maskrcnn_benchmark.data.coco_json.judge import Judge
 from tests.data.fuzz import base
-
-FIRST = 11  # position in the file
 
 
 def judged(content):
@@ -20,16 +19,20 @@ def judged(content):
     problems = []
     judge = Judge(images, categories, problems)
     entries = content["annotations"]
-    records = [judge.annotation(entry, n) for n, entry in enumerate(entries, FIRST)]
-    bulk = BulkJudge(list(images.values()), categories).annotations(entries, FIRST)
-    return bulk, list(images), records, problems
+    records = [judge.annotation(entry, n) for n, entry in enumerate(entries, 1)]
+    return BulkJudge(images, categories).annotations(entries), images, records, problems
 
 
-def assert_equal(bulk, image_ids, records, problems):
+def assert_equal(bulk, images, records, problems):
     assert problems == []
-    assert repr(bulk.records) == repr(records)  # the types of numbers too
+    packed = PackedAnnotations([bulk.block])
+    assert repr(list(packed)) == repr(records)  # the types of numbers and the order of keys too
+    assert repr([packed[row] for row in range(len(packed))]) == repr(records)
+    image_ids = [image["id"] for image in images.records]
     assert [image_ids[row] for row in bulk.rows] == [record["image_id"] for record in records]
-    assert bulk.boxes.tolist() == [[float(v) for v in record["bbox"]] for record in records]
+    assert bulk.boxes.tolist() == [record["bbox"] for record in records]
+    assert bulk.is_crowd.tolist() == [record["iscrowd"] == 1 for record in records]
+    assert bulk.has_mask.tolist() == [record["segmentation"] is not None for record in records]
 
 
 def without(key):
@@ -47,6 +50,7 @@ USUAL = {
     "no masks": without("segmentation"),
     "no mask": first(segmentation=[]),
     "ids as text": first(id="a"),
+    "all ids as text": lambda entries: [entry.update(id=f"名 {entry['id']}") for entry in entries],
     "id twice": first(id=2),
     "floats": first(bbox=[1.5, 2, -3.25, 1e7], area=2.5),
     "two polygons": first(segmentation=[[1, 2, 3, 4, 5, 6.5], [-60, 0, 100, 0, 9, 9]]),
@@ -115,7 +119,7 @@ def with_keypoints(value):
 def test_usual_keypoints_are_taken(value):
     bulk, *others = judged(with_keypoints(value))
     assert_equal(bulk, *others)
-    assert sum("keypoints" in record for record in bulk.records) == 6
+    assert sum("keypoints" in record for record in PackedAnnotations([bulk.block])) == 6
 
 
 @pytest.mark.parametrize(

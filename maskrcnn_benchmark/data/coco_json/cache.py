@@ -22,6 +22,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from maskrcnn_benchmark.data.coco_json.annotation_columns import PackedAnnotations
 from maskrcnn_benchmark.data.coco_json.coco_file import CocoFile
 from maskrcnn_benchmark.data.coco_json.entries import Category
 from maskrcnn_benchmark.data.coco_json.learned import Learned
@@ -173,7 +174,7 @@ def _load(target: Path) -> CocoFile | None:
     return CocoFile(
         [_category(*category) for category in about["categories"]],
         PackedRecords.from_parts(index["images"], index["image_ends"]),
-        PackedRecords.from_parts(content, index["ends"]),
+        PackedAnnotations.from_parts(content, index["ends"]),
         index["rows"],
         index["left_out"],
         Learned(**about["learned"]),

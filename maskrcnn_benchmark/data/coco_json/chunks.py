@@ -1,5 +1,6 @@
 """Read a large, well-formed COCO file piece by piece, in little memory."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -8,15 +9,20 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from maskrcnn_benchmark.data.coco_json.annotation_columns import PackedAnnotations
+from maskrcnn_benchmark.data.coco_json.bulk import Bulk
 from maskrcnn_benchmark.data.coco_json.coco_file import CocoFile, JudgedFile
-from maskrcnn_benchmark.data.coco_json.pack import PackedRecords
-from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem
+from maskrcnn_benchmark.data.coco_json.pack import Block
+from maskrcnn_benchmark.data.coco_json.problems import Entry
+from maskrcnn_benchmark.utils.ordered_map import ordered_map, usable_processors
 
-_PIECE = 1 << 20  # bytes read at a time
+_PIECE = 1 << 17  # bytes read at a time; the values of more would not fit into a processor's cache
 _LIST = re.compile(rb'"annotations"[ \t\r\n]*:[ \t\r\n]*\[')
 _NEXT = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*(?=\{)")
 _KEY = b'"categories"'
-_MOST_TAIL = 64 * _PIECE  # bytes after the annotations that are read at once
+_MOST_TAIL = 1 << 26  # bytes after the annotations that are read at once
+_MOST_PROCESSES, _LEAST_SHARE = 8, 1 << 25  # that parse, and bytes for each
+_MOST_CATEGORIES = 1 << 20  # bytes at the end in which categories are looked for
 
 
 class _UnusualError(Exception):
@@ -37,27 +43,26 @@ def read_chunks(path: Path, pixel_offset: float, file: BinaryIO | None) -> CocoF
     try:
         with path.open("rb") as source:
             guess = _guess_categories(source)
-            head, rest = _read_head(source)
-            images, categories = head.get("images"), head.get("categories", guess)
-            if not isinstance(images, list) or not isinstance(categories, list):
-                return None
-            judged = JudgedFile(images, categories)
-            head["images"] = images = []  # they are held once
-            tail: Entry = {}
-            pieces = _pieces(source, rest, tail, judged.problems)
-            annotations = PackedRecords(judged.records_in_bulk(pieces), file)
+            head, start = _read_head(source)
+        images, categories = head.get("images"), head.get("categories", guess)
+        if not isinstance(images, list) or not isinstance(categories, list):
+            return None
+        judged = JudgedFile(images, categories, pixel_offset)
+        head["images"] = images = []  # they are held once
+        tail: Entry = {}
+        annotations = PackedAnnotations(_records(path, start, judged, tail), file)
     except (_UnusualError, ValueError, RecursionError):
         return None
     if head.keys() & tail.keys() or {**head, **tail}.get("categories") != categories:
         return None
-    made = judged.finish(annotations, pixel_offset)
+    made = judged.finish(annotations)
     return None if made.problems else made
 
 
 def _guess_categories(source: BinaryIO) -> Any:
     """Return the list after the last "categories" key if it is near the end of the file."""
     size = source.seek(0, 2)
-    source.seek(max(size - _PIECE, 0))
+    source.seek(max(size - _MOST_CATEGORIES, 0))
     _, key, text = source.read().rpartition(_KEY)
     source.seek(0)
     if not key:
@@ -68,8 +73,8 @@ def _guess_categories(source: BinaryIO) -> Any:
         return None
 
 
-def _read_head(source: BinaryIO) -> tuple[Entry, bytearray]:
-    """Return the object up to the list of annotations, and what was read beyond."""
+def _read_head(source: BinaryIO) -> tuple[Entry, int]:
+    """Return the object up to the list of annotations, and where that begins."""
     content = bytearray()
     while piece := source.read(_PIECE):
         seen = max(len(content) - 64, 0)
@@ -79,37 +84,69 @@ def _read_head(source: BinaryIO) -> tuple[Entry, bytearray]:
             head = json.loads(content[: found.end()].decode() + "]}")
             if not isinstance(head, dict) or list(head)[-1] != "annotations":
                 raise _UnusualError
-            return head, content[found.end() :]
+            return head, found.end()
     raise _UnusualError
 
 
-def _pieces(
-    source: BinaryIO, rest: bytearray, tail: Entry, problems: list[Problem]
-) -> Iterator[list[Any]]:
-    """Yield the annotations in pieces of a megabyte, unless there are problems.
+def _records(path: Path, start: int, judged: JudgedFile, tail: Entry) -> Iterator[Block | Entry]:
+    """Yield the annotations, unless there are problems.
 
     Args:
-        source: the file.
-        rest: what was read of the file after the beginning of the list.
+        path: of the json.
+        start: where the list of annotations begins.
+        judged: validates them.
         tail: gets what follows the list in the outermost object.
-        problems: what was found so far.
     """
-    while piece := source.read(_PIECE):
-        rest += piece
-        end = _end_of_entry(rest)
-        if not end:
-            continue
+
+    def judge(piece: tuple[bytes, int]) -> tuple[Bulk | bytes, int] | None:
+        content, end = piece
         try:
-            # what is a list once it is closed here ends between two entries of the list
-            yield _loads(b"[" + rest[:end] + b"]")
-        except ValueError:
-            break
-        if problems:
+            return judged.in_bulk(_loads(content)) or content, end
+        except ValueError:  # the list ends in this piece
+            return None
+
+    size = path.stat().st_size - start
+    processes = min(usable_processors(), _MOST_PROCESSES, size // _LEAST_SHARE)
+    with contextlib.closing(ordered_map(judge, lambda: _pieces(path, start), processes)) as pieces:
+        for found in pieces:
+            if found is None:
+                break
+            made, start = found
+            if isinstance(made, Bulk):
+                yield judged.add_bulk(made)
+            else:
+                yield from judged.records(_loads(made))
+            if judged.problems:
+                raise _UnusualError
+    yield from judged.records(_read_tail(path, start, tail))
+
+
+def _pieces(path: Path, start: int) -> Iterator[tuple[bytes, int]]:
+    """Yield pieces of the list of annotations, each as a list, and where it ends in the file.
+
+    The first piece that is no JSON contains the end of the list.
+    """
+    rest = bytearray()
+    with path.open("rb") as source:
+        source.seek(start)
+        while len(rest) < _MOST_TAIL and (read := source.read(_PIECE)):
+            rest += read
+            if end := _end_of_entry(rest):
+                # what is a list once it is closed here ends between two entries of the list
+                piece = b"[" + rest[:end] + b"]"
+                taken = rest.index(b",", end) + 1
+                start += taken
+                del rest[:taken]
+                yield piece, start
+
+
+def _read_tail(path: Path, start: int, tail: Entry) -> list[Any]:
+    """Return the annotations from ``start`` on, and add what follows them to ``tail``."""
+    with path.open("rb") as source:
+        source.seek(start)
+        rest = source.read(_MOST_TAIL)
+        if source.read(1):
             raise _UnusualError
-        del rest[: rest.index(b",", end) + 1]
-    rest += source.read(_MOST_TAIL)
-    if source.read(1):
-        raise _UnusualError
     names: list[str] = []
 
     def collect(pairs: list[tuple[str, Any]]) -> Entry:
@@ -119,8 +156,9 @@ def _pieces(
     found = json.loads('{"annotations": [' + rest.decode(), object_pairs_hook=collect)
     if len(set(names)) < len(names):
         raise _UnusualError
-    yield found.pop("annotations")
+    annotations: list[Any] = found.pop("annotations")
     tail |= found
+    return annotations
 
 
 def _loads(content: bytes) -> Any:

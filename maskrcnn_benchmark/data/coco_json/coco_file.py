@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -10,13 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskrcnn_benchmark.data.coco_json.bulk import BulkJudge
+from maskrcnn_benchmark.data.coco_json.annotation_columns import PackedAnnotations
+from maskrcnn_benchmark.data.coco_json.bulk import Bulk, BulkJudge
 from maskrcnn_benchmark.data.coco_json.entries import Category, judge_categories, judge_images
 from maskrcnn_benchmark.data.coco_json.judge import Judge
 from maskrcnn_benchmark.data.coco_json.learned import Learned, LeftOut, find_left_out
-from maskrcnn_benchmark.data.coco_json.pack import PackedRecords
+from maskrcnn_benchmark.data.coco_json.pack import Block, PackedRecords
 from maskrcnn_benchmark.data.coco_json.problems import Entry, Problem, refuse
 from maskrcnn_benchmark.data.coco_json.read import find_categories, read_content
+
+_PART = 1 << 14  # annotations whose boxes are judged together
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class CocoFile:
 
     categories: list[Category]
     images: PackedRecords
-    annotations: PackedRecords
+    annotations: PackedAnnotations
     rows: Tensor
     left_out: Tensor
     learned: Learned
@@ -67,9 +71,9 @@ def judge_content(
         pixel_offset: convention of the boxes (``box_ops``), that of the model.
         file: see ``PackedRecords``; for the annotations.
     """
-    judged = JudgedFile(content["images"], content["categories"])
-    annotations = PackedRecords(judged.records(content["annotations"]), file)
-    return judged.finish(annotations, pixel_offset)
+    judged = JudgedFile(content["images"], content["categories"], pixel_offset)
+    annotations = PackedAnnotations(judged.records(content["annotations"]), file)
+    return judged.finish(annotations)
 
 
 class JudgedFile:
@@ -78,65 +82,75 @@ class JudgedFile:
     Args:
         images: raw entries.
         categories: raw entries.
+        pixel_offset: convention of the boxes (``box_ops``), that of the model.
 
     Attributes:
         problems: errors found so far.
     """
 
-    def __init__(self, images: list[Any], categories: list[Any]) -> None:
+    def __init__(self, images: list[Any], categories: list[Any], pixel_offset: float) -> None:
+        self._pixel_offset = pixel_offset
         self._categories, self.problems = judge_categories(categories)
-        by_id, of_images = judge_images(images)
+        self._images, of_images = judge_images(images)
         self.problems += of_images
-        self._images = sorted(by_id.values(), key=_numbers_first)
-        self._row_of = {image["id"]: row for row, image in enumerate(self._images)}
-        self._judge = Judge(by_id, self._categories, self.problems)
+        self._judge = Judge(self._images, self._categories, self.problems)
         self._bulk_judge = BulkJudge(self._images, self._categories)
-        self._boxes, self._rows = array("d"), array("q")
-        self._crowd, self._masked = array("b"), array("b")
+        self._num_seen = 0
+        self._rows, self._crowd, self._masked = array("q"), array("b"), array("b")
+        self._boxes = array("d")  # of the last annotations
+        self._left_out: list[Tensor] = []  # of all before those
+        self._extent = (inf, -inf)  # of the numbers of their boxes
 
-    def records_in_bulk(self, pieces: Iterable[Sequence[Any]]) -> Iterator[Entry]:
-        """Yield what ``records`` does, given the raw annotations in pieces of any length."""
-        first = 1
-        for piece in pieces:
-            bulk = self._bulk_judge.annotations(piece, first)
-            if bulk is None:
-                yield from self.records(piece, first)
-            else:
-                self._rows.extend(bulk.rows)
-                self._boxes.frombytes(bulk.boxes.tobytes())
-                self._crowd.extend([record["iscrowd"] for record in bulk.records])
-                has_mask = [record["segmentation"] is not None for record in bulk.records]
-                self._masked.extend(has_mask)
-                yield from bulk.records
-            first += len(piece)
+    def in_bulk(self, entries: Sequence[Any]) -> Bulk | None:
+        """Return raw annotations for ``add_bulk``; None if ``records`` has to decide about them."""
+        return self._bulk_judge.annotations(entries)
 
-    def records(self, entries: Iterable[Any], first: int = 1) -> Iterator[Entry]:
+    def add_bulk(self, bulk: Bulk) -> Block:
+        """Return the records of annotations that follow those seen so far."""
+        self._num_seen += len(bulk.rows)
+        self._rows.frombytes(bulk.rows.tobytes())
+        self._boxes.frombytes(bulk.boxes.tobytes())
+        self._crowd.frombytes(bulk.is_crowd.tobytes())
+        self._masked.frombytes(bulk.has_mask.tobytes())
+        self._judge_boxes(_PART)
+        return bulk.block
+
+    def records(self, entries: Iterable[Any]) -> Iterator[Entry]:
         """Yield the records of the well-formed ones among raw annotations, see ``Judge``.
 
         Args:
-            entries: the annotations.
-            first: position of the first of them in the file, from 1.
+            entries: the annotations that follow those seen so far.
         """
-        for number, entry in enumerate(entries, first):
-            record = self._judge.annotation(entry, number)
+        for entry in entries:
+            self._num_seen += 1
+            record = self._judge.annotation(entry, self._num_seen)
             if record is None:
                 continue
-            self._rows.append(self._row_of[record["image_id"]])
+            self._rows.append(self._images.row_of[record["image_id"]])
             self._boxes.extend(record["bbox"])
             self._crowd.append(record["iscrowd"])
             self._masked.append(record["segmentation"] is not None)
+            self._judge_boxes(_PART)
             yield record
 
-    def finish(self, annotations: PackedRecords, pixel_offset: float) -> CocoFile:
-        """Return the file, given all that ``records`` yielded."""
+    def _judge_boxes(self, minimum: int) -> None:
+        """Decide which of the last annotations are learned, if there are at least ``minimum``."""
+        if len(self._boxes) < 4 * minimum:
+            return
         boxes = torch.from_numpy(np.array(self._boxes)).reshape(-1, 4)
-        rows = torch.from_numpy(np.array(self._rows))
-        is_crowd, has_mask = (
-            torch.from_numpy(np.array(flags)) > 0 for flags in (self._crowd, self._masked)
-        )
-        of_images = [(image["width"], image["height"]) for image in self._images]
-        sizes = torch.tensor(of_images, dtype=torch.float64).reshape(-1, 2)[rows]
-        left_out = find_left_out(boxes, sizes, is_crowd, pixel_offset)
+        rows = np.array(self._rows[len(self._rows) - len(boxes) :])
+        crowd = torch.from_numpy(np.array(self._crowd[len(self._crowd) - len(boxes) :]))
+        sizes = torch.from_numpy(self._images.sizes[rows]).double()
+        self._left_out.append(find_left_out(boxes, sizes, crowd > 0, self._pixel_offset))
+        low, high = self._extent
+        self._extent = min([low, *self._boxes]), max([high, *self._boxes])
+        self._boxes = array("d")
+
+    def finish(self, annotations: PackedAnnotations) -> CocoFile:
+        """Return the file, given all records."""
+        self._judge_boxes(0)
+        left_out = torch.cat(self._left_out)
+        has_mask = torch.from_numpy(np.array(self._masked)) > 0
         learned = Learned(
             len(annotations),
             {why.text: n for why in LeftOut if why and (n := int((left_out == why).sum()))},
@@ -144,19 +158,16 @@ class JudgedFile:
         )
         if learned.total and not learned.count:
             text = f"nothing is left to learn: {learned}"
-            if boxes.min() >= 0 and 0 < boxes.max() <= 1:
+            low, high = self._extent
+            if low >= 0 and 0 < high <= 1:
                 text += "; the boxes look normalized to 0..1, and must be in pixels"
             self.problems.append(Problem("nothing to learn", text))
         return CocoFile(
             self._categories,
-            PackedRecords(self._images),
+            self._images.records,
             annotations,
-            rows,
+            torch.from_numpy(np.array(self._rows)),
             left_out,
             learned,
             self.problems,
         )
-
-
-def _numbers_first(image: Entry) -> tuple[bool, Any]:
-    return type(image["id"]) is str, image["id"]

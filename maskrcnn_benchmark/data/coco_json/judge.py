@@ -4,11 +4,11 @@ Convertible values are converted (``"1"`` to 1), missing optional ones are fille
 only be a mistake is an error. No other code reads raw annotation entries.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import isnan
 from typing import Any
 
-from maskrcnn_benchmark.data.coco_json.entries import Category, num_keypoints_by_id
+from maskrcnn_benchmark.data.coco_json.entries import Category, Images, num_keypoints_by_id
 from maskrcnn_benchmark.data.coco_json.keypoints import (
     MalformedKeypointsError,
     count_annotated,
@@ -28,14 +28,14 @@ class Judge:
     """Validates annotations one at a time.
 
     Args:
-        images: the well-formed image entries by id.
+        images: the well-formed images.
         categories: the well-formed categories.
         problems: errors are appended to it.
     """
 
     def __init__(
         self,
-        images: Mapping[Any, Entry],
+        images: Images,
         categories: Sequence[Category],
         problems: list[Problem],
     ) -> None:
@@ -53,7 +53,7 @@ class Judge:
         Returns:
             ``id`` (the position, because ids in files may be missing or repeated), ``source_id``
             (the id in the file, None if it is invalid), ``image_id``, ``category_id``, ``bbox``
-            (four numbers), ``iscrowd`` (0 or 1), ``area`` (a number, or None if missing) and
+            (four floats), ``iscrowd`` (0 or 1), ``area`` (a float, or None if missing) and
             ``segmentation`` (see ``read_segmentation``). If its category has keypoints, also
             ``keypoints`` (see ``read_keypoints``) and ``num_keypoints``, how many are annotated.
         """
@@ -75,8 +75,8 @@ class Judge:
     def _read(self, entry: Entry, number: int, found: list[tuple[str, str]]) -> Entry:
         """Return the record of an entry; append kind and text of each problem to ``found``."""
         source_id, image_id, category_id = entry.get("id"), entry["image_id"], entry["category_id"]
-        image = self._images.get(image_id) if is_id(image_id) else None
-        if image is None:
+        row = self._images.row_of.get(image_id) if is_id(image_id) else None
+        if row is None:
             found.append(("unknown image", f"there is no image id {shown(image_id)}"))
         num_keypoints = self._num_keypoints.get(category_id) if is_id(category_id) else None
         if num_keypoints is None:
@@ -86,17 +86,17 @@ class Judge:
             "source_id": source_id if is_id(source_id) else None,
             "image_id": image_id,
             "category_id": category_id,
-            "bbox": entry["bbox"],
+            "bbox": _read_box(entry["bbox"], found),
             "iscrowd": _read_crowd(entry.get("iscrowd"), found),
             "area": _read_area(entry.get("area"), found),
             "segmentation": None,
         }
         if num_keypoints:
             record |= _read_keypoints(entry.get("keypoints"), num_keypoints, found)
-        _judge_box(entry["bbox"], found)
-        if image is not None:
+        if row is not None:
+            width, height = self._images.sizes[row].tolist()
             try:
-                record["segmentation"] = read_segmentation(entry.get("segmentation"), image)
+                record["segmentation"] = read_segmentation(entry.get("segmentation"), width, height)
             except MalformedMaskError as error:
                 found.append((error.kind, str(error)))
         return record
@@ -112,13 +112,16 @@ def _read_keypoints(value: Any, count: int, found: list[tuple[str, str]]) -> Ent
     return {"keypoints": keypoints, "num_keypoints": count_annotated(keypoints)}
 
 
-def _judge_box(box: Any, found: list[tuple[str, str]]) -> None:
-    """Append the problems of a box to ``found``."""
+def _read_box(box: Any, found: list[tuple[str, str]]) -> list[float]:
+    """Return a box; append its problems to ``found``."""
     if not are_numbers(box) or len(box) != BOX_LENGTH:
         text = f"bbox {shown(box)} is not four finite numbers x, y, width, height"
         found.append(("malformed box", text))
-    elif max(box) > MAX_COORDINATE or min(box) < -MAX_COORDINATE:
+        return []
+    if max(box) > MAX_COORDINATE or min(box) < -MAX_COORDINATE:
         found.append(("malformed box", f"bbox {shown(box)} is not in pixels of an image"))
+        return []
+    return [*map(float, box)]
 
 
 def _read_crowd(value: Any, found: list[tuple[str, str]]) -> int:

@@ -24,23 +24,24 @@ class MalformedMaskError(ValueError):
         self.kind = kind
 
 
-def read_segmentation(segmentation: Any, image: Entry) -> Any:
+def read_segmentation(segmentation: Any, width: int, height: int) -> Any:
     """Return a normalized segmentation.
 
     Args:
         segmentation: the raw value of an annotation.
-        image: its validated image entry.
+        width: of its image.
+        height: of its image.
 
     Returns:
-        A list of polygons of at least three vertices each; or RLE of the image's size with valid
-        counts; or None if there is no mask: null, an empty list, only polygons of fewer than three
-        vertices, four numbers (a box), or RLE without a pixel.
+        A list of polygons of at least three vertices each, floats; or RLE of the image's size with
+        valid counts; or None if there is no mask: null, an empty list, only polygons of fewer than
+        three vertices, four numbers (a box), or RLE without a pixel.
 
     Raises:
         MalformedMaskError: it is anything else.
     """
     if isinstance(segmentation, dict):
-        return _read_rle(segmentation, image)
+        return _read_rle(segmentation, width, height)
     if segmentation is None or segmentation == []:
         return None
     if not isinstance(segmentation, list):
@@ -50,8 +51,8 @@ def read_segmentation(segmentation: Any, image: Entry) -> Any:
         return None
     polygons = [p for p in segmentation if _is_polygon(p)]
     for polygon in polygons:
-        _refuse_far(polygon, image["width"], image["height"])
-    return polygons or None
+        _refuse_far(polygon, width, height)
+    return [[*map(float, polygon)] for polygon in polygons] or None
 
 
 def _is_polygon(polygon: Any) -> bool:
@@ -81,8 +82,7 @@ def _refuse_far(polygon: Sequence[float], width: int, height: int) -> None:
         raise MalformedMaskError("polygon far outside", text)
 
 
-def _read_rle(rle: Entry, image: Entry) -> Entry | None:
-    height, width = image["height"], image["width"]
+def _read_rle(rle: Entry, width: int, height: int) -> Entry | None:
     try:
         runs = read_runs(rle, height, width)
     except ValueError as error:
