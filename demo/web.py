@@ -14,10 +14,11 @@ import numpy as np
 from PIL import Image
 
 from maskrcnn_benchmark.data.synthetic import sample_scene
-from maskrcnn_benchmark.engine.launch.arguments import device_name
-from maskrcnn_benchmark.engine.launch.user_modules import add_import_option
+from maskrcnn_benchmark.engine.launch.predictor_arguments import (
+    add_predictor_arguments,
+    load_predictor,
+)
 from maskrcnn_benchmark.predict.media import find_media, is_video
-from maskrcnn_benchmark.predict.predictor import Predictor
 from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 
 _MOST_EXAMPLES = 12
@@ -26,15 +27,7 @@ _MOST_EXAMPLES = 12
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Serve a web page to try a model.")
-    parser.add_argument(
-        "--weights",
-        required=True,
-        metavar="FILE",
-        help="a checkpoint, an address or a catalog:// name",
-    )
-    parser.add_argument(
-        "--config-file", metavar="FILE", help="of weights that do not hold their config"
-    )
+    add_predictor_arguments(parser)
     parser.add_argument(
         "--examples",
         nargs="+",
@@ -44,17 +37,6 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "page; default: drawn images",
     )
     parser.add_argument("--port", type=int, help="default: the first free one from 7860 on")
-    parser.add_argument(
-        "--device", type=device_name, help="cuda, cuda:N or cpu; default: a GPU if there is one"
-    )
-    add_import_option(parser)
-    parser.add_argument(
-        "--opts",
-        nargs="+",
-        default=[],
-        metavar="KEY VALUE",
-        help="settings that go before the config's, such as INPUT.MIN_SIZE_TEST 400",
-    )
     return parser.parse_args(argv)
 
 
@@ -78,9 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with TemporaryDirectory(prefix="mask_scores_") as scratch, user_errors():
         from maskrcnn_benchmark.predict.web.page import make_page, serve  # needs gradio
 
-        predictor = Predictor.from_checkpoint(
-            args.weights, config_file=args.config_file, opts=args.opts, device=args.device
-        )
+        predictor = load_predictor(args)
         examples = find_examples(args.examples, Path(scratch))
         page = make_page(predictor, Path(args.weights).name, examples)
         serve(page, args.port)

@@ -9,15 +9,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from maskrcnn_benchmark.engine.launch.arguments import device_name, positive
+from maskrcnn_benchmark.engine.launch.arguments import positive
 from maskrcnn_benchmark.engine.launch.prediction import (
     PredictionRun,
     find_files,
     predict_cameras,
     predict_files,
 )
-from maskrcnn_benchmark.engine.launch.user_modules import add_import_option
-from maskrcnn_benchmark.predict.predictor import Predictor
+from maskrcnn_benchmark.engine.launch.predictor_arguments import (
+    add_predictor_arguments,
+    load_predictor,
+)
 from maskrcnn_benchmark.predict.window import Window
 from maskrcnn_benchmark.structures.fields import SCORE_KINDS
 from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
@@ -26,15 +28,7 @@ from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Predict on images and videos.")
-    parser.add_argument(
-        "--weights",
-        required=True,
-        metavar="FILE",
-        help="a checkpoint, an address or a catalog:// name",
-    )
-    parser.add_argument(
-        "--config-file", metavar="FILE", help="of weights that do not hold their config"
-    )
+    add_predictor_arguments(parser)
     parser.add_argument(
         "--input",
         required=True,
@@ -58,17 +52,6 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--format", choices=("png", "json", "both"), default="both")
     parser.add_argument("--batch-size", type=positive, default=1, metavar="N", help="at once (1)")
-    parser.add_argument(
-        "--device", type=device_name, help="cuda, cuda:N or cpu; default: a GPU if there is one"
-    )
-    add_import_option(parser)
-    parser.add_argument(
-        "--opts",
-        nargs="+",
-        default=[],
-        metavar="KEY VALUE",
-        help="settings that go before the config's, such as INPUT.MIN_SIZE_TEST 400",
-    )
     args = parser.parse_args(argv)
     if args.output is None and not args.show:
         parser.error("say what to do with the pictures: --output FOLDER, --show, or both")
@@ -82,9 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with user_errors():
         files = find_files(args.input, args.output)
-        predictor = Predictor.from_checkpoint(
-            args.weights, config_file=args.config_file, opts=args.opts, device=args.device
-        )
+        predictor = load_predictor(args)
         run = PredictionRun(
             predictor,
             args.score_key,

@@ -10,10 +10,12 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from maskrcnn_benchmark.engine.launch.arguments import device_name, positive
+from maskrcnn_benchmark.engine.launch.arguments import positive
 from maskrcnn_benchmark.engine.launch.label_review import order_unlabeled, review_annotated
-from maskrcnn_benchmark.engine.launch.user_modules import add_import_option
-from maskrcnn_benchmark.predict.predictor import Predictor
+from maskrcnn_benchmark.engine.launch.predictor_arguments import (
+    add_predictor_arguments,
+    load_predictor,
+)
 from maskrcnn_benchmark.structures.fields import CLASS_SCORE, MASK_SCORE
 from maskrcnn_benchmark.utils.user_error import failures_named, user_errors
 
@@ -24,9 +26,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description="Find annotations that are probably wrong, or the images to label next."
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--weights", metavar="FILE", help="a checkpoint, an address or a catalog:// name"
-    )
+    add_predictor_arguments(parser, source)
     source.add_argument(
         "--predictions",
         type=Path,
@@ -56,17 +56,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--top", type=positive, default=100, metavar="N", help="shown on the page (100)"
     )
-    parser.add_argument(
-        "--config-file", metavar="FILE", help="of weights that do not hold their config"
-    )
     parser.add_argument("--batch-size", type=positive, default=1, metavar="N", help="at once (1)")
-    parser.add_argument(
-        "--device", type=device_name, help="cuda, cuda:N or cpu; default: a GPU if there is one"
-    )
-    add_import_option(parser)
-    parser.add_argument(
-        "--opts", nargs="+", default=[], metavar="KEY VALUE", help="settings before the config's"
-    )
     return parser.parse_args(argv)
 
 
@@ -78,9 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with user_errors():
         source = args.predictions
         if source is None:
-            source = Predictor.from_checkpoint(
-                args.weights, config_file=args.config_file, opts=args.opts, device=args.device
-            )
+            source = load_predictor(args)
         options = {"top": args.top, "batch_size": args.batch_size}
         if args.annotations is None:
             options["threshold"] = args.threshold
