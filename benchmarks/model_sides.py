@@ -105,8 +105,8 @@ class Ours:
         self.size = size
         self.masker = make_masker(cfg)
         self.optimizer = make_optimizer(cfg, self.model)
+        self.model.dtype = getattr(torch, dtype)  # before the first inference: it keeps weights
         scale_predictors(self.model, self.infer)
-        self.model.dtype = getattr(torch, dtype)
 
     def infer(self) -> BoxList:
         """Return the detections of the image."""
