@@ -207,7 +207,8 @@ def test_commands_are_accepted(page, monkeypatch):
     monkeypatch.setattr(user_modules, "import_module", lambda name: None)
     parser = argument_parser("")
     launch = ROOT / "maskrcnn_benchmark" / "engine" / "launch"
-    shared = "".join((launch / f"{name}.py").read_text() for name in ("arguments", "user_modules"))
+    modules = ("arguments", "predictor_arguments", "user_modules")
+    shared = "".join((launch / f"{name}.py").read_text() for name in modules)
     for words in shell_commands(page):
         tools = [index for index, word in enumerate(words) if word.startswith("tools/")]
         if not tools:

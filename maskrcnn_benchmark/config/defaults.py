@@ -515,6 +515,8 @@ _C.SOLVER.LR_SCHEDULER_NAME = "WarmupMultiStepLR"
 # gradient is the mean over the parts; an iteration is still one batch of IMS_PER_BATCH images and
 # one update
 _C.SOLVER.ACCUMULATE = 1
+# Type in which the ranks exchange gradients: "float32", or "bfloat16", half the bytes between nodes
+_C.SOLVER.ALLREDUCE_DTYPE = "float32"
 # Clip the global L2 norm of the gradients to this value; 0 disables it
 _C.SOLVER.CLIP_GRAD_NORM = 0.0
 # Clip each element of the gradients to this absolute value; 0 disables it

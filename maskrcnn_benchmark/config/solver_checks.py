@@ -29,6 +29,7 @@ def check_solver(cfg: CfgNode) -> Iterator[str]:
     ):
         if get(cfg, key) < 0:
             yield f"{key} is {get(cfg, key)}; it must be positive, or 0 to switch it off"
+    yield from one_of(cfg, "SOLVER.ALLREDUCE_DTYPE", ("float32", "bfloat16"))
     if not 0 <= cfg.SEED < 2**31:
         yield f"SEED is {cfg.SEED}; it must be at least 0 and less than 2**31"
     if not 0 <= solver.EMA_DECAY < 1:

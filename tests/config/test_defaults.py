@@ -55,6 +55,7 @@ def test_keys_beyond_the_originals_have_upstreams_defaults():
     ours |= {f"INPUT.LARGE_SCALE_JITTER.{name}" for name in ("ENABLED", "SIZE", "SCALES")}
     ours |= {"INPUT.COPY_PASTE", "DATALOADER.REPEAT_THRESHOLD"}
     ours |= {f"SOLVER.{key}" for key in ("ACCUMULATE", "EMA_DECAY", "LR_SCHEDULER_NAME")}
+    ours |= {"SOLVER.ALLREDUCE_DTYPE"}
     ours |= {f"SOLVER.{key}" for key in ("BEST_METRIC", "CLIP_GRAD_NORM", "CLIP_GRAD_VALUE")}
     parts = ("RESNETS", "FPN", "ROI_BOX_HEAD", "ROI_MASK_HEAD")
     ours |= {f"MODEL.{part}.NORM" for part in parts} | {"MODEL.RPN.NUM_CONVS"}

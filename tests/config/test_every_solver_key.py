@@ -12,6 +12,7 @@ from yacs.config import CfgNode
 from maskrcnn_benchmark.checkpoint.checkpointer import Checkpointer
 from maskrcnn_benchmark.config.linear_scaling import scale_to_batch
 from maskrcnn_benchmark.data import make_data_loader
+from maskrcnn_benchmark.engine.launch.training import make_training
 from maskrcnn_benchmark.engine.stop_request import StopRequest
 from maskrcnn_benchmark.engine.train_only import make_learner
 from maskrcnn_benchmark.engine.train_step import StepOptions, train_step
@@ -23,6 +24,7 @@ from tests.data.helpers import square, write_coco
 from tests.engine.stand_ins import TinyDataset, TinyModel, collate, tiny_loader
 from tests.helpers.every_key import Case, all_keys, assert_complete
 from tests.helpers.observers import batch_sizes
+from tests.helpers.ranks import on_ranks
 from tests.helpers.thin_model import two_objects
 from tests.helpers.tiny_detector import tiny_tree
 
@@ -137,6 +139,26 @@ def trainable(config: CfgNode) -> set[str]:
     }
 
 
+def _exchange(rank: int, config: CfgNode) -> None:
+    training = make_training(config, torch.device("cpu"))
+    images, targets, _ = next(iter(training.data_loader))
+    sum(training.model(images, targets).values()).backward()
+    gradients = [p.grad for p in training.model.parameters() if p.grad is not None]
+    rounded = all(bool((g == g.bfloat16()).all()) for g in gradients)
+    if rank == 0:
+        assert any(g.any() for g in gradients)
+        Path("exchanged").write_text(str(rounded), encoding="utf-8")
+
+
+def gradients_in_bfloat16(config: CfgNode) -> bool:
+    """Return whether the gradients that two ranks have exchanged are numbers of bfloat16."""
+    config = config.clone()
+    config.merge_from_other_cfg(CfgNode({"MODEL": tiny_tree()["MODEL"]}))
+    config.merge_from_list(["MODEL.WEIGHT", "", "MODEL.ROI_BOX_HEAD.NUM_CLASSES", 3])
+    on_ranks(_exchange, config)
+    return Path("exchanged").read_text(encoding="utf-8") == "True"
+
+
 def iterations(config: CfgNode) -> tuple[int, int]:
     """Return the length of the training loader and its actual number of batches."""
     loader = make_data_loader(config)
@@ -226,6 +248,7 @@ CASES = [
     ),
     Case("SOLVER.TRAIN_ONLY", "rpn", trainable, EVERYTHING, {"rpn"}),
     Case("SOLVER.ACCUMULATE", 4, stepped, STEPPED, STEPPED | {"calls": 8}),
+    Case("SOLVER.ALLREDUCE_DTYPE", "bfloat16", gradients_in_bfloat16, False, True),
     # a gradient of (3, 4) has the norm 5
     *(
         Case(key, value, stepped, STEPPED, STEPPED | {"weights": after, "averaged": after})

@@ -27,6 +27,7 @@ from tests.config.test_checks import ms_rcnn
         (["SOLVER.EMA_DECAY", 1.0], "less than 1"),
         (["SOLVER.BEST_METRIC", "AP"], "segm_by_class_score_AP"),
         (["SOLVER.BEST_METRIC", "box_proposal_AR@100"], "bbox_AP, "),
+        (["SOLVER.ALLREDUCE_DTYPE", "float16"], "float32, bfloat16"),
         (["DTYPE", "half"], "float32, float16, bfloat16"),
     ],
 )

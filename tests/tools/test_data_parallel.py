@@ -79,6 +79,20 @@ def _process(rank: int, data: Path, folder: Path) -> None:
                 assert not close(weights, one_after_the_other(config, batches, seeds[::-1])), name
 
 
+def _exchange(rank: int, dtype: str) -> None:
+    own = [torch.linspace(0.1, 1.3, 7).exp() * (other + 1.7) for other in range(2)]
+    model = torch.nn.Linear(7, 1, bias=False)
+    wrapped = parallel(model, torch.device("cpu"), dtype)
+    wrapped(own[rank]).sum().backward()
+    expected = sum(gradient.to(getattr(torch, dtype)) / 2 for gradient in own).float()
+    assert torch.equal(model.weight.grad[0], expected), (model.weight.grad, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_gradients_are_exchanged_in_the_given_type(dtype):
+    on_ranks(_exchange, dtype)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return draw_data(tmp_path_factory.mktemp("toy"))

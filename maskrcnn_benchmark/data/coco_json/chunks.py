@@ -14,7 +14,7 @@ from maskrcnn_benchmark.data.coco_json.bulk import Bulk
 from maskrcnn_benchmark.data.coco_json.coco_file import CocoFile, JudgedFile
 from maskrcnn_benchmark.data.coco_json.pack import Block
 from maskrcnn_benchmark.data.coco_json.problems import Entry
-from maskrcnn_benchmark.utils.ordered_map import ordered_map, usable_processors
+from maskrcnn_benchmark.data.ordered_map import ordered_map, usable_processors
 
 _PIECE = 1 << 17  # bytes read at a time; the values of more would not fit into a processor's cache
 _LIST = re.compile(rb'"annotations"[ \t\r\n]*:[ \t\r\n]*\[')

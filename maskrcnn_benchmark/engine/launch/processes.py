@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
 
 from maskrcnn_benchmark.engine.stop_request import TrainingStopped
@@ -101,16 +102,27 @@ def join_processes(device: torch.device) -> None:
     synchronize()
 
 
-def parallel(model: nn.Module, device: torch.device) -> DistributedDataParallel:
-    """Wrap the model in ``DistributedDataParallel``."""
+def parallel(
+    model: nn.Module, device: torch.device, gradient_dtype: str = "float32"
+) -> DistributedDataParallel:
+    """Wrap the model in ``DistributedDataParallel``.
+
+    Args:
+        model: the model.
+        device: of this rank.
+        gradient_dtype: ``float32``, or ``bfloat16`` to exchange the gradients in that type.
+    """
     with warnings.catch_warnings():
         # deprecated in PyTorch 2.14; the oldest supported version knows only the old name
         warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")
-        return DistributedDataParallel(
+        wrapped = DistributedDataParallel(
             model,
             device_ids=[device] if device.type == "cuda" else None,
             broadcast_buffers=False,  # the only buffers are frozen statistics
         )
+    if gradient_dtype == "bfloat16":
+        wrapped.register_comm_hook(None, bf16_compress_hook)
+    return wrapped
 
 
 @contextlib.contextmanager

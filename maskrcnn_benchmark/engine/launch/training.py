@@ -159,11 +159,13 @@ def make_training(cfg: CfgNode, device: torch.device) -> Training:
     checkpointer.parts |= options.stateful()
     arguments = {"iteration": 0, **checkpointer.load(cfg.MODEL.WEIGHT)}
     distributed = get_world_size() > 1
+    if distributed:
+        learner = parallel(learner, device, cfg.SOLVER.ALLREDUCE_DTYPE)
     loader = make_data_loader(
         cfg, is_train=True, is_distributed=distributed, start_iter=arguments["iteration"]
     )
     return Training(
-        model=parallel(learner, device) if distributed else learner,
+        model=learner,
         data_loader=loader,
         optimizer=optimizer,
         scheduler=scheduler,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn_benchmark.utils.ordered_map import ordered_map, usable_processors
+from maskrcnn_benchmark.data.ordered_map import ordered_map, usable_processors
 from maskrcnn_benchmark.utils.user_error import UserError
 
 
@@ -70,7 +70,7 @@ def test_a_killed_process_is_told():
 
 SCRIPT = """
 import os, sys, time
-from maskrcnn_benchmark.utils.ordered_map import ordered_map
+from maskrcnn_benchmark.data.ordered_map import ordered_map
 results = ordered_map(lambda _: os.getpid(), lambda: iter(range(10**9)), 2)
 print(next(results), next(results), flush=True)
 time.sleep(600)
