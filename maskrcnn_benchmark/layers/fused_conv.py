@@ -96,10 +96,9 @@ def fused_conv(
         unary = "relu" if relu else "none"
         return onednn(x, ready.weight, ready.bias, *geometry, unary, [], "")
     residual = residual.to(x.dtype).contiguous(memory_format=torch.channels_last)
+    bias = None if ready.bias is None else ready.bias.to(x.dtype)  # it takes no other here
     after = "relu" if relu else None
-    return onednn.binary(
-        x, residual, ready.weight, ready.bias, *geometry, "add", 1.0, after, [], None
-    )
+    return onednn.binary(x, residual, ready.weight, bias, *geometry, "add", 1.0, after, [], None)
 
 
 def conv_relu(layer: nn.Module, x: Tensor) -> Tensor:
@@ -188,13 +187,15 @@ def _prepare(conv: nn.Conv2d, norm: FrozenBatchNorm2d | None, x: Tensor) -> _Pre
         return found
     weight, bias = _fold(conv, norm)
     weight = weight.detach().to(x.dtype)
-    bias = None if bias is None else bias.detach().to(x.dtype)
+    bias = None if bias is None else bias.detach()
     # oneDNN's ReLU makes 0 of NaN, which would hide that the model has diverged
     packed = packed and all(bool(t.isfinite().all()) for t in (weight, bias) if t is not None)
     if packed:
         weight = torch.ops.mkldnn._reorder_convolution_weight(
             weight, conv.padding, conv.stride, conv.dilation, conv.groups, list(x.shape)
         )
+    elif bias is not None:  # oneDNN alone adds a float32 bias in half precision
+        bias = bias.to(x.dtype)
     versions = [source._version for source in sources] if keep else []
     made = _Prepared([s.detach() for s in sources], versions, weight, bias, packed)
     if keep:

@@ -232,6 +232,18 @@ def test_mixed_precision(enabled: bool) -> None:
     torch.testing.assert_close(full, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+def test_the_bias_is_not_rounded_in_mixed_precision() -> None:
+    """Its error would be the same at all places, and add up from layer to layer."""
+    conv = nn.Conv2d(8, 16, 1).eval()
+    nn.init.constant_(conv.weight, -32.0)
+    nn.init.constant_(conv.bias, 256.7)  # 256 in bfloat16
+    with torch.autocast("cpu", torch.bfloat16):
+        found = infer(conv, None, torch.ones(1, 8, 5, 5))
+    expected = torch.full((1, 16, 5, 5), 0.7)
+    torch.testing.assert_close(found.float(), expected, rtol=0.01, atol=0.0)
+
+
 def test_other_sizes_and_no_rows() -> None:
     conv, norm = make_layers(stride=2)
     for size in ((1, 8, 5, 5), (3, 8, 40, 17), (0, 8, 6, 6), (1, 8, 1, 1)):
