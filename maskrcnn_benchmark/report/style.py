@@ -58,8 +58,8 @@ th:first-child { text-align: left; padding-left: 0; min-width: 7.5rem; max-width
           --accent: #0b4a94; --warn: #fff; }
   body { font-size: 10.5pt; }
   main { max-width: none; padding: 0; }
-  figure, tr, .facts { break-inside: avoid; }
-  h2 { break-after: avoid; }
+  figure, tr, .facts, .wide { break-inside: avoid; }
+  h2, .caption, .formula { break-after: avoid; }
   .wide { overflow: visible; }
 }
 """
