@@ -27,7 +27,7 @@ class _Prepared:
             tensor cannot have the same address.
         versions: the version counter of each source.
         weight: in the dtype of the computation; in the layout of oneDNN if ``packed``.
-        bias: in the same dtype.
+        bias: in the same dtype, or float32 if packed.
         packed: whether oneDNN computes the convolution.
     """
 
