@@ -88,7 +88,7 @@ def train(
                 started_run(config, pairs, datasets or {}, uses=uses, local_rank=local_rank)
             )
             training = make_training(cfg, device)
-        run_training(training, Path(cfg.OUTPUT_DIR), cfg.dump())
+        run_training(training, Path(cfg.OUTPUT_DIR), portable_config(cfg))
         evaluation = training.evaluation
         if not skip_test and evaluation.results is None:
             evaluation.at_the_end()
@@ -176,6 +176,19 @@ def make_training(cfg: CfgNode, device: torch.device) -> Training:
         options=options,
         evaluation=evaluation,
     )
+
+
+def portable_config(cfg: CfgNode) -> str:
+    """Return the YAML of a config for any machine: without MODEL.DEVICE, unless the user set it.
+
+    A run without a GPU has the default, cuda, too; in a file it would count as set, and be refused.
+    """
+    portable = cfg.clone()
+    portable.defrost()
+    if not cfg.is_set("MODEL.DEVICE"):
+        del portable.MODEL["DEVICE"]
+    text: str = portable.dump()
+    return text
 
 
 def run_training(training: Training, folder: Path, config: str) -> None:
