@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -20,8 +21,8 @@ def ordered_map(
     """Yield ``function(item)`` of all items in order, computed by ``processes`` forks of this one.
 
     Each fork runs through all items and takes every ``processes``-th, so that only results are
-    sent. They end with the iteration, or with this process. Where forks are not possible, or of
-    less than two, this process computes the results.
+    sent. They end with the iteration, or with this process. Elsewhere than on Linux, and of less
+    than two, this process computes the results.
 
     Args:
         function: of an item; its result can be pickled.
@@ -33,7 +34,8 @@ def ordered_map(
         Exception: what ``function`` or ``make_items`` raises.
     """
     is_worker = multiprocessing.current_process().daemon  # which may have no children
-    if processes < 2 or is_worker or "fork" not in multiprocessing.get_all_start_methods():
+    # forks of a process with libraries of macOS may crash, and Windows has none
+    if processes < 2 or is_worker or sys.platform != "linux":
         yield from map(function, make_items())
         return
     context = multiprocessing.get_context("fork")

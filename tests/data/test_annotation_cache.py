@@ -4,6 +4,8 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from maskrcnn_benchmark.data.coco_json.coco_file import judge_content
 from maskrcnn_benchmark.data.coco_json.pack import PackedRecords
 from maskrcnn_benchmark.data.coco_json.read import read_content
 from maskrcnn_benchmark.data.datasets import COCODataset
+from maskrcnn_benchmark.utils.user_error import UserError
 from tests.data.fuzz import base
 
 QUICK = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
@@ -93,6 +96,16 @@ def test_a_sound_file_is_read_by_several_processes(tmp_path, small_pieces, three
     write(tmp_path, content)
     assert chunks.read_chunks(path, 1, None) is None
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="one process elsewhere")
+def test_a_killed_process_is_not_the_end_of_the_file(
+    tmp_path, small_pieces, three_processes, monkeypatch
+):
+    path = write(tmp_path)
+    monkeypatch.setattr(chunks, "_loads", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(UserError, match="was killed"):
+        chunks.read_chunks(path, 1, None)
 
 
 def test_what_is_unusual_is_left_to_the_whole_reading(tmp_path, small_pieces):

@@ -14,10 +14,14 @@ from maskrcnn_benchmark.data.ordered_map import ordered_map, usable_processors
 from maskrcnn_benchmark.utils.user_error import UserError
 
 
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="forks only on Linux")
+
+
 def square(number):
     return number**2, os.getpid()
 
 
+@on_linux
 @pytest.mark.parametrize("processes", [0, 1, 2, 3])
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
 def test_results_come_in_order(processes, count):
@@ -33,6 +37,7 @@ def test_results_may_be_empty():
     assert list(ordered_map(lambda _: [], lambda: [1, 2, 3], 2)) == [[], [], []]
 
 
+@on_linux
 def test_processes_end_with_the_iteration():
     results = ordered_map(square, lambda: iter(range(10**9)), 2)
     assert next(results)[0] == 0
@@ -61,6 +66,7 @@ def die(number):
     return number
 
 
+@on_linux
 def test_a_killed_process_is_told():
     """Otherwise the results would look complete."""
     results = ordered_map(die, lambda: range(9), 2)
@@ -86,7 +92,7 @@ def is_running(pid):
     return state != "Z"  # a zombie
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads the state in /proc")
+@on_linux
 def test_processes_end_with_their_parent():
     parent = subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None

@@ -15,6 +15,7 @@ from maskrcnn_benchmark.data.coco_json.coco_file import CocoFile, JudgedFile
 from maskrcnn_benchmark.data.coco_json.pack import Block
 from maskrcnn_benchmark.data.coco_json.problems import Entry
 from maskrcnn_benchmark.data.ordered_map import ordered_map, usable_processors
+from maskrcnn_benchmark.utils.user_error import UserError
 
 _PIECE = 1 << 17  # bytes read at a time; the values of more would not fit into a processor's cache
 _LIST = re.compile(rb'"annotations"[ \t\r\n]*:[ \t\r\n]*\[')
@@ -39,6 +40,9 @@ def read_chunks(path: Path, pixel_offset: float, file: BinaryIO | None) -> CocoF
         path: of the json.
         pixel_offset: convention of the boxes (``box_ops``), that of the model.
         file: see ``PackedRecords``; for the annotations.
+
+    Raises:
+        UserError: a process that parses was killed.
     """
     try:
         with path.open("rb") as source:
@@ -51,6 +55,8 @@ def read_chunks(path: Path, pixel_offset: float, file: BinaryIO | None) -> CocoF
         head["images"] = images = []  # they are held once
         tail: Entry = {}
         annotations = PackedAnnotations(_records(path, start, judged, tail), file)
+    except UserError:
+        raise
     except (_UnusualError, ValueError, RecursionError):
         return None
     if head.keys() & tail.keys() or {**head, **tail}.get("categories") != categories:
