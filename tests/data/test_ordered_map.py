@@ -13,7 +13,6 @@ import pytest
 from maskrcnn_benchmark.data.ordered_map import ordered_map, usable_processors
 from maskrcnn_benchmark.utils.user_error import UserError
 
-
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="forks only on Linux")
 
 
