@@ -53,12 +53,13 @@ class AnnotationColumns(NamedTuple):
 
     def pack(self) -> Block:
         """Return the records in the form that ``PackedAnnotations`` unpacks."""
-        ends_of_polygons = np.cumsum([0, *self.lengths])
-        of_annotation = np.cumsum([0, *self.num_polygons])
+        ends_of_polygons = np.append(0, self.lengths).cumsum()
+        of_annotation = np.append(0, self.num_polygons).cumsum()
         num_coordinates = np.diff(ends_of_polygons[of_annotation])
-        ends = (_LENGTHS + self.num_polygons + num_coordinates).cumsum()
-        starts = np.array([0, *ends[:-1]], dtype=np.int64)[: len(ends)]
-        words = np.empty(ends[-1] if len(ends) else 0, dtype="<i8")
+        sizes = _LENGTHS + self.num_polygons + num_coordinates
+        ends = sizes.cumsum()
+        starts = ends - sizes
+        words = np.empty(sizes.sum(), dtype="<i8")
         header = np.concatenate(
             [
                 np.zeros((len(starts), 1), dtype=np.int64),
